@@ -1,0 +1,1 @@
+//! Signed webhooks: CloudEvents body, Standard Webhooks signature, delivery.

@@ -1,0 +1,1 @@
+//! Which side a case file is on.

@@ -1,0 +1,2 @@
+//! The process that holds one plugin.
+fn main() {}

@@ -1,0 +1,323 @@
+//! The job directory: one contract for every training engine.
+//!
+//! ```text
+//! job.json            what to do (this module's `Job`)
+//! data/*.safetensors  token ids, labels, teacher logits (see `DataFile`)
+//! progress.jsonl      appended by the trainer, one `Progress` a line
+//! checkpoint/         the trainer's own; removed when the job has completed
+//! out/                adapter/, head/, fisher.safetensors, predictions/
+//! result.json         `JobResult`, renamed into place last
+//! ```
+//!
+//! All paths in `job.json` are absolute or relative to the job directory. Cancel is SIGTERM: the trainer stops at
+//! the next step, leaves a checkpoint and ends as [`JobEnd::Cancelled`] without a `result.json`; the same directory
+//! started again goes on to the same result, bit for bit.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Version of every structure in this module. A trainer refuses a job with another one.
+pub const JOB_SCHEMA: u32 = 1;
+
+/// `job.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// [`JOB_SCHEMA`].
+    pub schema: u32,
+    /// Names the job in logs and results.
+    pub job_id: String,
+    /// Every random choice of the job follows from it.
+    pub seed: u64,
+    /// Threads libtorch may use. The result is the same, bit for bit, only for the same number.
+    pub threads: u32,
+    /// The base model.
+    pub base: BaseModel,
+    /// The version to continue from: its adapter, head and labels. None: from the base model.
+    pub parent: Option<Parent>,
+    /// The label set after this job. The parent's labels are its beginning, in the same order.
+    pub labels: Vec<String>,
+    /// What is trained.
+    pub method: Method,
+    /// How it is trained.
+    pub learning: Learning,
+    /// What it is trained and judged on.
+    pub data: Data,
+}
+
+/// A Hugging Face folder, by path, with the digests that its files must have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseModel {
+    /// The folder with config.json and model.safetensors.
+    pub path: PathBuf,
+    /// File name to lowercase hex SHA-256. A file that differs ends the job as [`JobEnd::BadModel`].
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// The version that the job continues.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// A version's `adapter/` folder (a PEFT directory). None where the parent trained a head only.
+    pub adapter: Option<PathBuf>,
+    /// A version's `head/` folder (`head.safetensors` with `classifier.weight` [C, H] and `classifier.bias` [C]).
+    pub head: PathBuf,
+    /// The labels of the parent's head, in order.
+    pub labels: Vec<String>,
+    /// The parent's accumulated Fisher and anchor. None switches the EWC penalty off.
+    pub fisher: Option<PathBuf>,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "name", rename_all = "snake_case")]
+pub enum Method {
+    /// Low-rank adapters (Hu et al. 2021) and the classification head.
+    Lora {
+        /// Rank r of the adapter.
+        rank: u32,
+        /// The update is scaled by alpha / rank.
+        alpha: f64,
+        /// Dropout on the adapter's input, in [0, 1).
+        dropout: f64,
+        /// Names of the linear layers, as PEFT's `target_modules` (suffix match): "query", "value".
+        target_modules: Vec<String>,
+    },
+    /// The base model stays as it is; only the head is trained.
+    HeadOnly,
+}
+
+/// Hyper-parameters. The objective is
+/// `CE(new) + CE(replay) + alpha T^2 KL(teacher || student) on replay + lambda/2 sum F (W - W*)^2`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learning {
+    /// Passes over the new examples.
+    pub epochs: u32,
+    /// New examples in one optimizer step, before accumulation is split.
+    pub batch_size: u32,
+    /// Micro-batches that one optimizer step is split into.
+    pub accumulation: u32,
+    /// Peak learning rate of the adapter.
+    pub learning_rate: f64,
+    /// Peak learning rate of the head.
+    pub head_learning_rate: f64,
+    /// Decoupled weight decay (AdamW) on adapter and head weights; biases are not decayed.
+    pub weight_decay: f64,
+    /// Share of the steps in which the rate rises linearly from 0; then it falls linearly to 0.
+    pub warmup_fraction: f64,
+    /// Global gradient norm above which gradients are scaled down.
+    pub clip_norm: f64,
+    /// Dropout on the pooled embedding before the head.
+    pub head_dropout: f64,
+    /// Replay examples in a step, as a share of `batch_size`. 0 switches replay off.
+    pub replay_ratio: f64,
+    /// Weight alpha of the distillation term. 0 switches it off.
+    pub distill_alpha: f64,
+    /// Temperature T of the distillation term.
+    pub distill_temperature: f64,
+    /// Weight lambda of the EWC penalty. 0 switches it off.
+    pub ewc_lambda: f64,
+    /// How the Fisher information of the result is estimated.
+    pub fisher: FisherEstimate,
+    /// Examples (drawn by seed from the training data) that the Fisher is estimated on. 0: no Fisher is written.
+    pub fisher_examples: u32,
+    /// Decay of the parent's Fisher when the new one is added (online EWC): F = decay * F_old + F_new.
+    pub fisher_decay: f64,
+    /// Steps between checkpoints.
+    pub checkpoint_steps: u32,
+}
+
+/// Estimators of the diagonal Fisher information (van de Ven 2025, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FisherEstimate {
+    /// Expectation over the model's own predictive distribution.
+    Exact,
+    /// One label drawn from the model's own predictive distribution per example.
+    Sampled,
+    /// The label in the data.
+    Empirical,
+}
+
+/// Paths of the data files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// New examples, with labels.
+    pub train: PathBuf,
+    /// Replay examples, with labels and, where `distill_alpha` > 0, teacher logits.
+    pub replay: Option<PathBuf>,
+    /// Name to file: sets that are answered by the parent (if any) before training and by the result after it.
+    pub eval: BTreeMap<String, PathBuf>,
+    /// Examples whose logits under the result are wanted (candidates for the memory).
+    pub candidates: Option<PathBuf>,
+}
+
+/// A data file is a safetensors file with these tensors. Row i of the set is `ids[offsets[i]..offsets[i+1]]`.
+pub struct DataFile;
+
+impl DataFile {
+    /// I32 [total tokens]: special tokens included, already truncated, not padded.
+    pub const IDS: &'static str = "ids";
+    /// I64 [n + 1].
+    pub const OFFSETS: &'static str = "offsets";
+    /// I64 [n]: index into the job's labels, -1 where there is none (evaluation and candidates only).
+    pub const LABELS: &'static str = "labels";
+    /// F32 [n, parent's labels]: the champion's logits (replay only). The number of columns may be smaller than the
+    /// number of labels; labels beyond it were unknown to the teacher and take no part in the distillation.
+    pub const TEACHER_LOGITS: &'static str = "teacher_logits";
+    /// F32 [n]: weight of the example's loss; 1 where absent.
+    pub const WEIGHTS: &'static str = "weights";
+}
+
+/// One line of `progress.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// [`JOB_SCHEMA`].
+    pub schema: u32,
+    /// What the job is doing.
+    pub phase: Phase,
+    /// Steps of this phase that are done.
+    pub step: u64,
+    /// Steps of this phase in all.
+    pub total: u64,
+    /// Mean loss terms since the last line; absent outside `train`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossTerms>,
+    /// Learning rate of the adapter at this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Tokens a second since the last line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_s: Option<f64>,
+    /// Seconds that this phase still takes, by what it took so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<f64>,
+}
+
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Reading and checking the model and the data.
+    Load,
+    /// The parent answers the evaluation sets.
+    PredictChampion,
+    /// Optimizer steps.
+    Train,
+    /// The result answers the evaluation sets.
+    PredictChallenger,
+    /// Fisher information of the result.
+    Fisher,
+    /// Logits of the candidates for the memory.
+    Candidates,
+    /// Writing the results.
+    Write,
+}
+
+/// The terms of the objective, each with its factor applied; they add up to `total`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossTerms {
+    /// Sum of the others.
+    pub total: f64,
+    /// Cross entropy on new examples.
+    pub new: f64,
+    /// Cross entropy on replay examples.
+    pub replay: f64,
+    /// Distillation on replay examples.
+    pub distill: f64,
+    /// EWC penalty.
+    pub ewc: f64,
+}
+
+/// `result.json`. Its presence says that the job has ended for good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// [`JOB_SCHEMA`].
+    pub schema: u32,
+    /// As in the job.
+    pub job_id: String,
+    /// How it ended.
+    pub end: JobEnd,
+    /// For people: what was wrong, where, what to do. Empty when completed.
+    pub message: String,
+    /// Optimizer steps taken.
+    pub steps: u64,
+    /// Steps whose gradient was not finite and that were skipped.
+    pub skipped_steps: u64,
+    /// Wall seconds spent in the train phase over all starts of the job.
+    pub train_seconds: f64,
+    /// Mean loss terms of the last epoch.
+    pub last_epoch_loss: Option<LossTerms>,
+    /// File under the job directory to lowercase hex SHA-256: all of `out/`.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Every way in which the trainer itself can say that a job ended. (Signals and silence are named by the daemon.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobEnd {
+    /// All outputs are there.
+    Completed,
+    /// Stopped by SIGTERM or SIGINT; there is a checkpoint and no result.json.
+    Cancelled,
+    /// job.json is missing, malformed, of another schema, or contradicts itself.
+    BadJob,
+    /// A model, adapter or Fisher file is missing, corrupt, of another digest or of the wrong shape.
+    BadModel,
+    /// A data file is missing, malformed or out of range.
+    BadData,
+    /// A label index outside the declared labels, or labels that do not begin with the parent's.
+    UnknownLabel,
+    /// The loss or the gradient was not finite several steps running.
+    NanLoss,
+    /// libtorch could not allocate.
+    OutOfMemory,
+    /// The disk refused a write.
+    WriteFailed,
+    /// A bug: anything else, with the text of the failure.
+    Internal,
+}
+
+impl JobEnd {
+    /// The trainer's exit code for this end.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            JobEnd::Completed => 0,
+            JobEnd::Cancelled => 10,
+            JobEnd::BadJob => 11,
+            JobEnd::BadModel => 12,
+            JobEnd::BadData => 13,
+            JobEnd::UnknownLabel => 14,
+            JobEnd::NanLoss => 15,
+            JobEnd::OutOfMemory => 16,
+            JobEnd::WriteFailed => 17,
+            JobEnd::Internal => 18,
+        }
+    }
+}
+
+/// Paths inside a job directory.
+pub mod layout {
+    /// The job.
+    pub const JOB: &str = "job.json";
+    /// One [`super::Progress`] a line.
+    pub const PROGRESS: &str = "progress.jsonl";
+    /// The result.
+    pub const RESULT: &str = "result.json";
+    /// PEFT directory of the result (method `lora` only).
+    pub const ADAPTER: &str = "out/adapter";
+    /// `head.safetensors` and `labels.json`.
+    pub const HEAD: &str = "out/head";
+    /// Fisher and anchor of the result.
+    pub const FISHER: &str = "out/fisher.safetensors";
+    /// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels].
+    pub const CHAMPION: &str = "out/predictions/champion";
+    /// `out/predictions/challenger/NAME.safetensors`: tensor `logits`, F32 [n, labels].
+    pub const CHALLENGER: &str = "out/predictions/challenger";
+    /// `out/candidates.safetensors`: tensor `logits`, F32 [n, labels].
+    pub const CANDIDATES: &str = "out/candidates.safetensors";
+}

@@ -1,0 +1,1 @@
+//! Daemon and plugin host: length-prefixed JSON frames over a private descriptor.

@@ -1,0 +1,1 @@
+//! The wengu daemon and command line.

@@ -1,0 +1,2 @@
+//! The wengu daemon and command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! From text and plugin segments to the token ids of the base model.

@@ -1,0 +1,1 @@
+//! One training job: read a job directory, train, write the results, exit.

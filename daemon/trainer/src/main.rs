@@ -1,0 +1,2 @@
+//! One training job.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Manifest, hash, dlopen, checks.

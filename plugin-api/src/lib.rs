@@ -1,0 +1,1 @@
+//! Write a wengu domain plugin in safe Rust.

@@ -1,0 +1,1 @@
+//! The legal-en domain plugin.

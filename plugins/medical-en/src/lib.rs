@@ -1,0 +1,1 @@
+//! The medical-en domain plugin.

@@ -1,0 +1,1 @@
+//! The integration suite: real processes, real files, real signals.
