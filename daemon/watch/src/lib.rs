@@ -1,0 +1,1 @@
+//! Decides when a file in a watched folder may be taken.
