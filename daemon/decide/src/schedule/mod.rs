@@ -1,9 +1,16 @@
 //! When an update is due.
+//!
+//! Everything here is a function of its arguments: `now` comes in, a decision goes out.
 
-/// A five-field cron expression.
-#[derive(Debug, Clone)]
-pub struct CronExpr;
+mod decide;
+mod expr;
+mod field;
+mod local;
+mod quiet;
 
-/// A daily span of local time, which may cross midnight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuietHours;
+pub use decide::{
+    Decision, DomainState, INTAKE_PATIENCE, LOOK_BACK, Mark, MarkReason, Reason, ScheduleConfig, WhyNot, backoff, decide,
+};
+pub use expr::{CronError, CronExpr};
+pub use field::FieldError;
+pub use quiet::{QuietError, QuietHours, quiet_all_day};
