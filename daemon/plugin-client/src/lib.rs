@@ -1,0 +1,1 @@
+//! Starts a plugin host and talks to it.
