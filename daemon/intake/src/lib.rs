@@ -1,1 +1,125 @@
 //! From the bytes of a case file to its records.
+//!
+//! Pure: the caller hands in a name and bytes and gets records, or a reason that a person understands. Every record
+//! of the file ends up either in [`Extracted::records`] or, with its line and a reason, in [`Extracted::rejected`].
+//!
+//! | name ends in | records | label from |
+//! |---|---|---|
+//! | `.txt` | one, the whole text | sidecar |
+//! | `.md`, `.markdown` | one, the text after the front matter | front matter, sidecar |
+//! | `.json` | one object, or an array of objects | label field, sidecar |
+//! | `.jsonl`, `.ndjson` | one object a line | label field, sidecar |
+//! | `.csv`, `.tsv` | one a row; the first row names the columns | label column, sidecar |
+//!
+//! A sidecar is a second file beside the case file (see [`sidecar_names`]). It labels every record of the file that
+//! has no label of its own; where both speak and differ, the record is rejected.
+
+mod document;
+mod encoding;
+mod error;
+mod format;
+mod json;
+mod record;
+mod sidecar;
+mod table;
+
+pub use encoding::is_known_encoding;
+pub use error::IntakeError;
+pub use format::Format;
+pub use sidecar::{Sidecar, is_sidecar, sidecar_names};
+
+use record::Collector;
+use sidecar::SidecarData;
+
+/// How to read a case file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Field or column of structured records that holds the text.
+    pub text_field: String,
+    /// Field, column or front matter key that holds the gold label.
+    pub label_field: String,
+    /// Field, column or front matter key that names the case.
+    pub case_field: Option<String>,
+    /// Encoding label for files without a BOM that are not UTF-8. None: detect.
+    pub encoding: Option<String>,
+    /// A file with more records, rejected ones included, is refused.
+    pub max_records: u32,
+    /// A longer record (line, row, array element or whole document, decoded to UTF-8) is rejected.
+    pub max_record_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            text_field: "text".to_owned(),
+            label_field: "label".to_owned(),
+            case_field: None,
+            encoding: None,
+            max_records: 100_000,
+            max_record_bytes: 4 << 20,
+        }
+    }
+}
+
+/// One text of a case file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Position among the accepted and rejected records of the file, from 0.
+    pub ordinal: u32,
+    /// Line of the decoded file on which the record starts, from 1.
+    pub line: u32,
+    /// Trimmed, never empty, otherwise as written.
+    pub text: String,
+    /// Gold label: trimmed, in Unicode normalisation form C.
+    pub label: Option<String>,
+    /// The case that the record belongs to. None: the file is one case.
+    pub case: Option<String>,
+    /// All other fields.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A record that could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Line of the decoded file on which the record starts, from 1.
+    pub line: u32,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What a case file holds: at least one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extracted {
+    /// As the file name says.
+    pub format: Format,
+    /// WHATWG name of the encoding: "UTF-8", "gb18030", "Big5", "UTF-16LE", "windows-1252".
+    pub encoding: String,
+    /// In the order of the file.
+    pub records: Vec<Record>,
+    /// In the order of the file.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Reads the records of a case file. `sidecars` are the files found under [`sidecar_names`] of `file_name`.
+pub fn extract(
+    file_name: &str,
+    bytes: &[u8],
+    sidecars: &[Sidecar<'_>],
+    options: &Options,
+) -> Result<Extracted, IntakeError> {
+    let format = Format::of(file_name).ok_or_else(|| IntakeError::unknown_extension(file_name))?;
+    let decoded = encoding::decode(bytes, options.encoding.as_deref())?;
+    if decoded.text.trim().is_empty() {
+        return Err(IntakeError::Empty { bytes: bytes.len() });
+    }
+    let mut collector = Collector::new(options, SidecarData::merge(sidecars)?, decoded.is_malformed);
+    match format {
+        Format::Text => document::text(&decoded.text, &mut collector)?,
+        Format::Markdown => document::markdown(&decoded.text, &mut collector)?,
+        Format::Json => json::whole(&decoded.text, &mut collector)?,
+        Format::JsonLines => json::lines(&decoded.text, &mut collector)?,
+        Format::Csv => table::rows(&decoded.text, b',', &mut collector)?,
+        Format::Tsv => table::rows(&decoded.text, b'\t', &mut collector)?,
+    }
+    collector.finish(format, decoded.encoding)
+}

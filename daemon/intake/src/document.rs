@@ -1,0 +1,111 @@
+//! `.txt` and `.md`: one record a file.
+
+use crate::IntakeError;
+use crate::json::line_at;
+use crate::record::{Collector, Draft, clean_case, clean_label};
+use serde_json::Value;
+
+pub(crate) fn text(text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
+    push_body(text, 0, Ok(Draft::default()), collector)
+}
+
+/// Front matter between two lines `---` may carry the label, the case and metadata.
+pub(crate) fn markdown(text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
+    let Some((front, body_start)) = split_front_matter(text) else {
+        return push_body(text, 0, Ok(Draft::default()), collector);
+    };
+    let draft = from_front_matter(front, collector);
+    push_body(text, body_start, draft, collector)
+}
+
+fn push_body(
+    text: &str,
+    body_start: usize,
+    draft: Result<Draft, String>,
+    collector: &mut Collector<'_>,
+) -> Result<(), IntakeError> {
+    let body = &text[body_start..];
+    let first_char = body_start + body.len() - body.trim_start().len();
+    let draft = match collector.refuse_length(body.len()) {
+        Some(reason) => Err(reason),
+        None => draft.map(|draft| Draft {
+            text: body.to_owned(),
+            ..draft
+        }),
+    };
+    collector.push(line_at(text, first_char), draft)
+}
+
+/// The front matter and the offset of what follows it. None where the file has none: a first line `---` that is not
+/// closed, or holds prose, is a rule drawn by the author.
+fn split_front_matter(text: &str) -> Option<(&str, usize)> {
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.next()?;
+    if first.trim_end() != "---" {
+        return None;
+    }
+    let mut offset = first.len();
+    for line in lines {
+        if matches!(line.trim_end(), "---" | "...") {
+            return Some((&text[first.len()..offset], offset + line.len()));
+        }
+        let is_nested = line.starts_with([' ', '\t', '-', '#']) || line.trim().is_empty();
+        if !is_nested && split_key(line).is_none() {
+            return None;
+        }
+        offset += line.len();
+    }
+    None
+}
+
+/// `key: value`, or with the full-width colon that Chinese input methods give.
+fn split_key(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once([':', '：'])?;
+    let key = key.trim().trim_matches(['"', '\'']);
+    (!key.is_empty() && key.chars().count() <= 64).then_some((key, value.trim()))
+}
+
+fn from_front_matter(front: &str, collector: &Collector<'_>) -> Result<Draft, String> {
+    let options = collector.options;
+    let mut draft = Draft::default();
+    let mut lines = front.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.starts_with([' ', '\t', '-', '#']) {
+            continue;
+        }
+        let Some((key, value)) = split_key(line) else { continue };
+        let value = scalar(value);
+        let is_nested = value.starts_with(['[', '{', '|', '>'])
+            || (value.is_empty() && lines.peek().is_some_and(|next| next.starts_with([' ', '\t', '-'])));
+        if key == options.label_field {
+            if is_nested {
+                return Err(format!("{key:?} in its front matter is not one value"));
+            }
+            draft.label = clean_label(&value)?;
+        } else if options.case_field.as_deref() == Some(key) {
+            draft.case = clean_case(&value);
+        } else if !is_nested {
+            draft.metadata.insert(key.to_owned(), Value::String(value));
+        }
+    }
+    Ok(draft)
+}
+
+/// A YAML scalar as text; null is empty.
+fn scalar(value: &str) -> String {
+    if let Some(inner) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return serde_json::from_str(value).unwrap_or_else(|_| inner.to_owned());
+    }
+    if let Some(inner) = value.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        return inner.replace("''", "'");
+    }
+    let plain = value
+        .split_once(" #")
+        .map_or(value, |(plain, _comment)| plain)
+        .trim_end();
+    if matches!(plain, "null" | "Null" | "NULL" | "~") {
+        String::new()
+    } else {
+        plain.to_owned()
+    }
+}

@@ -1,0 +1,103 @@
+//! `.json` and `.jsonl`.
+
+use crate::record::{Collector, Draft, case_of, label_of, type_name};
+use crate::{IntakeError, Options};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// One object, or an array of objects.
+pub(crate) fn whole(text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
+    let start = text.len() - text.trim_start().len();
+    if !text[start..].starts_with('[') {
+        // Parsed as a whole before it is taken as one record, so that a broken file is not a mere rejected record.
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+        return collector.push(line_at(text, start), draft(raw.get(), collector));
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+    let (mut line, mut counted) = (1, 0);
+    for element in elements {
+        let raw = element.get();
+        let offset = raw.as_ptr() as usize - text.as_ptr() as usize;
+        line += count_lines(&text[counted..offset]);
+        counted = offset;
+        collector.push(line, draft(raw, collector))?;
+    }
+    Ok(())
+}
+
+/// One object a line; blank lines are skipped.
+pub(crate) fn lines(text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
+    for (index, line) in text.lines().enumerate() {
+        let raw = line.trim();
+        if !raw.is_empty() {
+            collector.push(index as u32 + 1, draft(raw, collector))?;
+        }
+    }
+    Ok(())
+}
+
+fn draft(raw: &str, collector: &Collector<'_>) -> Result<Draft, String> {
+    if let Some(reason) = collector.refuse_raw(raw) {
+        return Err(reason);
+    }
+    let value: Value = serde_json::from_str(raw).map_err(|error| format!("not valid JSON: {error}"))?;
+    match value {
+        Value::Object(fields) => from_fields(fields, collector.options),
+        other => Err(format!("it is {}, not an object", type_name(&other))),
+    }
+}
+
+fn from_fields(mut fields: Map<String, Value>, options: &Options) -> Result<Draft, String> {
+    let text = match fields.remove(&options.text_field) {
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            return Err(format!(
+                "its field {:?} is {}, not a string",
+                options.text_field,
+                type_name(&other)
+            ));
+        }
+        None => {
+            let found: Vec<&str> = fields.keys().take(8).map(String::as_str).collect();
+            return Err(format!("it has no field {:?} (it has {found:?})", options.text_field));
+        }
+    };
+    let mut take = |field: &str| fields.remove(field).unwrap_or(Value::Null);
+    let label = label_of(&take(&options.label_field), &options.label_field)?;
+    let case = match &options.case_field {
+        Some(field) => case_of(&take(field), field)?,
+        None => None,
+    };
+    Ok(Draft {
+        text,
+        label,
+        case,
+        metadata: fields,
+    })
+}
+
+fn syntax_error(error: &serde_json::Error) -> IntakeError {
+    let mut reason = error.to_string();
+    // The position is told once, by the error that carries it.
+    if let Some(end) = reason.rfind(" at line ") {
+        reason.truncate(end);
+    }
+    if reason == "trailing characters" {
+        reason.push_str("; if every line is an object of its own, name the file .jsonl");
+    }
+    IntakeError::Json {
+        line: error.line(),
+        column: error.column(),
+        reason,
+    }
+}
+
+/// Line, from 1, of a byte offset.
+pub(crate) fn line_at(text: &str, offset: usize) -> u32 {
+    1 + count_lines(&text[..offset])
+}
+
+/// Line ends in the text.
+pub(crate) fn count_lines(text: &str) -> u32 {
+    text.bytes().filter(|&byte| byte == b'\n').count() as u32
+}

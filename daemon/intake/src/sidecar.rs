@@ -1,0 +1,95 @@
+//! Labels in a second file beside the case file.
+
+use crate::IntakeError;
+use crate::record::{case_of, clean_label, label_of};
+use serde_json::{Map, Value};
+
+const LABEL_SUFFIX: &str = ".label";
+const META_SUFFIX: &str = ".meta.json";
+
+/// Names under which a sidecar of `file_name` may lie in the same folder: `case.txt.label` holds nothing but the
+/// label; `case.txt.meta.json` an object whose `label` and `case` are taken, and all else kept as metadata.
+pub fn sidecar_names(file_name: &str) -> [String; 2] {
+    [
+        format!("{file_name}{LABEL_SUFFIX}"),
+        format!("{file_name}{META_SUFFIX}"),
+    ]
+}
+
+/// Whether the name is that of a sidecar, which is no case file of its own.
+pub fn is_sidecar(file_name: &str) -> bool {
+    case_file_name(file_name).is_some()
+}
+
+fn case_file_name(sidecar: &str) -> Option<&str> {
+    let stem = sidecar
+        .strip_suffix(LABEL_SUFFIX)
+        .or_else(|| sidecar.strip_suffix(META_SUFFIX))?;
+    (!stem.is_empty() && !stem.ends_with('/')).then_some(stem)
+}
+
+/// A file found under one of [`sidecar_names`].
+#[derive(Debug, Clone, Copy)]
+pub struct Sidecar<'a> {
+    /// Its file name, which says how it is read.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
+/// What the sidecars of one file say together.
+#[derive(Debug, Default)]
+pub(crate) struct SidecarData {
+    pub label: Option<String>,
+    pub case: Option<String>,
+    pub metadata: Map<String, Value>,
+}
+
+impl SidecarData {
+    pub fn merge(sidecars: &[Sidecar<'_>]) -> Result<Self, IntakeError> {
+        let mut merged = Self::default();
+        for sidecar in sidecars {
+            let refuse = |reason: String| IntakeError::Sidecar {
+                name: sidecar.name.to_owned(),
+                reason,
+            };
+            let data = Self::read(sidecar).map_err(refuse)?;
+            match (&merged.label, &data.label) {
+                (Some(one), Some(other)) if one != other => {
+                    return Err(refuse(format!(
+                        "it says {other:?}, another label file says {one:?}; keep one"
+                    )));
+                }
+                _ => merged.label = merged.label.or(data.label),
+            }
+            merged.case = merged.case.or(data.case);
+            merged.metadata.extend(data.metadata);
+        }
+        Ok(merged)
+    }
+
+    fn read(sidecar: &Sidecar<'_>) -> Result<Self, String> {
+        let decoded = crate::encoding::decode(sidecar.bytes, None).map_err(|error| error.to_string())?;
+        let text = decoded.text.trim();
+        if sidecar.name.ends_with(META_SUFFIX) {
+            let mut fields: Map<String, Value> = serde_json::from_str(text)
+                .map_err(|error| format!("it must be one JSON object such as {{\"label\": \"...\"}}: {error}"))?;
+            let label = fields
+                .remove("label")
+                .map_or(Ok(None), |value| label_of(&value, "label"))?;
+            let case = fields
+                .remove("case")
+                .map_or(Ok(None), |value| case_of(&value, "case"))?;
+            Ok(Self {
+                label,
+                case,
+                metadata: fields,
+            })
+        } else {
+            Ok(Self {
+                label: clean_label(text)?,
+                ..Self::default()
+            })
+        }
+    }
+}
