@@ -1,0 +1,226 @@
+//! The BERT encoder (Devlin et al. 2019), in 32-bit floating point, its base weights frozen.
+
+use super::config::{Activation, BertConfig};
+use super::lora::{Dropout, Linear};
+use super::weights::Weights;
+use super::{LoraSite, Tap};
+use crate::error::TrainerError;
+use tch::Tensor;
+
+/// Name of the pooler's linear layer.
+pub const POOLER_DENSE: &str = "pooler.dense";
+
+/// What goes along with one forward pass.
+pub struct Pass<'a> {
+    pub sites: &'a [LoraSite],
+    /// Dropout on the adapters' input. The base model's own dropout is left out: its weights do not change.
+    pub dropout: Option<Dropout>,
+    /// Where inputs and outputs of the sites are kept.
+    pub taps: &'a mut Option<Vec<Tap>>,
+}
+
+impl Pass<'_> {
+    fn linear(&mut self, layer: &Linear, input: &Tensor) -> Result<Tensor, TrainerError> {
+        let output = layer.forward(input, self.sites, self.dropout)?;
+        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
+            taps.push(Tap {
+                name: layer.name.clone(),
+                input: input.shallow_clone(),
+                output: output.shallow_clone(),
+            });
+        }
+        Ok(output)
+    }
+}
+
+struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    fn load(weights: &Weights, name: &str, config: &BertConfig) -> Result<LayerNorm, TrainerError> {
+        let shape = [config.hidden_size];
+        let weight = weights.tensor(&format!("{name}.weight"), &shape)?;
+        let bias = weights.tensor(&format!("{name}.bias"), &shape)?;
+        Ok(LayerNorm {
+            weight,
+            bias,
+            eps: config.layer_norm_eps,
+        })
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor, TrainerError> {
+        let shape = self.weight.size();
+        Ok(input.f_layer_norm(shape, Some(&self.weight), Some(&self.bias), self.eps, false)?)
+    }
+}
+
+struct Layer {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    attention_output: Linear,
+    attention_norm: LayerNorm,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+/// The encoder.
+pub struct Bert {
+    word_embeddings: Tensor,
+    position_embeddings: Tensor,
+    /// The first row of the table: all tokens are of the first segment.
+    token_type_embedding: Tensor,
+    embeddings_norm: LayerNorm,
+    layers: Vec<Layer>,
+    pooler: Option<Linear>,
+    heads: i64,
+    activation: Activation,
+}
+
+fn linear(weights: &Weights, name: String, inputs: i64, outputs: i64) -> Result<Linear, TrainerError> {
+    let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+    let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
+    Ok(Linear {
+        name,
+        weight,
+        bias,
+        site: None,
+    })
+}
+
+impl Bert {
+    /// Takes its tensors from the weights file; the pooler's only if the model uses it.
+    pub fn load(weights: &Weights, config: &BertConfig, with_pooler: bool) -> Result<Bert, TrainerError> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let table = |name: &str, rows: i64| weights.tensor(&format!("embeddings.{name}.weight"), &[rows, hidden]);
+        let layers = (0..config.num_hidden_layers).map(|index| {
+            let name = |part: &str| format!("encoder.layer.{index}.{part}");
+            Ok(Layer {
+                query: linear(weights, name("attention.self.query"), hidden, hidden)?,
+                key: linear(weights, name("attention.self.key"), hidden, hidden)?,
+                value: linear(weights, name("attention.self.value"), hidden, hidden)?,
+                attention_output: linear(weights, name("attention.output.dense"), hidden, hidden)?,
+                attention_norm: LayerNorm::load(weights, &name("attention.output.LayerNorm"), config)?,
+                intermediate: linear(weights, name("intermediate.dense"), hidden, inner)?,
+                output: linear(weights, name("output.dense"), inner, hidden)?,
+                output_norm: LayerNorm::load(weights, &name("output.LayerNorm"), config)?,
+            })
+        });
+        Ok(Bert {
+            word_embeddings: table("word_embeddings", config.vocab_size)?,
+            position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
+            token_type_embedding: table("token_type_embeddings", config.type_vocab_size)?.f_select(0, 0)?,
+            embeddings_norm: LayerNorm::load(weights, "embeddings.LayerNorm", config)?,
+            layers: layers.collect::<Result<_, TrainerError>>()?,
+            pooler: with_pooler
+                .then(|| linear(weights, POOLER_DENSE.to_owned(), hidden, hidden))
+                .transpose()?,
+            heads: config.num_attention_heads,
+            activation: config.hidden_act,
+        })
+    }
+
+    /// The linear layers that can be adapted, in the model's order.
+    pub fn linears(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let layers = self.layers.iter_mut().flat_map(|layer| {
+            let Layer {
+                query,
+                key,
+                value,
+                attention_output,
+                intermediate,
+                output,
+                ..
+            } = layer;
+            [query, key, value, attention_output, intermediate, output]
+        });
+        layers.chain(self.pooler.as_mut())
+    }
+
+    /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0.
+    pub fn forward(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        let words = Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?;
+        let positions = self.position_embeddings.f_narrow(0, 0, ids.size()[1])?;
+        let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
+        let mut hidden = self.embeddings_norm.forward(&sum)?;
+        // Finite, so that a row of nothing but padding does not become NaN.
+        let bias = mask
+            .f_neg()?
+            .f_add_scalar(1.0)?
+            .f_mul_scalar(f64::from(f32::MIN))?
+            .f_unsqueeze(1)?
+            .f_unsqueeze(1)?;
+        for layer in &self.layers {
+            hidden = self.layer(layer, &hidden, &bias, pass)?;
+        }
+        Ok(hidden)
+    }
+
+    fn layer(&self, layer: &Layer, input: &Tensor, bias: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        let (b, t, hidden) = input.size3()?;
+        let mut project = |linear: &Linear| -> Result<Tensor, TrainerError> {
+            let flat = pass.linear(linear, input)?;
+            Ok(flat
+                .f_reshape([b, t, self.heads, hidden / self.heads])?
+                .f_transpose(1, 2)?)
+        };
+        let (query, key, value) = (project(&layer.query)?, project(&layer.key)?, project(&layer.value)?);
+        let mixed =
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, hidden])?;
+        let attended = layer
+            .attention_norm
+            .forward(&pass.linear(&layer.attention_output, &mixed)?.f_add(input)?)?;
+        let inner = self.activation.apply(&pass.linear(&layer.intermediate, &attended)?)?;
+        layer
+            .output_norm
+            .forward(&pass.linear(&layer.output, &inner)?.f_add(&attended)?)
+    }
+
+    /// BERT's pooled embedding of the first token's vector, [b, hidden].
+    pub fn pooler(&self, first: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        match &self.pooler {
+            Some(pooler) => Ok(pass.linear(pooler, first)?.f_tanh()?),
+            None => Ok(first.shallow_clone()),
+        }
+    }
+}
+
+impl Activation {
+    fn apply(self, input: &Tensor) -> Result<Tensor, TrainerError> {
+        Ok(match self {
+            Activation::Gelu => input.f_gelu("none")?,
+            Activation::GeluTanh => input.f_gelu("tanh")?,
+            Activation::Relu => input.f_relu()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random;
+    use super::*;
+
+    #[test]
+    fn attention_is_repeatable_and_padding_has_no_part_in_it() {
+        let draw = |name: &str| random::normal(1, name, &[2, 4, 16, 8], 1.0).unwrap();
+        let (query, key, value) = (draw("query"), draw("key"), draw("value"));
+        let attend = |t: i64, bias: Option<&Tensor>| {
+            let [q, k, v] = [&query, &key, &value].map(|x| x.narrow(2, 0, t));
+            Tensor::scaled_dot_product_attention(&q, &k, &v, bias, 0.0, false, None::<f64>, false)
+        };
+        let bias = Tensor::zeros([2, 1, 1, 16], (tch::Kind::Float, tch::Device::Cpu));
+        let _ = bias.narrow(3, 10, 6).fill_(f64::from(f32::MIN));
+        let padded = attend(16, Some(&bias));
+        assert_eq!(padded, attend(16, Some(&bias)));
+        let difference = (padded.narrow(2, 0, 10) - attend(10, None))
+            .abs()
+            .max()
+            .double_value(&[]);
+        assert!(difference < 1e-6, "{difference}");
+    }
+}

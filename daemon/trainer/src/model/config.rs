@@ -1,0 +1,168 @@
+//! config.json of the base model: what this trainer can run, checked before anything is allocated.
+
+use crate::error::TrainerError;
+use serde::Deserialize;
+use std::path::Path;
+use wengu_protocol::job::JobEnd;
+
+/// A config.json is a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// The BERT family's shape. Fields are as in Hugging Face's config.json.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct BertConfig {
+    model_type: String,
+    #[serde(default)]
+    architectures: Option<Vec<String>>,
+    #[serde(default = "absolute")]
+    position_embedding_type: Option<String>,
+    #[serde(default)]
+    is_decoder: bool,
+    /// Entries of the vocabulary.
+    pub vocab_size: i64,
+    /// Width of the token vectors.
+    pub hidden_size: i64,
+    /// Encoder layers.
+    pub num_hidden_layers: i64,
+    /// Attention heads of a layer.
+    pub num_attention_heads: i64,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: i64,
+    /// Tokens that an example can have.
+    pub max_position_embeddings: i64,
+    /// Segment kinds.
+    pub type_vocab_size: i64,
+    /// Epsilon of the layer normalisations.
+    pub layer_norm_eps: f64,
+    /// Activation of the feed-forward layer.
+    pub hidden_act: Activation,
+}
+
+/// Activations of the BERT family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Activation {
+    /// With the error function.
+    #[serde(rename = "gelu")]
+    Gelu,
+    /// The tanh approximation.
+    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
+    GeluTanh,
+    /// Rectifier.
+    #[serde(rename = "relu")]
+    Relu,
+}
+
+fn absolute() -> Option<String> {
+    Some("absolute".into())
+}
+
+const ARCHITECTURES: [&str; 5] = [
+    "BertModel",
+    "BertForPreTraining",
+    "BertForMaskedLM",
+    "BertForSequenceClassification",
+    "BertForNextSentencePrediction",
+];
+
+impl BertConfig {
+    /// Reads and checks the folder's config.json.
+    pub fn load(folder: &Path) -> Result<BertConfig, TrainerError> {
+        let path = folder.join("config.json");
+        let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
+        let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
+        if size > MAX_CONFIG_BYTES {
+            return Err(bad(&format!("{size} bytes are no config.json")));
+        }
+        let text = std::fs::read(&path).map_err(|e| bad(&e))?;
+        let config: BertConfig = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
+        config.check().map_err(|message| bad(&message))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.model_type != "bert" {
+            return Err(format!(
+                "model_type \"{}\" is not supported by this trainer; \"bert\" is",
+                self.model_type
+            ));
+        }
+        for name in self.architectures.iter().flatten() {
+            if !ARCHITECTURES.contains(&name.as_str()) {
+                return Err(format!(
+                    "architecture \"{name}\" is not supported; one of {ARCHITECTURES:?} is"
+                ));
+            }
+        }
+        if self
+            .position_embedding_type
+            .as_deref()
+            .is_some_and(|kind| kind != "absolute")
+            || self.is_decoder
+        {
+            return Err("only encoders with absolute position embeddings are supported".into());
+        }
+        for (field, value, most) in [
+            ("vocab_size", self.vocab_size, 4_000_000),
+            ("hidden_size", self.hidden_size, 16_384),
+            ("num_hidden_layers", self.num_hidden_layers, 256),
+            ("num_attention_heads", self.num_attention_heads, 1024),
+            ("intermediate_size", self.intermediate_size, 131_072),
+            ("max_position_embeddings", self.max_position_embeddings, 1_048_576),
+            ("type_vocab_size", self.type_vocab_size, 1024),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(format!("{field} is {value}; it must be between 1 and {most}"));
+            }
+        }
+        if self.hidden_size % self.num_attention_heads != 0 {
+            let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
+            return Err(format!(
+                "hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
+            ));
+        }
+        if !(self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0) {
+            return Err(format!("layer_norm_eps is {}", self.layer_norm_eps));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn load(change: impl FnOnce(&mut serde_json::Value)) -> Result<BertConfig, TrainerError> {
+        let mut config = json!({
+            "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 100, "hidden_size": 32,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "hidden_act": "gelu",
+            "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "unknown_field": [1]
+        });
+        change(&mut config);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        BertConfig::load(folder.path())
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_name() {
+        assert_eq!(load(|_| ()).unwrap().hidden_size, 32);
+        type Change = fn(&mut serde_json::Value);
+        let cases: [(Change, &str); 9] = [
+            (|c| c["model_type"] = json!("llama"), "llama"),
+            (|c| c["architectures"] = json!(["BertLMHeadModel"]), "BertLMHeadModel"),
+            (|c| c["position_embedding_type"] = json!("relative_key"), "absolute"),
+            (|c| c["is_decoder"] = json!(true), "encoders"),
+            (|c| c["num_hidden_layers"] = json!(1_000_000_000), "num_hidden_layers"),
+            (|c| c["vocab_size"] = json!(0), "vocab_size"),
+            (|c| c["num_attention_heads"] = json!(5), "multiple"),
+            (|c| c["hidden_act"] = json!("silu"), "silu"),
+            (|c| c["layer_norm_eps"] = json!(0.0), "layer_norm_eps"),
+        ];
+        for (change, word) in cases {
+            let error = load(change).unwrap_err();
+            assert_eq!(error.end, JobEnd::BadModel);
+            assert!(error.message.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Loading a model: the base, checked by digest, then the parent's adapter and head.
+
+use super::bert::{Bert, POOLER_DENSE};
+use super::classifier::Classifier;
+use super::config::BertConfig;
+use super::lora::{self, Linear};
+use super::weights::{TensorFile, Weights};
+use super::{LoraSettings, LoraSite, Model, Pooling};
+use crate::error::TrainerError;
+use crate::job::files::sha256_file;
+use crate::peft;
+use std::collections::BTreeSet;
+use std::path::Path;
+use tch::Tensor;
+use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent};
+
+const WEIGHTS_FILE: &str = "model.safetensors";
+
+impl Model {
+    /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
+    /// The labels begin with the parent's; the head grows by the rest.
+    pub fn load(
+        base: &BaseModel,
+        parent: Option<&Parent>,
+        labels: &[String],
+        method: &Method,
+        head_dropout: f64,
+        seed: u64,
+    ) -> Result<Model, TrainerError> {
+        check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
+        check_digests(base)?;
+        let config = BertConfig::load(&base.path)?;
+        let pooling = Pooling::load(&base.path)?;
+        let mut bert = load_bert(&base.path.join(WEIGHTS_FILE), &config, pooling)?;
+
+        let hidden = config.hidden_size;
+        let old = parent
+            .map(|parent| Classifier::read(&parent.head, &parent.labels, hidden))
+            .transpose()?;
+        let adapter = parent.and_then(|parent| parent.adapter.as_deref());
+        let (lora, sites) = match (method, adapter) {
+            (Method::HeadOnly, None) => (None, Vec::new()),
+            (Method::HeadOnly, Some(_)) => {
+                let message = "the parent has an adapter, which method \"head_only\" would drop; use method \"lora\"";
+                return Err(TrainerError::new(JobEnd::BadJob, message));
+            }
+            (
+                Method::Lora {
+                    rank,
+                    alpha,
+                    dropout,
+                    target_modules,
+                },
+                adapter,
+            ) => {
+                let settings = LoraSettings {
+                    rank: *rank,
+                    alpha: *alpha,
+                    dropout: *dropout,
+                    target_modules: target_modules.clone(),
+                };
+                settings.check()?;
+                let task = Model::adapter_task(pooling);
+                let head = old.as_ref().map(|(weight, bias)| (weight, bias));
+                let sites = attach(&mut bert, &settings, adapter.zip(head), task, seed)?;
+                (Some(settings), sites)
+            }
+        };
+        let head = Classifier::grow(old, labels.len() as i64, hidden, head_dropout, seed)?;
+        let (labels, base_path) = (labels.to_vec(), base.path.clone());
+        Ok(Model {
+            config,
+            pooling,
+            bert,
+            sites,
+            lora,
+            head,
+            labels,
+            base_path,
+        })
+    }
+}
+
+fn check_labels(labels: &[String], parent: &[String]) -> Result<(), TrainerError> {
+    let unique: BTreeSet<&String> = labels.iter().collect();
+    if labels.is_empty() || unique.len() != labels.len() {
+        return Err(TrainerError::new(
+            JobEnd::BadJob,
+            "labels must be there, each of them once",
+        ));
+    }
+    if !labels.starts_with(parent) {
+        let message = format!(
+            "the labels do not begin with the parent's {} labels in the same order",
+            parent.len()
+        );
+        return Err(TrainerError::new(JobEnd::UnknownLabel, message));
+    }
+    Ok(())
+}
+
+fn check_digests(base: &BaseModel) -> Result<(), TrainerError> {
+    for (name, expected) in &base.sha256 {
+        let path = base.path.join(name);
+        let found = sha256_file(&path).map_err(|e| TrainerError::at(JobEnd::BadModel, &path, e))?;
+        if found != *expected {
+            let message = format!("sha256 is {found}, not {expected}: this is another base model than the job names");
+            return Err(TrainerError::at(JobEnd::BadModel, &path, message));
+        }
+    }
+    Ok(())
+}
+
+/// The encoder of a weights file, of a bare `BertModel` or of one with heads, whose names begin with `bert.`.
+fn load_bert(path: &Path, config: &BertConfig, pooling: Pooling) -> Result<Bert, TrainerError> {
+    let file = TensorFile::open(path)?;
+    let mut weights = file.parse()?;
+    if !weights.has("embeddings.word_embeddings.weight") {
+        weights = weights.below("bert.");
+    }
+    let with_pooler = pooling == Pooling::Pooler;
+    if with_pooler && !weights.has(&format!("{POOLER_DENSE}.weight")) {
+        let message = "there is no pooler; say in 1_Pooling/config.json how token vectors become one embedding";
+        return Err(TrainerError::at(JobEnd::BadModel, path, message));
+    }
+    let bert = Bert::load(&weights, config, with_pooler)?;
+    let unexpected: Vec<String> = unexpected(&weights);
+    if let Some(name) = unexpected.first() {
+        let message = format!("{} unexpected tensors, the first of them {name}", unexpected.len());
+        return Err(TrainerError::at(JobEnd::BadModel, path, message));
+    }
+    Ok(bert)
+}
+
+/// Tensors that neither the encoder took nor belong to parts that are known and not used here: the pooler beside
+/// another pooling, the table of position ids, the heads of pre-training and of an earlier classifier.
+fn unexpected(weights: &Weights) -> Vec<String> {
+    let unused = ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"];
+    let mut names = weights.untaken();
+    names.retain(|name| {
+        let below = weights.name_below_prefix(name);
+        !(unused.contains(&below) || name.starts_with("cls.") || name.starts_with("classifier."))
+    });
+    names
+}
+
+impl LoraSettings {
+    fn check(&self) -> Result<(), TrainerError> {
+        let bad = |message: String| Err(TrainerError::new(JobEnd::BadJob, message));
+        if !(1..=4096).contains(&self.rank) {
+            return bad(format!("rank {} is not between 1 and 4096", self.rank));
+        }
+        if !self.alpha.is_finite() || self.alpha <= 0.0 || !(0.0..1.0).contains(&self.dropout) {
+            return bad(format!(
+                "alpha {} or dropout {} is out of range",
+                self.alpha, self.dropout
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Marks the layers that are adapted and gives their sites: the parent's, or fresh ones.
+fn attach(
+    bert: &mut Bert,
+    settings: &LoraSettings,
+    parent: Option<(&Path, (&Tensor, &Tensor))>,
+    task: peft::Task,
+    seed: u64,
+) -> Result<Vec<LoraSite>, TrainerError> {
+    let names: Vec<String> = bert.linears().map(|linear| linear.name.clone()).collect();
+    for target in &settings.target_modules {
+        if !names
+            .iter()
+            .any(|name| lora::is_target(name, std::slice::from_ref(target)))
+        {
+            let message =
+                format!("target module \"{target}\" is no linear layer of the base model, which has {names:?}");
+            return Err(TrainerError::new(JobEnd::BadJob, message));
+        }
+    }
+    let mut adapted: Vec<&mut Linear> = bert
+        .linears()
+        .filter(|linear| lora::is_target(&linear.name, &settings.target_modules))
+        .collect();
+    if adapted.is_empty() {
+        return Err(TrainerError::new(JobEnd::BadJob, "target_modules is empty"));
+    }
+    for (index, linear) in adapted.iter_mut().enumerate() {
+        linear.site = Some(index);
+    }
+    let Some((dir, head)) = parent else {
+        let scaling = settings.alpha / f64::from(settings.rank);
+        return adapted
+            .iter()
+            .map(|linear| lora::fresh_site(linear, settings.rank, scaling, seed))
+            .collect();
+    };
+    let layers: Vec<(String, i64, i64)> = adapted
+        .iter()
+        .map(|linear| {
+            linear
+                .weight
+                .size2()
+                .map(|(outputs, inputs)| (linear.name.clone(), inputs, outputs))
+        })
+        .collect::<Result<_, _>>()?;
+    let (config, sites) = peft::read(dir, task, &layers, head)?;
+    if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) {
+        let message = format!(
+            "the parent's adapter has rank {} and alpha {}, the job {} and {}: go on with the parent's, or start anew \
+             from the base model",
+            config.r, config.lora_alpha, settings.rank, settings.alpha
+        );
+        return Err(TrainerError::new(JobEnd::BadJob, message));
+    }
+    Ok(sites)
+}

@@ -1,0 +1,30 @@
+//! PEFT directories: `adapter_config.json` and `adapter_model.safetensors`, as Hugging Face's peft writes and reads
+//! them, and with it every server that takes adapters.
+//!
+//! peft itself loads an adapter with wrong names in silence, as one that does nothing. Here reading fails on a missing
+//! and on an unexpected key.
+
+mod config;
+mod io;
+
+pub use config::{AdapterConfig, Task};
+pub use io::{read, tensor_bytes, write};
+
+use tch::Tensor;
+
+/// A file of a PEFT directory: what the adapter is.
+pub const CONFIG_FILE: &str = "adapter_config.json";
+/// A file of a PEFT directory: its tensors.
+pub const TENSORS_FILE: &str = "adapter_model.safetensors";
+
+/// A low-rank update `scaling * B A` of one linear layer.
+pub struct LoraSite {
+    /// The layer's path in the encoder, such as `encoder.layer.0.attention.self.query`.
+    pub name: String,
+    /// A, [rank, in].
+    pub a: Tensor,
+    /// B, [out, rank].
+    pub b: Tensor,
+    /// alpha / rank.
+    pub scaling: f64,
+}
