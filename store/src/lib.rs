@@ -1,1 +1,35 @@
 //! Journal and content-addressed files are the truth, sled is the index over them.
+//!
+//! A [`Batch`] of typed [`Record`]s is committed as one frame of an append-only, checksummed, fsynced journal: when
+//! [`Store::commit`] returns, it is on the disk. The index answers reads; it can be deleted at any time and comes
+//! back from the journal. Bytes that are larger than a record go into [`Objects`], named by their hash. `FORMAT.md`
+//! has the bytes on disk and what is promised about them.
+//!
+//! Calls block on the disk. From async code, go through `spawn_blocking`.
+
+mod batch;
+mod commit;
+pub mod durable;
+mod error;
+mod events;
+mod hash;
+mod index;
+mod journal;
+mod lock;
+mod objects;
+mod record;
+mod report;
+mod space;
+mod store;
+mod verify;
+
+pub use batch::{Batch, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+pub use error::StoreError;
+pub use events::{Change, Event, Events};
+pub use hash::{BadHash, Hash};
+pub use journal::io::{DiskIo, JournalIo};
+pub use objects::Objects;
+pub use record::Record;
+pub use report::{OpenReport, Options, RebuildReason, TornTail};
+pub use store::Store;
+pub use verify::{Problem, VerifyReport};

@@ -1,0 +1,155 @@
+//! The one thread that writes. Commits that arrive while it waits for the disk share the next fsync.
+
+use crate::batch::Op;
+use crate::index::Index;
+use crate::journal::write::{AppendError, Journal};
+use crate::{StoreError, space};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Frames in a group. With bytes limited as well, a group fits in memory many times.
+const GROUP_COMMITS: usize = 256;
+const GROUP_BYTES: usize = 4 << 20;
+
+/// A commit on its way to the writer.
+pub(crate) struct Request {
+    pub payload: Vec<u8>,
+    pub ops: Vec<Op>,
+    pub reply: SyncSender<Result<u64, StoreError>>,
+}
+
+/// What the writer and the callers share.
+pub(crate) struct Shared {
+    pub index: Mutex<Index>,
+    /// The last commit that readers see.
+    pub last_seq: AtomicU64,
+    /// Why no more commits are accepted.
+    pub poison: OnceLock<String>,
+    /// Why the index cannot be read any more: it has missed a commit.
+    pub index_failed: OnceLock<String>,
+}
+
+impl Shared {
+    /// Panics of sled are caught inside, so a poisoned mutex guards nothing that is half done.
+    pub fn lock_index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn check_poison(&self) -> Result<(), StoreError> {
+        match self.poison.get() {
+            Some(why) => Err(StoreError::Poisoned { why: why.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) struct Writer<'a> {
+    pub shared: &'a Shared,
+    pub journal: Journal,
+    pub dir: PathBuf,
+    pub reserve_bytes: u64,
+    pub checkpoint_commits: u64,
+}
+
+impl Writer<'_> {
+    /// Serves until the last sender is gone.
+    pub fn run(mut self, requests: &Receiver<Request>) {
+        let mut since_checkpoint = 0;
+        while let Ok(first) = requests.recv() {
+            let mut bytes = first.payload.len();
+            let mut group = vec![first];
+            while group.len() < GROUP_COMMITS && bytes < GROUP_BYTES {
+                let Ok(next) = requests.try_recv() else { break };
+                bytes += next.payload.len();
+                group.push(next);
+            }
+            since_checkpoint += group.len() as u64;
+            self.commit(group);
+            if since_checkpoint >= self.checkpoint_commits {
+                since_checkpoint = 0;
+                self.checkpoint();
+            }
+        }
+        self.checkpoint();
+    }
+
+    fn commit(&mut self, group: Vec<Request>) {
+        let (admitted, refused): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|request| (self.admit(&request), request)).partition(|(verdict, _)| verdict.is_ok());
+        for (verdict, request) in refused {
+            answer(&request, verdict.map(|()| 0));
+        }
+        if admitted.is_empty() {
+            return;
+        }
+        let group: Vec<Request> = admitted.into_iter().map(|(_, request)| request).collect();
+        let payloads: Vec<&[u8]> = group.iter().map(|request| request.payload.as_slice()).collect();
+        match self.journal.append(&payloads) {
+            Ok(written) => {
+                for (request, (seq, crc)) in group.iter().zip(written) {
+                    answer(request, self.apply(seq, crc, &request.ops).map(|()| seq));
+                }
+            }
+            Err(AppendError::Refused(error)) => group.iter().for_each(|request| answer(request, Err(error.clone()))),
+            Err(AppendError::Fatal(why)) => {
+                tracing::error!("the store accepts no more commits: {why}");
+                let why = self.shared.poison.get_or_init(|| why).clone();
+                group.iter().for_each(|request| answer(request, Err(StoreError::Poisoned { why: why.clone() })));
+            }
+        }
+    }
+
+    /// What can be refused before anything is written.
+    fn admit(&self, request: &Request) -> Result<(), StoreError> {
+        self.shared.check_poison()?;
+        space::check(&self.dir, request.payload.len() as u64, self.reserve_bytes)?;
+        let index = self.shared.lock_index();
+        for op in &request.ops {
+            let Op::Put { table, key, version, .. } = op else { continue };
+            // A record of a newer wengu may hold what this one would drop.
+            if let Some((found, _)) = index.get(table, key)?.filter(|(found, _)| found > version) {
+                let (table, key) = (table.clone(), key.clone());
+                return Err(StoreError::NewerRecord { table, key, found, supported: *version });
+            }
+        }
+        Ok(())
+    }
+
+    /// The commit is durable by now. An index that misses it must not be read or go on.
+    fn apply(&self, seq: u64, crc: u32, ops: &[Op]) -> Result<(), StoreError> {
+        let fail = |why: String| {
+            let _ = self.shared.index_failed.set(why.clone());
+            let _ = self.shared.poison.set(format!("the index failed: {why}"));
+            tracing::error!(seq, "a durable commit could not be indexed, the next open rebuilds the index: {why}");
+            StoreError::IndexFailed { why: format!("commit {seq} is durable, but {why}") }
+        };
+        let mut index = self.shared.lock_index();
+        // Once it has missed a commit it must not take a later one.
+        if let Some(why) = self.shared.index_failed.get() {
+            return Err(fail(why.clone()));
+        }
+        index.apply(seq, crc, ops).map_err(|error| match error {
+            StoreError::IndexFailed { why } => fail(why),
+            other => fail(other.to_string()),
+        })?;
+        self.shared.last_seq.store(seq, Ordering::Release);
+        Ok(())
+    }
+
+    /// A failure costs a replay after a power cut, and no commit.
+    fn checkpoint(&self) {
+        if self.shared.index_failed.get().is_some() {
+            return;
+        }
+        if let Err(error) = self.shared.lock_index().checkpoint() {
+            tracing::warn!("the index could not be flushed: {error}");
+        }
+    }
+}
+
+/// A caller that has gone away (its thread panicked) needs no answer.
+fn answer(request: &Request, result: Result<u64, StoreError>) {
+    let _ = request.reply.send(result);
+}

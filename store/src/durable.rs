@@ -1,0 +1,137 @@
+//! Writes that are there after a power cut: temporary file, fsync, rename, fsync of the directory.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Writes a whole file. Afterwards either the old content is there or the new one, never a mixture.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    let written = (|| {
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        // The caller needs the first error; a leftover goes with `remove_temporaries`.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    fsync_dir(parent(path))
+}
+
+/// Makes the names in a directory durable.
+pub fn fsync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Renames a file or directory whose content is already durable.
+pub fn rename_durable(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    fsync_dir(parent(to))?;
+    if parent(from) != parent(to) {
+        fsync_dir(parent(from))?;
+    }
+    Ok(())
+}
+
+/// Points the symbolic link at `target` (made if it is not there), without a moment in which it points nowhere.
+/// `target` is stored as given: a relative one is relative to the link's directory.
+pub fn swap_symlink(target: &Path, link: &Path) -> io::Result<()> {
+    let temporary = temporary_beside(link)?;
+    symlink(target, &temporary)?;
+    if let Err(error) = fs::rename(&temporary, link) {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    fsync_dir(parent(link))
+}
+
+/// Removes what interrupted calls of this module left in a directory. Only for the directory's single owner: it
+/// would pull the file from under a call that is still running.
+pub fn remove_temporaries(dir: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if is_temporary(&entry.file_name()) {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(b".tmp")
+}
+
+/// `.NAME.PID-N.tmp` in the same directory, so that the rename stays within one file system.
+fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no file name", path.display())))?;
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}-{}.tmp", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    Ok(path.with_file_name(temporary))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_whole_files_and_links_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("温故.json");
+        write_file(&path, b"one").unwrap();
+        write_file(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+
+        let link = dir.path().join("current");
+        swap_symlink(Path::new("a"), &link).unwrap();
+        swap_symlink(Path::new("b"), &link).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("b"));
+
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        rename_durable(&path, &dir.path().join("sub/moved")).unwrap();
+        assert_eq!(fs::read(dir.path().join("sub/moved")).unwrap(), b"two");
+        assert_eq!(remove_temporaries(dir.path()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_removes_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory that is not empty cannot be replaced by a file.
+        let path = dir.path().join("taken");
+        fs::create_dir_all(path.join("x")).unwrap();
+        write_file(&path, b"new").unwrap_err();
+        swap_symlink(Path::new("a"), &path).unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        write_file(Path::new("/"), b"").unwrap_err();
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_other_files_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".a.7-0.tmp", "a.tmp", ".hidden", "a"] {
+            File::create(dir.path().join(name)).unwrap();
+        }
+        assert_eq!(remove_temporaries(dir.path()).unwrap(), 1);
+        assert!(!dir.path().join(".a.7-0.tmp").exists() && dir.path().join("a.tmp").exists());
+    }
+}

@@ -1,0 +1,183 @@
+//! Immutable files named by the hash of their bytes: `objects/ab/cdef…`.
+
+use crate::{Hash, StoreError, durable, space};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// The object files of a store. What `put_*` returns is durable.
+#[derive(Debug)]
+pub struct Objects {
+    dir: PathBuf,
+    reserve_bytes: u64,
+    next_temporary: AtomicU64,
+}
+
+impl Objects {
+    /// Makes the directories, and removes what interrupted puts have left. Only for the holder of the store's lock.
+    pub(crate) fn open(dir: PathBuf, reserve_bytes: u64) -> Result<Self, StoreError> {
+        let temporary = dir.join("tmp");
+        // All of them at once, so that a put never has to make the name of a directory durable.
+        let all = (0..=255).map(|byte| dir.join(format!("{byte:02x}")));
+        for path in [dir.clone(), temporary.clone()].into_iter().chain(all) {
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(StoreError::io("create", path, e)),
+                _ => {}
+            }
+        }
+        durable::fsync_dir(&dir).map_err(|e| StoreError::io("fsync", &dir, e))?;
+        for entry in fs::read_dir(&temporary).map_err(|e| StoreError::io("list", &temporary, e))? {
+            let path = entry.map_err(|e| StoreError::io("list", &temporary, e))?.path();
+            fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        }
+        Ok(Objects { dir, reserve_bytes, next_temporary: AtomicU64::new(0) })
+    }
+
+    /// Stores these bytes.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Hash, StoreError> {
+        self.put_reader(bytes, bytes.len() as u64).map(|(hash, _)| hash)
+    }
+
+    /// Stores a file's bytes. Returns their hash and number.
+    pub fn put_file(&self, path: &Path) -> Result<(Hash, u64), StoreError> {
+        let file = File::open(path).map_err(|e| StoreError::io("open", path, e))?;
+        let metadata = file.metadata().map_err(|e| StoreError::io("read", path, e))?;
+        if !metadata.is_file() {
+            let not_a_file = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+            return Err(StoreError::io("store", path, not_a_file));
+        }
+        self.put_reader(file, u64::MAX)
+    }
+
+    /// Stores what the reader gives, unless it is more than `limit_bytes`. Returns hash and number of the bytes.
+    pub fn put_reader(&self, mut reader: impl Read, limit_bytes: u64) -> Result<(Hash, u64), StoreError> {
+        let name = format!("{}-{}", process::id(), self.next_temporary.fetch_add(1, Ordering::Relaxed));
+        let temporary = self.dir.join("tmp").join(name);
+        let put = self.write(&mut reader, limit_bytes, &temporary).and_then(|(hash, len)| {
+            self.adopt(&temporary, &hash)?;
+            Ok((hash, len))
+        });
+        if put.is_err() {
+            // The caller needs the first error; a leftover goes when the store is opened.
+            let _ = fs::remove_file(&temporary);
+        }
+        put
+    }
+
+    fn write(&self, reader: &mut impl Read, limit_bytes: u64, temporary: &Path) -> Result<(Hash, u64), StoreError> {
+        let failed = |what: &'static str| move |e| StoreError::io(what, temporary, e);
+        let mut file = File::create_new(temporary).map_err(failed("create"))?;
+        let mut hasher = blake3::Hasher::new();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut len = 0u64;
+        loop {
+            let read = match reader.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(StoreError::io("read the input of", temporary, e)),
+            };
+            len += read as u64;
+            if len > limit_bytes {
+                return Err(StoreError::ObjectTooLarge { limit_bytes });
+            }
+            space::check(&self.dir, read as u64, self.reserve_bytes)?;
+            hasher.update(&chunk[..read]);
+            file.write_all(&chunk[..read]).map_err(failed("write"))?;
+        }
+        // Case files are private: for the owner only, and not for writing.
+        file.set_permissions(Permissions::from_mode(0o400)).map_err(failed("set the mode of"))?;
+        file.sync_all().map_err(failed("fsync"))?;
+        Ok((hasher.finalize().into(), len))
+    }
+
+    /// Gives a durable temporary file its name. An object that is already there is replaced by the same bytes: that
+    /// costs no more than comparing them, and heals a damaged one.
+    fn adopt(&self, temporary: &Path, hash: &Hash) -> Result<(), StoreError> {
+        let path = self.path(hash);
+        fs::rename(temporary, &path).map_err(|e| StoreError::io("create", &path, e))?;
+        let dir = path.parent().expect("objects are in a directory");
+        durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))
+    }
+
+    /// The bytes of an object, after checking that they are the right ones.
+    pub fn get(&self, hash: &Hash) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(hash);
+        let bytes = fs::read(&path).map_err(|e| self.read_failed(hash, e))?;
+        match Hash::of(&bytes) {
+            found if found == *hash => Ok(bytes),
+            found => Err(StoreError::ObjectDamaged { path, found }),
+        }
+    }
+
+    /// Checks an object's bytes without holding them in memory. Returns their number.
+    pub fn check(&self, hash: &Hash) -> Result<u64, StoreError> {
+        let path = self.path(hash);
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(&path).map_err(|e| self.read_failed(hash, e))?;
+        let len = io::copy(&mut file, &mut hasher).map_err(|e| StoreError::io("read", &path, e))?;
+        match Hash::from(hasher.finalize()) {
+            found if found == *hash => Ok(len),
+            found => Err(StoreError::ObjectDamaged { path, found }),
+        }
+    }
+
+    /// Where an object is, or would be. Its bytes are unchecked, and for reading only.
+    pub fn path(&self, hash: &Hash) -> PathBuf {
+        let name = hash.to_string();
+        self.dir.join(&name[..2]).join(&name[2..])
+    }
+
+    /// Whether there is such an object.
+    pub fn contains(&self, hash: &Hash) -> bool {
+        self.path(hash).is_file()
+    }
+
+    /// Removes an object for good, for what has to be forgotten. False: there was none.
+    pub fn remove(&self, hash: &Hash) -> Result<bool, StoreError> {
+        let path = self.path(hash);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(StoreError::io("remove", path, e)),
+        }
+        let dir = path.parent().expect("objects are in a directory");
+        durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))?;
+        Ok(true)
+    }
+
+    /// The names of all objects, and the files that are no objects.
+    pub fn list(&self) -> Result<(Vec<Hash>, Vec<PathBuf>), StoreError> {
+        let (mut hashes, mut foreign) = (Vec::new(), Vec::new());
+        for dir in read_dir(&self.dir)?.into_iter().filter(|path| !path.ends_with("tmp")) {
+            for path in read_dir(&dir)? {
+                let part = |path: &Path| path.file_name().and_then(|name| name.to_str().map(str::to_string));
+                let name = [part(&dir), part(&path)].into_iter().flatten().collect::<String>();
+                match name.parse() {
+                    Ok(hash) => hashes.push(hash),
+                    Err(_) => foreign.push(path),
+                }
+            }
+        }
+        hashes.sort();
+        Ok((hashes, foreign))
+    }
+
+    fn read_failed(&self, hash: &Hash, error: io::Error) -> StoreError {
+        let path = self.path(hash);
+        match error.kind() {
+            io::ErrorKind::NotFound => StoreError::ObjectMissing { hash: *hash, path },
+            _ => StoreError::io("read", path, error),
+        }
+    }
+}
+
+fn read_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |e| StoreError::io("list", dir, e);
+    fs::read_dir(dir).map_err(failed)?.map(|entry| entry.map(|e| e.path()).map_err(failed)).collect()
+}

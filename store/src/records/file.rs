@@ -1,0 +1,160 @@
+use super::UnixMs;
+use crate::{Hash, Record};
+use serde::{Deserialize, Serialize};
+
+/// Table `file`: one path of a watched folder. Key: `DOMAIN/` and a hash of the path's bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// The domain that watches it.
+    pub domain: String,
+    /// The path as people read it; bytes that are not UTF-8 are shown replaced.
+    pub path: String,
+    /// Path relative to the watched folder when it was first seen: the case key of files without a case field.
+    pub case_key: String,
+    /// 1 for the first content of this path; a rewrite is the next revision of the same case.
+    pub revision: u32,
+    /// The bytes, in the object store. None where the file was never taken.
+    pub content: Option<Hash>,
+    /// The sidecar that was beside it, in the object store.
+    pub sidecar: Option<Sidecar>,
+    /// What the file system said when the content was taken: the same again means nothing to do.
+    pub seen: Option<Seen>,
+    /// When the path was first seen.
+    pub first_seen_ms: UnixMs,
+    /// When this record last changed.
+    pub updated_ms: UnixMs,
+    /// Whether the file is still in its folder. wengu keeps what it has ingested either way.
+    pub present: bool,
+    /// Where it is in its life.
+    pub state: FileState,
+}
+
+/// A file beside the case file that labels it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sidecar {
+    /// Its file name.
+    pub name: String,
+    /// Its bytes.
+    pub content: Hash,
+}
+
+/// Table `content`: which file of a domain holds these bytes. Key: `DOMAIN/` and the hash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContentRecord {
+    /// Key of the file's record.
+    pub file: String,
+}
+
+impl Record for ContentRecord {
+    const TABLE: &'static str = "content";
+    const VERSION: u16 = 1;
+}
+
+/// A file's identity and version as the file system tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Bytes.
+    pub size: u64,
+    /// Modification time.
+    pub mtime_ns: i128,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// The life of a case file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum FileState {
+    /// A durable copy is held; it has not been read yet.
+    Ingested,
+    /// Read and labelled; waits for an update.
+    Pooled {
+        /// The examples, an object.
+        examples: Hash,
+        /// How many of what.
+        counts: Counts,
+        /// The last run that tried these examples and was held; they are tried again with newer ones.
+        tried_in_run: Option<u64>,
+    },
+    /// Part of a promoted version (as training, gate or audit examples).
+    Learned {
+        /// The examples, an object.
+        examples: Hash,
+        /// How many of what.
+        counts: Counts,
+        /// The version that learned them.
+        version: String,
+    },
+    /// Part of a delivery whose update was judged a regression: set aside until a person releases it.
+    HeldBack {
+        /// The examples, an object.
+        examples: Hash,
+        /// How many of what.
+        counts: Counts,
+        /// The run that was judged.
+        run: u64,
+    },
+    /// Read, but nothing in it has a label.
+    Unlabelled {
+        /// The examples, an object.
+        examples: Hash,
+        /// How many of what.
+        counts: Counts,
+    },
+    /// Could not be read; the reason says what to do.
+    Quarantined {
+        /// For people.
+        reason: String,
+    },
+    /// The same bytes are held under another path of the domain; they are not learned twice.
+    Duplicate {
+        /// That path.
+        of: String,
+    },
+}
+
+impl FileState {
+    /// The state's name, as printed and as counted in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FileState::Ingested => "ingested",
+            FileState::Pooled { .. } => "pooled",
+            FileState::Learned { .. } => "learned",
+            FileState::HeldBack { .. } => "held_back",
+            FileState::Unlabelled { .. } => "unlabelled",
+            FileState::Quarantined { .. } => "quarantined",
+            FileState::Duplicate { .. } => "duplicate",
+        }
+    }
+
+    /// The examples object, where there is one.
+    pub fn examples(&self) -> Option<(Hash, Counts)> {
+        match self {
+            FileState::Pooled { examples, counts, .. }
+            | FileState::Learned { examples, counts, .. }
+            | FileState::HeldBack { examples, counts, .. }
+            | FileState::Unlabelled { examples, counts } => Some((*examples, *counts)),
+            FileState::Ingested | FileState::Quarantined { .. } | FileState::Duplicate { .. } => None,
+        }
+    }
+}
+
+/// What a file's examples are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Labelled examples on the training side.
+    pub train: u64,
+    /// Labelled examples of the gate set.
+    pub gate: u64,
+    /// Labelled examples of the audit set.
+    pub audit: u64,
+    /// Examples that neither a field nor a sidecar nor the plugin labelled.
+    pub unlabelled: u64,
+    /// Broken records, each quarantined by its line.
+    pub rejected: u64,
+}
+
+impl Record for FileRecord {
+    const TABLE: &'static str = "file";
+    const VERSION: u16 = 1;
+}

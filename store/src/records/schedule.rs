@@ -1,0 +1,23 @@
+use super::UnixMs;
+use crate::Record;
+use serde::{Deserialize, Serialize};
+
+/// Table `schedule`: what the scheduler must remember of a domain. Key: the domain.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleRecord {
+    /// Occurrences of the schedule up to this instant are used up.
+    pub mark_ms: Option<UnixMs>,
+    /// The schedule that `mark_ms` belongs to; another one starts counting anew.
+    pub mark_schedule: String,
+    /// A person asked for an update that has not started yet.
+    pub asked: bool,
+    /// Runs that failed since the last that did not.
+    pub failures_in_a_row: u32,
+    /// When the last of them failed.
+    pub last_failure_ms: Option<UnixMs>,
+}
+
+impl Record for ScheduleRecord {
+    const TABLE: &'static str = "schedule";
+    const VERSION: u16 = 1;
+}
