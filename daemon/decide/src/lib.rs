@@ -2,5 +2,7 @@
 
 pub mod gate;
 pub mod memory;
+pub mod metrics;
 pub mod schedule;
 pub mod split;
+pub mod weak;

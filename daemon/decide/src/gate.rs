@@ -1,1 +1,0 @@
-//! Which version may serve.
