@@ -184,52 +184,104 @@ pub fn backoff(failures_in_a_row: u32) -> TimeDelta {
 
 /// Decides. Total: every state has an answer, a clock that was set back and times in the future included.
 pub fn decide(now: DateTime<Utc>, config: &ScheduleConfig, state: &DomainState) -> Decision {
-    let mark = || Mark { at: now, schedule: config.occurrences() };
+    let schedule = config.occurrences();
     let marked = match usable_mark(now, config, state) {
         Ok(marked) => marked,
-        Err(why) => return Decision::Mark { why, mark: mark() },
+        Err(why) => {
+            let mark = Mark { at: now, schedule };
+            return Decision::Mark { why, mark };
+        }
+    };
+    // A clock that was set back a little does not give occurrences back.
+    let at = now.max(marked);
+    let mark = || Mark {
+        at,
+        schedule: schedule.clone(),
     };
     if state.running {
-        return Decision::Wait { until: None, why: WhyNot::Running };
+        return Decision::Wait {
+            until: None,
+            why: WhyNot::Running,
+        };
     }
     let (have, need) = (state.new_examples, config.min_new_examples.max(1));
     if state.asked_now && have > 0 {
-        return Decision::Start { reason: Reason::Asked, mark: mark() };
+        return Decision::Start {
+            reason: Reason::Asked,
+            mark: mark(),
+        };
     }
 
-    let occurrence = config.cron.as_ref().and_then(|cron| occurrence(now, cron, config.timezone, marked));
+    let occurrence = config
+        .cron
+        .as_ref()
+        .and_then(|cron| occurrence(now, cron, config.timezone, marked));
     let stale_at = stale_at(now, config, state);
     let stale = stale_at.is_some_and(|at| at <= now);
     let threshold = config.cron.is_none() && have >= need;
     if occurrence.is_none() && !stale && !threshold {
-        let next = config.cron.as_ref().and_then(|cron| cron.next_after(now.max(marked), config.timezone));
+        let next = config
+            .cron
+            .as_ref()
+            .and_then(|cron| cron.next_after(now.max(marked), config.timezone));
         let why = match have {
             0 => WhyNot::NoNewExamples,
             _ if have < need => WhyNot::TooFewExamples { have, need },
             _ => WhyNot::NotDueYet,
         };
-        return Decision::Wait { until: next.into_iter().chain(stale_at).min(), why };
+        return Decision::Wait {
+            until: next.into_iter().chain(stale_at).min(),
+            why,
+        };
     }
 
     match quiet_at(now, &config.quiet_hours, config.timezone) {
         Quiet::No => {}
-        Quiet::Until(end) => return Decision::Wait { until: Some(end), why: WhyNot::QuietHours },
-        Quiet::Always => return Decision::Wait { until: None, why: WhyNot::QuietHours },
+        Quiet::Until(end) => {
+            return Decision::Wait {
+                until: Some(end),
+                why: WhyNot::QuietHours,
+            };
+        }
+        Quiet::Always => {
+            return Decision::Wait {
+                until: None,
+                why: WhyNot::QuietHours,
+            };
+        }
     }
     let failures = state.failures_in_a_row;
     if let Some(until) = state.last_failure_at.and_then(|at| ends(now, at, backoff(failures))) {
-        return Decision::Wait { until: Some(until), why: WhyNot::Backoff { failures } };
+        return Decision::Wait {
+            until: Some(until),
+            why: WhyNot::Backoff { failures },
+        };
     }
     if stale {
-        return Decision::Start { reason: Reason::Stale, mark: mark() };
+        return Decision::Start {
+            reason: Reason::Stale,
+            mark: mark(),
+        };
     }
-    if let Some(until) = state.intake_busy_since.and_then(|since| ends(now, since, INTAKE_PATIENCE)) {
-        return Decision::Wait { until: Some(until), why: WhyNot::IntakeBusy };
+    if let Some(until) = state
+        .intake_busy_since
+        .and_then(|since| ends(now, since, INTAKE_PATIENCE))
+    {
+        return Decision::Wait {
+            until: Some(until),
+            why: WhyNot::IntakeBusy,
+        };
     }
     match occurrence {
-        Some(_) if have < need => Decision::Mark { why: MarkReason::TooFewExamples { have, need }, mark: mark() },
+        Some(_) if have < need => Decision::Mark {
+            why: MarkReason::TooFewExamples { have, need },
+            mark: mark(),
+        },
         Some(reason) => Decision::Start { reason, mark: mark() },
-        None => Decision::Start { reason: Reason::Threshold, mark: mark() },
+        None => Decision::Start {
+            reason: Reason::Threshold,
+            mark: mark(),
+        },
     }
 }
 
@@ -266,7 +318,11 @@ fn occurrence(now: DateTime<Utc>, cron: &CronExpr, tz: Tz, marked: DateTime<Utc>
 fn stale_at(now: DateTime<Utc>, config: &ScheduleConfig, state: &DomainState) -> Option<DateTime<Utc>> {
     let oldest = state.oldest_new_at.filter(|_| state.new_examples > 0)?;
     let patience = TimeDelta::from_std(config.max_staleness?).unwrap_or(TimeDelta::MAX);
-    if is_believable(now, oldest) { oldest.checked_add_signed(patience) } else { Some(now) }
+    if is_believable(now, oldest) {
+        oldest.checked_add_signed(patience)
+    } else {
+        Some(now)
+    }
 }
 
 /// The end of a pause that began at `from`, while it is still to come. A pause from the future is over.

@@ -87,16 +87,28 @@ impl CronExpr {
 
         let either_day = !day_of_month.star && !day_of_week.star;
         let days = (day_of_month.list(0), day_of_week.list(1));
-        let day_fields =
-            if either_day { vec![(days.0.as_str(), "*"), ("*", days.1.as_str())] } else { vec![(&*days.0, &*days.1)] };
+        let day_fields = if either_day {
+            vec![(days.0.as_str(), "*"), ("*", days.1.as_str())]
+        } else {
+            vec![(&*days.0, &*days.1)]
+        };
         let schedules = day_fields
             .into_iter()
             .map(|(of_month, of_week)| {
-                let six = format!("0 {} {} {of_month} {} {of_week}", minute.list(0), hour.list(0), month.list(0));
+                let six = format!(
+                    "0 {} {} {of_month} {} {of_week}",
+                    minute.list(0),
+                    hour.list(0),
+                    month.list(0)
+                );
                 Schedule::from_str(&six).expect("lists of numbers in range")
             })
             .collect();
-        let expr = CronExpr { text: text.to_string(), schedules, names_hours: !hour.star };
+        let expr = CronExpr {
+            text: text.to_string(),
+            schedules,
+            names_hours: !hour.star,
+        };
         if expr.walls(DateTime::UNIX_EPOCH.naive_utc()).next().is_none() {
             return Err(CronError::NeverFires);
         }
@@ -117,7 +129,10 @@ impl CronExpr {
         let here = local::wall(after.max(DateTime::UNIX_EPOCH), tz);
         if self.names_hours {
             // `first_instant` never falls as local time rises, so the first that is later is the next one.
-            return self.walls(here).filter_map(|wall| local::first_instant(wall, tz)).find(|&at| at > after);
+            return self
+                .walls(here)
+                .filter_map(|wall| local::first_instant(wall, tz))
+                .find(|&at| at > after);
         }
         // Every local time has a first and a last instant, nearly always the same one. Each of the two rises with
         // local time, so the next occurrence is the sooner of the next by either. Last instants that are still to come
@@ -126,15 +141,24 @@ impl CronExpr {
             (Some(first), Some(last)) => last - first,
             _ => TimeDelta::zero(),
         };
-        let first = self.walls(here).filter_map(|wall| local::earliest(wall, tz)).find(|&at| at > after);
-        let last = self.walls(here - repeated).filter_map(|wall| local::latest(wall, tz)).find(|&at| at > after);
+        let first = self
+            .walls(here)
+            .filter_map(|wall| local::earliest(wall, tz))
+            .find(|&at| at > after);
+        let last = self
+            .walls(here - repeated)
+            .filter_map(|wall| local::latest(wall, tz))
+            .find(|&at| at > after);
         first.into_iter().chain(last).min()
     }
 
     /// Matching local times strictly later than `after`, in order. Both schedules may name the same time.
     fn walls(&self, after: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> {
-        let mut sources: Vec<_> =
-            self.schedules.iter().map(|schedule| schedule.after(&after.and_utc()).peekable()).collect();
+        let mut sources: Vec<_> = self
+            .schedules
+            .iter()
+            .map(|schedule| schedule.after(&after.and_utc()).peekable())
+            .collect();
         std::iter::from_fn(move || {
             let next = sources.iter_mut().filter_map(|source| source.peek().copied()).min()?;
             for source in &mut sources {

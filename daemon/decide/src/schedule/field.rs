@@ -15,14 +15,31 @@ pub(super) struct FieldKind {
     names: &'static [&'static str],
 }
 
-pub(super) const MINUTE: FieldKind = FieldKind { name: "minute", min: 0, max: 59, names: &[] };
-pub(super) const HOUR: FieldKind = FieldKind { name: "hour", min: 0, max: 23, names: &[] };
-pub(super) const DAY_OF_MONTH: FieldKind = FieldKind { name: "day of month", min: 1, max: 31, names: &[] };
+pub(super) const MINUTE: FieldKind = FieldKind {
+    name: "minute",
+    min: 0,
+    max: 59,
+    names: &[],
+};
+pub(super) const HOUR: FieldKind = FieldKind {
+    name: "hour",
+    min: 0,
+    max: 23,
+    names: &[],
+};
+pub(super) const DAY_OF_MONTH: FieldKind = FieldKind {
+    name: "day of month",
+    min: 1,
+    max: 31,
+    names: &[],
+};
 pub(super) const MONTH: FieldKind = FieldKind {
     name: "month",
     min: 1,
     max: 12,
-    names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+    names: &[
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ],
 };
 /// 0 and 7 are both Sunday while a field is read; afterwards only 0 is.
 pub(super) const DAY_OF_WEEK: FieldKind = FieldKind {
@@ -85,7 +102,10 @@ impl Field {
         if kind == DAY_OF_WEEK && values.remove(&7) {
             values.insert(0);
         }
-        Ok(Field { values, star: text.starts_with('*') })
+        Ok(Field {
+            values,
+            star: text.starts_with('*'),
+        })
     }
 
     /// The values as a list for the `cron` crate; `shift` is added to each.
@@ -130,7 +150,11 @@ impl FieldKind {
         }
         if let Some(index) = self.names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
             let value = index as u32 + self.min;
-            return Ok(if self == DAY_OF_WEEK && ends_range && value == 0 { 7 } else { value });
+            return Ok(if self == DAY_OF_WEEK && ends_range && value == 0 {
+                7
+            } else {
+                value
+            });
         }
         let not_a_value = || FieldError::NotAValue(text.to_string());
         if !is_number(text) {
@@ -138,7 +162,11 @@ impl FieldKind {
         }
         let value: u32 = text.parse().map_err(|_| not_a_value())?;
         if !(self.min..=self.max).contains(&value) {
-            return Err(FieldError::OutOfRange { value, min: self.min, max: self.max });
+            return Err(FieldError::OutOfRange {
+                value,
+                min: self.min,
+                max: self.max,
+            });
         }
         Ok(value)
     }

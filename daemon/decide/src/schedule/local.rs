@@ -18,7 +18,9 @@ pub(super) fn first_instant(local: NaiveDateTime, tz: Tz) -> Option<DateTime<Utc
 
 /// First instant of a local time; none inside a gap.
 pub(super) fn earliest(local: NaiveDateTime, tz: Tz) -> Option<DateTime<Utc>> {
-    tz.from_local_datetime(&local).earliest().map(|instant| instant.to_utc())
+    tz.from_local_datetime(&local)
+        .earliest()
+        .map(|instant| instant.to_utc())
 }
 
 /// Last instant of a local time; none inside a gap.

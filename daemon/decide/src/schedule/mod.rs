@@ -9,7 +9,8 @@ mod local;
 mod quiet;
 
 pub use decide::{
-    Decision, DomainState, INTAKE_PATIENCE, LOOK_BACK, Mark, MarkReason, Reason, ScheduleConfig, WhyNot, backoff, decide,
+    Decision, DomainState, INTAKE_PATIENCE, LOOK_BACK, Mark, MarkReason, Reason, ScheduleConfig, WhyNot, backoff,
+    decide,
 };
 pub use expr::{CronError, CronExpr};
 pub use field::FieldError;

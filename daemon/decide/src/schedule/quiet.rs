@@ -29,7 +29,11 @@ impl QuietHours {
         let malformed = || QuietError::Malformed(text.to_string());
         let (start, end) = text.split_once('-').ok_or_else(malformed)?;
         let start = time_of_day(start).ok_or_else(malformed)?;
-        let end = if end.trim() == "24:00" { NaiveTime::MIN } else { time_of_day(end).ok_or_else(malformed)? };
+        let end = if end.trim() == "24:00" {
+            NaiveTime::MIN
+        } else {
+            time_of_day(end).ok_or_else(malformed)?
+        };
         if start == end {
             return Err(QuietError::Empty(text.to_string()));
         }
@@ -48,14 +52,20 @@ impl QuietHours {
     /// The first end of the span strictly later than a local time.
     pub fn end_after(&self, local: NaiveDateTime) -> NaiveDateTime {
         let today = local.date().and_time(self.end);
-        if today > local { today } else { today.checked_add_days(Days::new(1)).unwrap_or(NaiveDateTime::MAX) }
+        if today > local {
+            today
+        } else {
+            today.checked_add_days(Days::new(1)).unwrap_or(NaiveDateTime::MAX)
+        }
     }
 }
 
 /// Whether the spans leave no minute of the day.
 pub fn quiet_all_day(spans: &[QuietHours]) -> bool {
     let minutes = (0..24 * 60).filter_map(|minute| NaiveTime::from_num_seconds_from_midnight_opt(minute * 60, 0));
-    minutes.into_iter().all(|time| spans.iter().any(|span| span.contains(time)))
+    minutes
+        .into_iter()
+        .all(|time| spans.iter().any(|span| span.contains(time)))
 }
 
 impl fmt::Display for QuietHours {
@@ -96,7 +106,10 @@ pub(super) fn quiet_at(now: DateTime<Utc>, spans: &[QuietHours], tz: Tz) -> Quie
             return if at == now { Quiet::No } else { Quiet::Until(at) };
         };
         let end = span.end_after(here);
-        let next = [local::first_instant(end, tz), local::latest(end, tz)].into_iter().flatten().find(|&t| t > at);
+        let next = [local::first_instant(end, tz), local::latest(end, tz)]
+            .into_iter()
+            .flatten()
+            .find(|&t| t > at);
         match next {
             Some(next) => at = next,
             None => return Quiet::Always,
