@@ -1,9 +1,12 @@
 //! One training job: read a job directory, train, write the results, exit.
 
+pub mod checkpoint;
+pub mod data;
 pub mod error;
-pub mod job {
-    //! Files of a job.
-    pub mod files;
-}
+pub mod fisher;
+pub mod job;
 pub mod model;
+pub mod objective;
+pub mod optim;
 pub mod peft;
+pub mod train_loop;

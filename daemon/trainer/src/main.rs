@@ -1,2 +1,73 @@
 //! One training job.
-fn main() {}
+
+use clap::{Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wengu_trainer::job;
+use wengu_trainer::train_loop::Cancel;
+
+const EXAMPLES: &str = "\
+Examples:
+  wengu-trainer check /var/lib/wengu/jobs/17     is everything there, and does it fit together?
+  wengu-trainer run /var/lib/wengu/jobs/17       train, and write out/ and result.json
+
+A run that was stopped or killed goes on from its last checkpoint when it is started again, and ends with the
+same bytes. A directory that has a result.json is left as it is: remove the file to run the job again.
+
+Exit codes:
+  0 completed     10 cancelled    11 bad job      12 bad model   13 bad data     14 unknown label
+  15 NaN loss     16 out of memory                17 write failed                18 internal
+
+Environment, to be set before the start:
+  OMP_NUM_THREADS=N                   the job's `threads`; libtorch makes a team of this size when it is loaded
+  OMP_WAIT_POLICY=PASSIVE             idle threads sleep instead of spinning
+  ONEDNN_PRIMITIVE_CACHE_CAPACITY=64, LRU_CACHE_CAPACITY=64
+                                      keep memory flat over many sequence lengths
+  MALLOC_ARENA_MAX=2                  fewer arenas, less memory";
+
+/// Trains one job of wengu: reads a job directory, writes the results, exits.
+#[derive(Parser)]
+#[command(name = "wengu-trainer", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the job to its end. SIGTERM or SIGINT stops it at the next step, with a checkpoint.
+    Run {
+        /// The job directory, with job.json in it.
+        jobdir: PathBuf,
+    },
+    /// Read and check the job, its model and its data, and change nothing.
+    Check {
+        /// The job directory, with job.json in it.
+        jobdir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { jobdir } => {
+            let cancel = Cancel::default();
+            for signal in [SIGTERM, SIGINT] {
+                if let Err(error) = signal_hook::flag::register(signal, cancel.0.clone()) {
+                    eprintln!("wengu-trainer: cannot handle signal {signal}: {error}");
+                }
+            }
+            ExitCode::from(job::run(&jobdir, &cancel).exit_code())
+        }
+        Command::Check { jobdir } => match job::check(&jobdir) {
+            Ok(found) => {
+                println!("{found}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("wengu-trainer: {}", error.message);
+                ExitCode::from(error.end.exit_code())
+            }
+        },
+    }
+}

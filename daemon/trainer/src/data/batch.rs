@@ -1,0 +1,128 @@
+//! Which examples an optimizer step sees, and how they are padded.
+
+use super::random::{Purpose, Stream};
+use crate::error::TrainerError;
+use crate::model::Batch;
+use tch::Tensor;
+
+/// Batches whose examples are sorted by length within one window of this many, so that little is padded and yet
+/// the order stays random.
+const WINDOW_BATCHES: usize = 16;
+
+/// Lengths are padded to a multiple of this: oneDNN compiles a kernel for each shape and keeps it.
+const LENGTH_MULTIPLE: usize = 8;
+
+/// Rows of every batch of one epoch. The last batch may be smaller.
+pub fn epoch_batches(lengths: &[usize], batch_size: usize, seed: u64, epoch: u64) -> Vec<Vec<usize>> {
+    let mut stream = Stream::new(seed, Purpose::Shuffle, epoch);
+    let mut rows = stream.permutation(lengths.len());
+    let mut batches: Vec<Vec<usize>> = rows
+        .chunks_mut(batch_size * WINDOW_BATCHES)
+        .flat_map(|window| {
+            window.sort_by_key(|&row| lengths[row]);
+            window.chunks(batch_size).map(<[usize]>::to_vec).collect::<Vec<_>>()
+        })
+        .collect();
+    stream.shuffle(&mut batches);
+    batches
+}
+
+/// Replay rows of a step: the memory is gone through in random order, then again in another.
+pub fn replay_rows(memory: usize, per_step: usize, seed: u64, step: u64) -> Vec<usize> {
+    if memory == 0 {
+        return Vec::new();
+    }
+    let first = step as usize * per_step;
+    let mut round: Option<(usize, Vec<usize>)> = None;
+    (first..first + per_step)
+        .map(|draw| {
+            let index = draw / memory;
+            if round.as_ref().is_none_or(|(current, _)| *current != index) {
+                round = Some((index, Stream::new(seed, Purpose::Replay, index as u64).permutation(memory)));
+            }
+            round.as_ref().map_or(0, |(_, rows)| rows[draw % memory])
+        })
+        .collect()
+}
+
+/// Splits a step's rows into at most `parts` micro-batches of nearly equal size, none of them empty.
+pub fn micro_batches(rows: &[usize], parts: usize) -> Vec<&[usize]> {
+    let parts = parts.clamp(1, rows.len().max(1));
+    (0..parts).map(|i| &rows[i * rows.len() / parts..(i + 1) * rows.len() / parts]).filter(|p| !p.is_empty()).collect()
+}
+
+/// Rows in chunks of like length, longest first (so that running out of memory shows at once), for passes whose
+/// order does not matter.
+pub fn by_length(lengths: &[usize], chunk: usize) -> Vec<Vec<usize>> {
+    let mut rows: Vec<usize> = (0..lengths.len()).collect();
+    rows.sort_by_key(|&row| (std::cmp::Reverse(lengths[row]), row));
+    rows.chunks(chunk).map(<[usize]>::to_vec).collect()
+}
+
+/// Token rows as one padded batch. Padding is id 0, which the mask takes out.
+pub fn pad(rows: &[&[i64]], longest_allowed: usize) -> Result<Batch, TrainerError> {
+    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let width = longest.next_multiple_of(LENGTH_MULTIPLE).min(longest_allowed.max(longest));
+    let mut ids = vec![0i64; rows.len() * width];
+    let mut mask = vec![0i64; rows.len() * width];
+    for (i, row) in rows.iter().enumerate() {
+        ids[i * width..][..row.len()].copy_from_slice(row);
+        mask[i * width..][..row.len()].fill(1);
+    }
+    let shape = [rows.len() as i64, width as i64];
+    Ok(Batch {
+        ids: Tensor::f_from_slice(&ids)?.f_reshape(shape)?,
+        mask: Tensor::f_from_slice(&mask)?.f_reshape(shape)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_holds_every_row_once_in_batches_of_like_length() {
+        let lengths: Vec<usize> = (0..1000).map(|i| 1 + (i * 37) % 100).collect();
+        let batches = epoch_batches(&lengths, 10, 3, 0);
+        assert_eq!(batches.len(), 100);
+        let mut rows: Vec<usize> = batches.concat();
+        rows.sort_unstable();
+        assert!(rows.into_iter().eq(0..1000));
+        let padded: usize = batches.iter().map(|b| b.len() * b.iter().map(|&r| lengths[r]).max().unwrap()).sum();
+        let tokens: usize = lengths.iter().sum();
+        assert!(padded as f64 <= 1.15 * tokens as f64, "{padded} for {tokens}");
+        assert_ne!(batches, epoch_batches(&lengths, 10, 3, 1));
+        assert_eq!(batches, epoch_batches(&lengths, 10, 3, 0));
+    }
+
+    #[test]
+    fn replay_goes_through_the_memory_evenly_whatever_step_it_is_asked_for() {
+        let draws: Vec<usize> = (0..14).flat_map(|step| replay_rows(7, 3, 5, step)).collect();
+        for round in draws.chunks(7) {
+            let mut round = round.to_vec();
+            round.sort_unstable();
+            assert_eq!(round, [0, 1, 2, 3, 4, 5, 6]);
+        }
+        assert_eq!(replay_rows(7, 3, 5, 9), draws[27..30]);
+        assert_eq!(replay_rows(2, 5, 5, 0).len(), 5);
+        assert!(replay_rows(0, 5, 5, 0).is_empty());
+    }
+
+    #[test]
+    fn micro_batches_cover_the_step() {
+        let rows: Vec<usize> = (0..10).collect();
+        let parts = micro_batches(&rows, 4);
+        assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [2, 3, 2, 3]);
+        assert_eq!(parts.concat(), rows);
+        assert_eq!(micro_batches(&rows[..2], 4).len(), 2);
+        assert!(micro_batches(&[], 4).is_empty());
+    }
+
+    #[test]
+    fn padding_is_masked_and_kept_under_the_position_limit() {
+        let batch = pad(&[&[5, 6, 7], &[8]], 512).unwrap();
+        assert_eq!(batch.ids.size(), [2, 8]);
+        assert_eq!(Vec::<i64>::try_from(batch.mask.sum_dim_intlist(1, false, tch::Kind::Int64)).unwrap(), [3, 1]);
+        assert_eq!(pad(&[&[1; 9]], 10).unwrap().ids.size(), [1, 10]);
+    }
+}

@@ -1,0 +1,206 @@
+use crate::error::TrainerError;
+use crate::model::Batch;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use std::path::Path;
+use tch::Tensor;
+use wengu_protocol::job::{DataFile, JobEnd};
+
+/// What a set is for; it decides what the file must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// New examples: at least one, all with labels.
+    Train,
+    /// Replay examples, all with labels; with teacher logits where the job distils.
+    Replay {
+        /// The job has a distillation term.
+        distil: bool,
+    },
+    /// Evaluation sets and candidates: labels may be missing.
+    Answer,
+}
+
+/// What the job and the model allow in a set.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Token ids are below this.
+    pub vocab_size: usize,
+    /// Rows have at most this many tokens.
+    pub max_tokens: usize,
+    /// Labels are below this.
+    pub labels: usize,
+    /// Teacher logits have at most this many columns.
+    pub teacher_labels: usize,
+}
+
+/// A checked data file.
+#[derive(Debug)]
+pub struct TokenSet {
+    ids: Vec<i64>,
+    offsets: Vec<usize>,
+    max_tokens: usize,
+    /// One a row; -1 where there is none.
+    pub labels: Vec<i64>,
+    /// Weight of each row's loss.
+    pub weights: Vec<f32>,
+    /// The champion's logits, F32 [n, labels it knew].
+    pub teacher: Option<Tensor>,
+}
+
+impl TokenSet {
+    /// Reads and checks a data file.
+    pub fn read(path: &Path, role: Role, limits: Limits) -> Result<TokenSet, TrainerError> {
+        let bad = |what: String| {
+            TrainerError::new(JobEnd::BadData, format!("{}: {what}; write the data file again", path.display()))
+        };
+        // Read, not mapped: a mapped file that someone truncates ends the process with SIGBUS.
+        let bytes = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("not a safetensors file: {e}")))?;
+        let required = |name| file.tensor(name).map_err(|_| bad(format!("there is no tensor `{name}`")));
+
+        let ids = numbers(&required(DataFile::IDS)?, DataFile::IDS, Dtype::I32, i32::from_le_bytes).map_err(bad)?;
+        let offsets =
+            numbers(&required(DataFile::OFFSETS)?, DataFile::OFFSETS, Dtype::I64, i64::from_le_bytes).map_err(bad)?;
+        let offsets = check_offsets(&offsets, ids.len(), limits.max_tokens).map_err(bad)?;
+        let n = offsets.len() - 1;
+        if let Some(at) = ids.iter().position(|&id| id < 0 || id as usize >= limits.vocab_size) {
+            let row = offsets.partition_point(|&o| o <= at) - 1;
+            let (id, vocab) = (ids[at], limits.vocab_size);
+            return Err(bad(format!(
+                "row {row} holds token id {id}, but the model's vocabulary has {vocab} entries; \
+                 encode with the tokenizer of the base model"
+            )));
+        }
+
+        let labels =
+            numbers(&required(DataFile::LABELS)?, DataFile::LABELS, Dtype::I64, i64::from_le_bytes).map_err(bad)?;
+        same_rows(DataFile::LABELS, labels.len(), n).map_err(bad)?;
+        check_labels(&labels, role, limits.labels, path)?;
+
+        let weights = match file.tensor(DataFile::WEIGHTS) {
+            Err(_) => vec![1.0; n],
+            Ok(view) => numbers(&view, DataFile::WEIGHTS, Dtype::F32, f32::from_le_bytes).map_err(bad)?,
+        };
+        same_rows(DataFile::WEIGHTS, weights.len(), n).map_err(bad)?;
+        if let Some(row) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
+            return Err(bad(format!("row {row} has the weight {}; weights are finite and not negative", weights[row])));
+        }
+
+        let teacher = match (role, file.tensor(DataFile::TEACHER_LOGITS)) {
+            (Role::Replay { .. }, Ok(view)) => Some(teacher_logits(&view, n, limits.teacher_labels).map_err(bad)?),
+            (Role::Replay { distil: true }, Err(_)) if n > 0 => {
+                let name = DataFile::TEACHER_LOGITS;
+                return Err(bad(format!("there is no tensor `{name}`, which `distill_alpha` above 0 needs")));
+            }
+            _ => None,
+        };
+        if role == Role::Train && n == 0 {
+            return Err(bad("there is no example to train on".into()));
+        }
+        let ids = ids.into_iter().map(i64::from).collect();
+        Ok(TokenSet { ids, offsets, max_tokens: limits.max_tokens, labels, weights, teacher })
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tokens of a row.
+    pub fn row(&self, row: usize) -> &[i64] {
+        &self.ids[self.offsets[row]..self.offsets[row + 1]]
+    }
+
+    /// Number of tokens of each row.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.offsets.windows(2).map(|w| w[1] - w[0]).collect()
+    }
+
+    /// Rows as a padded batch.
+    pub fn batch(&self, rows: &[usize]) -> Result<Batch, TrainerError> {
+        let tokens: Vec<&[i64]> = rows.iter().map(|&row| self.row(row)).collect();
+        super::batch::pad(&tokens, self.max_tokens)
+    }
+}
+
+/// The values of a one-dimensional tensor.
+fn numbers<T, const N: usize>(
+    view: &TensorView<'_>,
+    name: &str,
+    dtype: Dtype,
+    parse: fn([u8; N]) -> T,
+) -> Result<Vec<T>, String> {
+    if view.dtype() != dtype || view.shape().len() != 1 {
+        let (found, shape) = (view.dtype(), view.shape());
+        return Err(format!("`{name}` is {found:?} {shape:?}; it has to be {dtype:?} with one dimension"));
+    }
+    let (values, _) = view.data().as_chunks::<N>();
+    Ok(values.iter().map(|&bytes| parse(bytes)).collect())
+}
+
+fn same_rows(name: &str, found: usize, n: usize) -> Result<(), String> {
+    if found == n { Ok(()) } else { Err(format!("`{name}` has {found} values for {n} rows")) }
+}
+
+fn check_offsets(offsets: &[i64], tokens: usize, max_tokens: usize) -> Result<Vec<usize>, String> {
+    if offsets.first() != Some(&0) || offsets.last() != Some(&(tokens as i64)) {
+        return Err(format!("`offsets` has to begin with 0 and end with the number of tokens, {tokens}"));
+    }
+    for (row, pair) in offsets.windows(2).enumerate() {
+        if pair[1] <= pair[0] {
+            return Err(format!("row {row} is empty or `offsets` falls there ({} to {})", pair[0], pair[1]));
+        }
+        let length = pair[1] - pair[0];
+        if length > max_tokens as i64 {
+            return Err(format!("row {row} has {length} tokens; the model takes {max_tokens}: truncate it"));
+        }
+    }
+    // They rise from 0 to the number of tokens, so each fits.
+    Ok(offsets.iter().map(|&o| o as usize).collect())
+}
+
+fn check_labels(labels: &[i64], role: Role, declared: usize, path: &Path) -> Result<(), TrainerError> {
+    let path = path.display();
+    for (row, &label) in labels.iter().enumerate() {
+        if label == -1 && role != Role::Answer {
+            let text = format!("{path}: row {row} has no label; leave unlabelled examples out of training and replay");
+            return Err(TrainerError::new(JobEnd::BadData, text));
+        }
+        if label < -1 || label >= declared as i64 {
+            let text = format!(
+                "{path}: row {row} has label {label}, but the job declares {declared} labels (0 to {}); \
+                 add the label to `labels` in job.json or leave the row out",
+                declared as i64 - 1
+            );
+            return Err(TrainerError::new(JobEnd::UnknownLabel, text));
+        }
+    }
+    Ok(())
+}
+
+fn teacher_logits(view: &TensorView<'_>, n: usize, known: usize) -> Result<Tensor, String> {
+    let name = DataFile::TEACHER_LOGITS;
+    let (found, shape) = (view.dtype(), view.shape());
+    let &[rows, width] = shape else {
+        return Err(format!("`{name}` has the shape {shape:?}; it has to be [rows, labels]"));
+    };
+    if found != Dtype::F32 || rows != n || width == 0 || width > known {
+        return Err(format!(
+            "`{name}` is {found:?} {shape:?}; it has to be F32 [{n}, 1 to {known}], one column for each of the first \
+             labels that the teacher knew"
+        ));
+    }
+    let (values, _) = view.data().as_chunks::<4>();
+    let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        return Err(format!("`{name}` of row {} is {}", at / width, values[at]));
+    }
+    Tensor::f_from_slice(&values)
+        .and_then(|t| t.f_reshape([rows as i64, width as i64]))
+        .map_err(|e| e.to_string())
+}

@@ -1,0 +1,7 @@
+//! The data files of a job: read, checked, batched.
+
+pub mod batch;
+mod file;
+pub mod random;
+
+pub use file::{Limits, Role, TokenSet};

@@ -1,0 +1,134 @@
+use super::{HEAD_BIAS, HEAD_WEIGHT};
+use crate::error::TrainerError;
+use crate::model::{HEAD, Tap};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+use wengu_protocol::job::JobEnd;
+
+/// Which labels the gradients of `log p(label | example)` are taken for.
+#[derive(Debug)]
+pub enum Labels {
+    /// Every label, weighted by the model's own probability of it.
+    Expected,
+    /// One label an example, I64 [b].
+    Given(Tensor),
+}
+
+/// Sums of squared gradients of single examples, and how many examples.
+#[derive(Debug, Default)]
+pub struct Estimate {
+    sums: BTreeMap<String, Tensor>,
+    examples: u64,
+}
+
+impl Estimate {
+    /// Takes one batch in. Sums are float64: thousands of squares of very different size.
+    pub fn add(&mut self, squares: Vec<(String, Tensor)>, examples: usize) -> Result<(), TrainerError> {
+        let _guard = tch::no_grad_guard();
+        for (name, square) in squares {
+            let square = square.f_to_kind(Kind::Double)?;
+            match self.sums.get_mut(&name) {
+                Some(sum) => {
+                    let _ = sum.f_add_(&square)?;
+                }
+                None => {
+                    self.sums.insert(name, square);
+                }
+            }
+        }
+        self.examples += examples as u64;
+        Ok(())
+    }
+
+    /// Mean over the examples, by name.
+    pub fn mean(&self) -> Result<BTreeMap<String, Tensor>, TrainerError> {
+        let n = self.examples.max(1) as f64;
+        self.sums.iter().map(|(name, sum)| Ok((name.clone(), sum.f_div_scalar(n)?))).collect()
+    }
+}
+
+/// Sum over the examples of the squared gradient of `log p(label | example)` with respect to each tapped layer's
+/// weight (for an adapter: of the product that it adds), and to the head's weight and bias.
+///
+/// The gradient of one example is `G_b = sum_t g_bt (x) a_bt`, from what the layer saw (a) and the gradient of what it
+/// answered (g): squared only after the sum over tokens, summed over examples only after the square.
+pub fn squared_gradients(
+    logits: &Tensor,
+    taps: &[Tap],
+    mask: &Tensor,
+    labels: &Labels,
+) -> Result<Vec<(String, Tensor)>, TrainerError> {
+    let log_p = logits.f_log_softmax(1, None::<Kind>)?;
+    let p = log_p.f_detach()?.f_exp()?;
+    let (head, layers): (Vec<&Tap>, Vec<&Tap>) = taps.iter().partition(|tap| tap.name == HEAD);
+    let mut squares: Vec<(String, Tensor)> = Vec::new();
+    match labels {
+        Labels::Expected => {
+            let classes = logits.size()[1];
+            for class in 0..classes {
+                let last = class + 1 == classes;
+                let target = log_p.f_select(1, class)?.f_sum(None::<Kind>)?;
+                let weights = p.f_select(1, class)?;
+                add_layers(&mut squares, &target, &layers, mask, Some(&weights), !last)?;
+            }
+        }
+        Labels::Given(labels) => {
+            let target = log_p.f_gather(1, &labels.f_unsqueeze(1)?, false)?.f_sum(None::<Kind>)?;
+            add_layers(&mut squares, &target, &layers, mask, None, false)?;
+        }
+    }
+    let _guard = tch::no_grad_guard();
+    for tap in head {
+        // The gradient of the logits is known: onehot(label) - p; over the model's own labels its square is p (1 - p).
+        let square = match labels {
+            Labels::Expected => p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?,
+            Labels::Given(labels) => labels.f_one_hot(p.size()[1])?.f_to_kind(p.f_kind()?)?.f_sub(&p)?.f_square()?,
+        };
+        let weight = square.f_transpose(0, 1)?.f_matmul(&tap.input.f_detach()?.f_square()?)?;
+        squares.push((HEAD_WEIGHT.into(), weight));
+        squares.push((HEAD_BIAS.into(), square.f_sum_dim_intlist(0, false, None::<Kind>)?));
+    }
+    Ok(squares)
+}
+
+/// Adds what one backward pass says about the layers, weighted by `weights` [b].
+fn add_layers(
+    squares: &mut Vec<(String, Tensor)>,
+    target: &Tensor,
+    layers: &[&Tap],
+    mask: &Tensor,
+    weights: Option<&Tensor>,
+    keep_graph: bool,
+) -> Result<(), TrainerError> {
+    if layers.is_empty() {
+        return Ok(());
+    }
+    let outputs: Vec<&Tensor> = layers.iter().map(|tap| &tap.output).collect();
+    let gradients = Tensor::f_run_backward(&[target], &outputs, keep_graph, false)?;
+    let _guard = tch::no_grad_guard();
+    for (tap, gradient) in layers.iter().zip(gradients) {
+        if !gradient.defined() {
+            let text = format!("layer {} takes no part in the model's answer, and so has no Fisher", tap.name);
+            return Err(TrainerError::new(JobEnd::Internal, text));
+        }
+        let input = tap.input.f_detach()?;
+        let per_example = if input.dim() == 2 {
+            gradient.f_unsqueeze(2)?.f_mul(&input.f_unsqueeze(1)?)?
+        } else {
+            let mask = mask.f_to_kind(gradient.f_kind()?)?.f_unsqueeze(2)?;
+            gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?
+        };
+        let mut square = per_example.f_square()?;
+        if let Some(weights) = weights {
+            square = square.f_mul(&weights.f_reshape([-1, 1, 1])?)?;
+        }
+        let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
+        match squares.iter_mut().find(|(name, _)| *name == tap.name) {
+            Some((_, total)) => {
+                let _ = total.f_add_(&sum)?;
+            }
+            None => squares.push((tap.name.clone(), sum)),
+        }
+    }
+    Ok(())
+}

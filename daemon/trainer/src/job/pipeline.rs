@@ -1,0 +1,263 @@
+//! The phases of a job, in order.
+
+use super::files::{self, sha256_file, sync_tree};
+use super::outcome::Summary;
+use super::progress::ProgressLog;
+use super::spec::JobDir;
+use super::tensors;
+use crate::checkpoint::{Checkpoints, LoopState};
+use crate::data::{Limits, Role, TokenSet};
+use crate::error::TrainerError;
+use crate::fisher::{FisherState, Provenance};
+use crate::model::Model;
+use crate::objective::Ewc;
+use crate::train_loop::{Cancel, Inputs, Training, estimate_fisher};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+use wengu_protocol::job::{JobEnd, Method, Phase, layout};
+
+/// Everything the job names, read and checked.
+struct Sets<T> {
+    train: T,
+    replay: Option<T>,
+    eval: BTreeMap<String, T>,
+    candidates: Option<T>,
+}
+
+struct Loaded {
+    model: Model,
+    sets: Sets<TokenSet>,
+    fisher: Option<FisherState>,
+}
+
+/// Runs all phases.
+pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
+    let learning = &dir.job.learning;
+    let mut progress = ProgressLog::open(&dir.root)?;
+    progress.begin(Phase::Load, 0, 0)?;
+    let Loaded { model, sets, fisher } = load(dir)?;
+    cancel.check()?;
+    let checkpoints = Checkpoints::new(&dir.root, &dir.digest);
+    let saved = checkpoints.newest()?;
+    let kept = clean_out(dir, saved.as_ref().map(|s| &s.state))?;
+    let sets = sets.prepare(dir, &model, &mut progress, cancel)?;
+    progress.end()?;
+
+    let champion = predict_champion(dir, &sets.eval, kept, &mut progress, cancel)?;
+
+    let ewc = match &fisher {
+        Some(parent) if learning.ewc_lambda > 0.0 => {
+            Some(Ewc::new(learning.ewc_lambda, parent, model.adapters(), model.head())?)
+        }
+        _ => None,
+    };
+    let replay = sets.replay.as_ref().filter(|replay| !replay.set().is_empty() && learning.replay_ratio > 0.0);
+    let (train, ewc) = (&sets.train, ewc.as_ref());
+    let training = Training { job: &dir.job, model: &model, train, replay, ewc, checkpoints: &checkpoints, cancel };
+    let state = training.run(saved, champion, &mut progress)?;
+
+    let steps = sets.eval.values().map(|inputs| Inputs::answer_steps(inputs.set())).sum();
+    progress.begin(Phase::PredictChallenger, 0, steps)?;
+    for (name, inputs) in &sets.eval {
+        let logits = inputs.answers(&model, &mut progress, cancel)?;
+        write_logits(&prediction(dir, layout::CHALLENGER, name), &logits)?;
+    }
+    progress.end()?;
+
+    let accumulated = match learning.fisher_examples {
+        0 => None,
+        _ => Some(accumulate_fisher(dir, &model, train, fisher.as_ref(), &mut progress, cancel)?),
+    };
+
+    if let Some(candidates) = &sets.candidates {
+        progress.begin(Phase::Candidates, 0, Inputs::answer_steps(candidates.set()))?;
+        let logits = candidates.answers(&model, &mut progress, cancel)?;
+        write_logits(&dir.path(layout::CANDIDATES), &logits)?;
+        progress.end()?;
+    }
+
+    cancel.check()?;
+    progress.begin(Phase::Write, 0, 0)?;
+    if matches!(dir.job.method, Method::Lora { .. }) {
+        model.save_adapter(&dir.path(layout::ADAPTER))?;
+    }
+    model.save_head(&dir.path(layout::HEAD))?;
+    if let Some((fisher, provenance)) = accumulated {
+        fisher.write(&dir.path(layout::FISHER), &provenance)?;
+    }
+    sync_tree(&dir.path("out"))?;
+    progress.end()?;
+    Ok(Summary {
+        steps: state.step,
+        skipped_steps: state.skipped,
+        train_seconds: state.train_seconds,
+        last_epoch_loss: state.last_epoch_loss.map(Into::into),
+    })
+}
+
+/// Reads and checks all that the job names.
+pub fn check(dir: &JobDir) -> Result<String, TrainerError> {
+    let Loaded { model, sets, fisher } = load(dir)?;
+    if let Some(fisher) = &fisher {
+        Ewc::new(dir.job.learning.ewc_lambda, fisher, model.adapters(), model.head())?;
+    }
+    let parameters: usize = model.trainable().iter().map(|(_, tensor, _)| tensor.numel()).sum();
+    Ok(format!(
+        "job {} can run: {} new examples, {} in replay, {} evaluation sets, {} labels, {parameters} trained parameters",
+        dir.job.job_id,
+        sets.train.len(),
+        sets.replay.as_ref().map_or(0, TokenSet::len),
+        sets.eval.len(),
+        dir.job.labels.len(),
+    ))
+}
+
+fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
+    let job = &dir.job;
+    tch::set_num_threads(job.threads as i32);
+    let model = Model::load(
+        &job.base,
+        job.parent.as_ref(),
+        &job.labels,
+        &job.method,
+        job.learning.head_dropout,
+        job.seed,
+    )?;
+    let limits = Limits {
+        vocab_size: model.config().vocab_size as usize,
+        max_tokens: model.config().max_position_embeddings as usize,
+        labels: job.labels.len(),
+        teacher_labels: match dir.parent_labels() {
+            0 => job.labels.len(),
+            known => known,
+        },
+    };
+    let read = |path: &PathBuf, role| TokenSet::read(path, role, limits);
+    let distil = job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
+    let sets = Sets {
+        train: read(&job.data.train, Role::Train)?,
+        replay: job.data.replay.as_ref().map(|path| read(path, Role::Replay { distil })).transpose()?,
+        eval: job
+            .data
+            .eval
+            .iter()
+            .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
+            .collect::<Result<_, TrainerError>>()?,
+        candidates: job.data.candidates.as_ref().map(|path| read(path, Role::Answer)).transpose()?,
+    };
+    let fisher = job.parent.as_ref().and_then(|parent| parent.fisher.as_ref());
+    let fisher = fisher.map(|path| FisherState::read(path)).transpose()?;
+    Ok(Loaded { model, sets, fisher })
+}
+
+impl Sets<TokenSet> {
+    /// Tokens as they are, or, where only the head is trained, their embeddings under the frozen encoder.
+    fn prepare(
+        self,
+        dir: &JobDir,
+        model: &Model,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<Sets<Inputs>, TrainerError> {
+        let embed = matches!(dir.job.method, Method::HeadOnly);
+        if embed {
+            let all = self.eval.values().chain(&self.replay).chain(&self.candidates);
+            let steps = Inputs::answer_steps(&self.train) + all.map(Inputs::answer_steps).sum::<u64>();
+            progress.begin(Phase::Load, 0, steps)?;
+        }
+        let mut inputs = |set: TokenSet| {
+            if embed { Inputs::embedded(set, model, progress, cancel) } else { Ok(Inputs::tokens(set)) }
+        };
+        Ok(Sets {
+            train: inputs(self.train)?,
+            replay: self.replay.map(&mut inputs).transpose()?,
+            eval: self
+                .eval
+                .into_iter()
+                .map(|(name, set)| Ok((name, inputs(set)?)))
+                .collect::<Result<_, TrainerError>>()?,
+            candidates: self.candidates.map(&mut inputs).transpose()?,
+        })
+    }
+}
+
+/// Empties `out/` but for the champion's predictions that the checkpoint vouches for; gives those.
+fn clean_out(dir: &JobDir, state: Option<&LoopState>) -> Result<BTreeMap<String, String>, TrainerError> {
+    let listed = state.map(|state| state.champion.clone()).unwrap_or_default();
+    let mut kept = BTreeMap::new();
+    for (name, digest) in listed {
+        if sha256_file(&dir.path(&name)).is_ok_and(|found| found == digest) {
+            kept.insert(name, digest);
+        }
+    }
+    if kept.is_empty() {
+        files::remove(&dir.path("out"))?;
+    }
+    for path in files::files_under(&dir.path("out"))? {
+        if !kept.keys().any(|name| dir.path(name) == path) {
+            files::remove(&path)?;
+        }
+    }
+    files::create_dirs(&dir.path("out"))?;
+    Ok(kept)
+}
+
+/// The parent answers the evaluation sets that `kept` does not hold yet. All files with their digests.
+fn predict_champion(
+    dir: &JobDir,
+    eval: &BTreeMap<String, Inputs>,
+    mut kept: BTreeMap<String, String>,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, String>, TrainerError> {
+    let job = &dir.job;
+    let Some(parent) = &job.parent else { return Ok(BTreeMap::new()) };
+    let file = |name: &str| format!("{}/{name}.safetensors", layout::CHAMPION);
+    let missing: Vec<&String> = eval.keys().filter(|name| !kept.contains_key(&file(name))).collect();
+    if missing.is_empty() {
+        return Ok(kept);
+    }
+    let steps = missing.iter().map(|name| Inputs::answer_steps(eval[*name].set())).sum();
+    progress.begin(Phase::PredictChampion, 0, steps)?;
+    // With its own labels: the answers are the champion's, not those of a head that has grown already.
+    let champion = Model::load(&job.base, Some(parent), &parent.labels, &job.method, 0.0, job.seed)?;
+    for name in missing {
+        let logits = eval[name].answers(&champion, progress, cancel)?;
+        let path = prediction(dir, layout::CHAMPION, name);
+        write_logits(&path, &logits)?;
+        kept.insert(file(name), sha256_file(&path).map_err(|e| files::write_failed(&path, &e))?);
+    }
+    progress.end()?;
+    Ok(kept)
+}
+
+fn accumulate_fisher(
+    dir: &JobDir,
+    model: &Model,
+    train: &Inputs,
+    parent: Option<&FisherState>,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+) -> Result<(FisherState, Provenance), TrainerError> {
+    let learning = &dir.job.learning;
+    let (mean, examples) = estimate_fisher(&dir.job, model, train, progress, cancel)?;
+    let state = FisherState::accumulate(parent, learning.fisher_decay, &mean, model.adapters(), model.head())?;
+    let provenance = Provenance {
+        estimator: learning.fisher,
+        examples,
+        labels: dir.job.labels.len() as u64,
+        decay: learning.fisher_decay,
+        accumulated: parent.is_some(),
+    };
+    Ok((state, provenance))
+}
+
+fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
+    dir.path(folder).join(format!("{name}.safetensors"))
+}
+
+fn write_logits(path: &Path, logits: &Tensor) -> Result<(), TrainerError> {
+    tensors::write(path, [("logits".to_owned(), logits)], None)
+        .map_err(|e| if e.end == JobEnd::Internal { e.context(path.display()) } else { e })
+}

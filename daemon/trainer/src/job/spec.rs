@@ -1,0 +1,167 @@
+//! `job.json`: read and checked.
+
+use super::files::sha256_hex;
+use crate::error::TrainerError;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use wengu_protocol::job::{JOB_SCHEMA, Job, JobEnd, Learning, Method, layout};
+
+/// A checked job and where it lies.
+#[derive(Debug)]
+pub struct JobDir {
+    /// The job directory.
+    pub root: PathBuf,
+    /// The job, with all paths made absolute or relative to the working directory.
+    pub job: Job,
+    /// SHA-256 of `job.json`: a checkpoint of another job is not this job's.
+    pub digest: String,
+}
+
+impl JobDir {
+    /// Reads and checks `job.json`.
+    pub fn open(root: &Path) -> Result<JobDir, TrainerError> {
+        let path = root.join(layout::JOB);
+        let bad = |what: String| TrainerError::new(JobEnd::BadJob, format!("{}: {what}", path.display()));
+        let bytes = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
+        // The schema first: a job of another version would fail with a puzzle about fields.
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| bad(format!("not JSON: {e}")))?;
+        match value.get("schema").and_then(serde_json::Value::as_u64) {
+            Some(found) if found == u64::from(JOB_SCHEMA) => {}
+            found => {
+                let found = found.map_or("none".to_owned(), |v| v.to_string());
+                return Err(bad(format!(
+                    "schema {found}, but this trainer reads schema {JOB_SCHEMA}; install daemon and trainer of one release"
+                )));
+            }
+        }
+        let mut job: Job = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        check(&job).map_err(bad)?;
+        check_parent_labels(&job, &path)?;
+        resolve(&mut job, root);
+        Ok(JobDir { root: root.to_path_buf(), job, digest: sha256_hex(&bytes) })
+    }
+
+    /// A path inside the job directory.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Labels the parent knew: its head is the first rows of the result's.
+    pub fn parent_labels(&self) -> usize {
+        self.job.parent.as_ref().map_or(0, |p| p.labels.len())
+    }
+}
+
+fn resolve(job: &mut Job, root: &Path) {
+    // `join` of an absolute path is that path.
+    let fix = |path: &mut PathBuf| *path = root.join(&*path);
+    fix(&mut job.base.path);
+    if let Some(parent) = &mut job.parent {
+        fix(&mut parent.head);
+        parent.adapter.iter_mut().chain(parent.fisher.iter_mut()).for_each(fix);
+    }
+    fix(&mut job.data.train);
+    let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
+    optional.chain(job.data.eval.values_mut()).for_each(fix);
+}
+
+fn check_parent_labels(job: &Job, path: &Path) -> Result<(), TrainerError> {
+    let Some(parent) = &job.parent else { return Ok(()) };
+    for (i, label) in parent.labels.iter().enumerate() {
+        if job.labels.get(i) != Some(label) {
+            let found = job.labels.get(i).map_or("nothing".to_owned(), |l| format!("`{l}`"));
+            let text = format!(
+                "{}: label {i} of the parent is `{label}`, of the job {found}; \
+                 `labels` has to begin with the parent's labels, in their order",
+                path.display()
+            );
+            return Err(TrainerError::new(JobEnd::UnknownLabel, text));
+        }
+    }
+    Ok(())
+}
+
+fn check(job: &Job) -> Result<(), String> {
+    ensure(!job.job_id.is_empty(), || "`job_id` is empty".into())?;
+    within("threads", f64::from(job.threads), 1.0, 1024.0)?;
+    labels("labels", &job.labels)?;
+    if let Some(parent) = &job.parent {
+        labels("parent.labels", &parent.labels)?;
+    }
+    method(&job.method)?;
+    learning(&job.learning)?;
+    for name in job.data.eval.keys() {
+        let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);
+        ensure(plain, || format!("`data.eval` has the name `{name}`, which cannot be a file name"))?;
+    }
+    Ok(())
+}
+
+fn labels(field: &str, labels: &[String]) -> Result<(), String> {
+    ensure(!labels.is_empty(), || format!("`{field}` is empty"))?;
+    let mut seen = BTreeSet::new();
+    for label in labels {
+        ensure(!label.is_empty(), || format!("`{field}` holds an empty label"))?;
+        ensure(seen.insert(label), || format!("`{field}` holds `{label}` twice"))?;
+    }
+    Ok(())
+}
+
+fn method(method: &Method) -> Result<(), String> {
+    let Method::Lora { rank, alpha, dropout, target_modules } = method else { return Ok(()) };
+    within("method.rank", f64::from(*rank), 1.0, 4096.0)?;
+    positive("method.alpha", *alpha)?;
+    below_one("method.dropout", *dropout)?;
+    let named = !target_modules.is_empty() && target_modules.iter().all(|m| !m.is_empty());
+    ensure(named, || "`method.target_modules` has to name at least one layer, as in [\"query\", \"value\"]".into())
+}
+
+fn learning(learning: &Learning) -> Result<(), String> {
+    let l = learning;
+    for (name, value) in [
+        ("epochs", l.epochs),
+        ("batch_size", l.batch_size),
+        ("accumulation", l.accumulation),
+        ("checkpoint_steps", l.checkpoint_steps),
+    ] {
+        within(&format!("learning.{name}"), f64::from(value), 1.0, 1e9)?;
+    }
+    ensure(l.accumulation <= l.batch_size, || {
+        let (parts, size) = (l.accumulation, l.batch_size);
+        format!("`learning.accumulation` is {parts}, more than the {size} examples of a step")
+    })?;
+    for (name, value) in [
+        ("learning_rate", l.learning_rate),
+        ("head_learning_rate", l.head_learning_rate),
+        ("weight_decay", l.weight_decay),
+        ("distill_alpha", l.distill_alpha),
+        ("ewc_lambda", l.ewc_lambda),
+    ] {
+        within(&format!("learning.{name}"), value, 0.0, f64::MAX)?;
+    }
+    within("learning.warmup_fraction", l.warmup_fraction, 0.0, 1.0)?;
+    within("learning.fisher_decay", l.fisher_decay, 0.0, 1.0)?;
+    within("learning.replay_ratio", l.replay_ratio, 0.0, 64.0)?;
+    below_one("learning.head_dropout", l.head_dropout)?;
+    positive("learning.clip_norm", l.clip_norm)?;
+    positive("learning.distill_temperature", l.distill_temperature)
+}
+
+fn within(field: &str, value: f64, low: f64, high: f64) -> Result<(), String> {
+    ensure(value.is_finite() && (low..=high).contains(&value), || {
+        let high = if high == f64::MAX { "above".to_owned() } else { high.to_string() };
+        format!("`{field}` is {value}; it has to be {low} to {high}")
+    })
+}
+
+fn below_one(field: &str, value: f64) -> Result<(), String> {
+    ensure((0.0..1.0).contains(&value), || format!("`{field}` is {value}; it has to be 0 or more and less than 1"))
+}
+
+fn positive(field: &str, value: f64) -> Result<(), String> {
+    ensure(value.is_finite() && value > 0.0, || format!("`{field}` is {value}; it has to be more than 0"))
+}
+
+fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(text()) }
+}

@@ -1,0 +1,26 @@
+//! The terms of the objective. Each is the sum over its examples; the caller divides by their number in the whole
+//! optimizer step, so that the split into micro-batches does not change the gradient.
+
+mod ewc;
+
+pub use ewc::{Ewc, product};
+
+use crate::error::TrainerError;
+use tch::{Kind, Tensor};
+
+/// `sum_i weight_i * -log p(label_i)` from logits [b, C], labels I64 [b] and weights [b].
+pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor, weights: &Tensor) -> Result<Tensor, TrainerError> {
+    let chosen = logits.f_log_softmax(1, None::<Kind>)?.f_gather(1, &labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
+    Ok(chosen.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
+}
+
+/// `T^2 sum_i KL(softmax(teacher_i / T) || softmax(student_i / T))` over the classes the teacher knew: the student's
+/// softmax leaves the newer ones out, as the teacher has no opinion on them. T^2 keeps the gradient's scale.
+pub fn distillation_sum(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor, TrainerError> {
+    let known = teacher.size()[1];
+    let log_p = |logits: &Tensor| logits.f_div_scalar(temperature)?.f_log_softmax(1, None::<Kind>);
+    let teacher = log_p(teacher)?;
+    let student = log_p(&student.f_narrow(1, 0, known)?)?;
+    let divergence = teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?.f_sum(None::<Kind>)?;
+    Ok(divergence.f_mul_scalar(temperature * temperature)?)
+}

@@ -1,0 +1,91 @@
+use super::{Cancel, Inputs};
+use crate::data::batch::by_length;
+use crate::data::random::{Purpose, Stream};
+use crate::error::TrainerError;
+use crate::fisher::{Estimate, Labels, squared_gradients};
+use crate::job::progress::ProgressLog;
+use crate::model::Model;
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+use wengu_protocol::job::{FisherEstimate, Job, Phase};
+
+/// Examples in one pass: a gradient of each example's own has the size of the weight.
+const FISHER_BATCH: usize = 16;
+
+/// Mean squared gradients at the model's weights as they are, on `fisher_examples` of the new examples, and how many
+/// they were.
+pub fn estimate_fisher(
+    job: &Job,
+    model: &Model,
+    train: &Inputs,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+) -> Result<(BTreeMap<String, Tensor>, u64), TrainerError> {
+    let mut rows = Stream::new(job.seed, Purpose::FisherExamples, 0).permutation(train.set().len());
+    rows.truncate(job.learning.fisher_examples as usize);
+    let lengths = train.lengths();
+    let chosen: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
+    let batches = by_length(&chosen, FISHER_BATCH);
+    progress.begin(Phase::Fisher, 0, batches.len() as u64)?;
+    let mut estimate = Estimate::default();
+    for batch in batches {
+        cancel.check()?;
+        let batch: Vec<usize> = batch.into_iter().map(|place| rows[place]).collect();
+        let (logits, taps, mask) = train.tapped(model, &batch)?;
+        let labels = match job.learning.fisher {
+            FisherEstimate::Exact => Labels::Expected,
+            FisherEstimate::Sampled => Labels::Given(drawn_labels(&logits, &batch, job.seed)?),
+            FisherEstimate::Empirical => {
+                let labels: Vec<i64> = batch.iter().map(|&row| train.set().labels[row]).collect();
+                Labels::Given(Tensor::f_from_slice(&labels)?)
+            }
+        };
+        estimate.add(squared_gradients(&logits, &taps, &mask, &labels)?, batch.len())?;
+        progress.step(train.token_count(&batch))?;
+    }
+    progress.end()?;
+    Ok((estimate.mean()?, rows.len() as u64))
+}
+
+/// One label a row from the model's own distribution. A row's draw does not depend on the batch that it is in.
+fn drawn_labels(logits: &Tensor, rows: &[usize], seed: u64) -> Result<Tensor, TrainerError> {
+    let p = logits.f_detach()?.f_softmax(1, Kind::Double)?;
+    let labels = p.size()[1] as usize;
+    let mut flat = vec![0f64; p.numel()];
+    p.f_copy_data(&mut flat, p.numel())?;
+    let drawn: Vec<i64> = rows
+        .iter()
+        .zip(flat.chunks(labels))
+        .map(|(&row, p)| {
+            let mut left = Stream::new(seed, Purpose::FisherLabels, row as u64).unit();
+            for (label, p) in p.iter().enumerate() {
+                if left < *p {
+                    return label as i64;
+                }
+                left -= p;
+            }
+            // Rounding: the probabilities add up to a little less than 1.
+            labels as i64 - 1
+        })
+        .collect();
+    Ok(Tensor::f_from_slice(&drawn)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_drawn_from_the_models_own_distribution() {
+        let rows: Vec<usize> = (0..4000).collect();
+        let logits = Tensor::from_slice(&[0.5f64.ln(), 0.2f64.ln(), 0.3f64.ln()]).repeat([4000, 1]);
+        let drawn = Vec::<i64>::try_from(drawn_labels(&logits, &rows, 9).unwrap()).unwrap();
+        for (label, p) in [(0, 0.5), (1, 0.2), (2, 0.3)] {
+            let share = drawn.iter().filter(|&&l| l == label).count() as f64 / 4000.0;
+            assert!((share - p).abs() < 5.0 * (p * (1.0 - p) / 4000.0f64).sqrt(), "{label}: {share}");
+        }
+        // The same row draws the same label in another batch.
+        let again = drawn_labels(&logits.narrow(0, 0, 2), &rows[7..9], 9).unwrap();
+        assert_eq!(Vec::<i64>::try_from(again).unwrap(), drawn[7..9]);
+    }
+}

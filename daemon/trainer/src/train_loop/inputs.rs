@@ -1,0 +1,124 @@
+use super::Cancel;
+use crate::data::TokenSet;
+use crate::data::batch::by_length;
+use crate::error::TrainerError;
+use crate::job::progress::ProgressLog;
+use crate::model::{HEAD, Model, Tap};
+use tch::{Kind, Tensor};
+use wengu_protocol::job::JobEnd;
+
+/// Examples in one forward pass without gradients.
+const ANSWER_BATCH: usize = 32;
+
+/// A set as the trained part of the model takes it.
+#[derive(Debug)]
+pub struct Inputs {
+    set: TokenSet,
+    /// Where only the head is trained: what the frozen encoder makes of every row, computed once.
+    pooled: Option<Tensor>,
+}
+
+impl Inputs {
+    /// The tokens themselves.
+    pub fn tokens(set: TokenSet) -> Inputs {
+        Inputs { set, pooled: None }
+    }
+
+    /// The pooled embeddings of the tokens under `model`.
+    pub fn embedded(
+        set: TokenSet,
+        model: &Model,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<Inputs, TrainerError> {
+        let hidden = model.head().0.size()[1];
+        let pooled = answer(&set, hidden, progress, cancel, |rows| model.embed(&set.batch(rows)?))?;
+        Ok(Inputs { set, pooled: Some(pooled) })
+    }
+
+    /// The data file.
+    pub fn set(&self) -> &TokenSet {
+        &self.set
+    }
+
+    /// Lengths for batching by length; embeddings are all of one length.
+    pub fn lengths(&self) -> Vec<usize> {
+        if self.pooled.is_some() { vec![1; self.set.len()] } else { self.set.lengths() }
+    }
+
+    /// Tokens that the model reads for these rows.
+    pub fn token_count(&self, rows: &[usize]) -> u64 {
+        rows.iter().map(|&row| self.set.row(row).len() as u64).sum()
+    }
+
+    /// Logits of the rows. With a dropout seed: as in training.
+    pub fn logits(&self, model: &Model, rows: &[usize], dropout: Option<u64>) -> Result<Tensor, TrainerError> {
+        match &self.pooled {
+            Some(pooled) => model.classify(&pooled.f_index_select(0, &index(rows)?)?, dropout),
+            None => model.forward(&self.set.batch(rows)?, dropout),
+        }
+    }
+
+    /// Logits, taps and token mask of the rows.
+    pub fn tapped(&self, model: &Model, rows: &[usize]) -> Result<(Tensor, Vec<Tap>, Tensor), TrainerError> {
+        match &self.pooled {
+            Some(pooled) => {
+                let input = pooled.f_index_select(0, &index(rows)?)?;
+                let logits = model.classify(&input, None)?;
+                let mask = Tensor::f_ones([rows.len() as i64, 1], (Kind::Int64, input.device()))?;
+                let tap = Tap { name: HEAD.into(), input, output: logits.shallow_clone() };
+                Ok((logits, vec![tap], mask))
+            }
+            None => {
+                let batch = self.set.batch(rows)?;
+                let (logits, taps) = model.forward_tapped(&batch)?;
+                Ok((logits, taps, batch.mask))
+            }
+        }
+    }
+
+    /// Logits of the whole set, F32 [n, labels of the model], without gradients or dropout.
+    pub fn answers(
+        &self,
+        model: &Model,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<Tensor, TrainerError> {
+        let labels = model.head().0.size()[0];
+        let logits = answer(&self.set, labels, progress, cancel, |rows| self.logits(model, rows, None))?;
+        if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
+            let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
+            return Err(TrainerError::new(JobEnd::NanLoss, text));
+        }
+        Ok(logits)
+    }
+
+    /// Steps that [`Inputs::answers`] reports.
+    pub fn answer_steps(set: &TokenSet) -> u64 {
+        set.len().div_ceil(ANSWER_BATCH) as u64
+    }
+}
+
+/// Row numbers as a tensor.
+pub fn index(rows: &[usize]) -> Result<Tensor, TrainerError> {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    Ok(Tensor::f_from_slice(&rows)?)
+}
+
+/// What `compute` says of every row, in the order of the set, computed in batches of like length.
+fn answer(
+    set: &TokenSet,
+    width: i64,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+    compute: impl Fn(&[usize]) -> Result<Tensor, TrainerError>,
+) -> Result<Tensor, TrainerError> {
+    let _guard = tch::no_grad_guard();
+    let mut all = Tensor::f_zeros([set.len() as i64, width], (Kind::Float, tch::Device::Cpu))?;
+    for rows in by_length(&set.lengths(), ANSWER_BATCH) {
+        cancel.check()?;
+        let _ = all.f_index_copy_(0, &index(&rows)?, &compute(&rows)?)?;
+        progress.step(rows.iter().map(|&row| set.row(row).len() as u64).sum())?;
+    }
+    Ok(all)
+}
