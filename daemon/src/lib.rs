@@ -1,1 +1,19 @@
 //! The wengu daemon and command line.
+//!
+//! `app` builds and stops the tasks; `engine` is what they share; `intake`, `schedule`, `learn` and `outbox` are the
+//! stages of the loop; `api` and `cli` face people.
+
+mod alerts;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+mod digest;
+pub mod engine;
+mod intake;
+pub mod layout;
+pub mod learn;
+mod model;
+mod outbox;
+mod rollback;
+mod schedule;

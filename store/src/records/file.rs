@@ -15,8 +15,8 @@ pub struct FileRecord {
     pub revision: u32,
     /// The bytes, in the object store. None where the file was never taken.
     pub content: Option<Hash>,
-    /// The sidecar that was beside it, in the object store.
-    pub sidecar: Option<Sidecar>,
+    /// The sidecars that were beside it.
+    pub sidecars: Vec<Sidecar>,
     /// What the file system said when the content was taken: the same again means nothing to do.
     pub seen: Option<Seen>,
     /// When the path was first seen.
@@ -34,7 +34,7 @@ pub struct FileRecord {
 pub struct Sidecar {
     /// Its file name.
     pub name: String,
-    /// Its bytes.
+    /// Its bytes, in the object store.
     pub content: Hash,
 }
 

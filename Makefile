@@ -1,0 +1,42 @@
+# wengu. `make demo` and `make test` do all the set-up they need: Rust, a C compiler and Python with pip are enough.
+# All that is downloaded goes into .deps/, all that is built into target/, all that the demo writes into .demo/.
+
+CARGO ?= cargo
+PYTHON ?= python3
+export WENGU_REQUIRE_MODEL := 1
+
+.PHONY: help setup build test lint fmt demo oracle bench-commit clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: ## libtorch 2.11.0 and the default model, pinned and verified, into .deps/
+	@scripts/setup-libtorch
+	@scripts/setup-model
+
+build: setup ## every program and both plugins
+	$(CARGO) build --workspace --bins --lib
+
+test: setup ## every test
+	$(CARGO) build --workspace --bins --lib
+	$(CARGO) test --workspace
+
+lint: setup ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+demo: build ## the whole loop on real contract clauses and medical leaflets, in under six minutes
+	@examples/demo/run
+
+oracle: setup ## make the expected values of the golden tests again (transformers, PEFT, autograd; needs 3 GB)
+	@tests/oracle/run
+
+bench-commit: ## durable commits a second, against the disk's own fsync
+	$(CARGO) run --release -p wengu-store --example bench_commit
+
+clean: ## what was built and what the demo wrote; .deps/ stays
+	$(CARGO) clean
+	rm -rf .demo

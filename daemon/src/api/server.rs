@@ -1,0 +1,186 @@
+//! The daemon's side of the control socket.
+
+use super::types::*;
+use super::views;
+use crate::clock::now_ms;
+use crate::engine::Engine;
+use anyhow::{Context, Result};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use wengu_store::Batch;
+use wengu_store::records::ScheduleRecord;
+
+/// A refusal with a status.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(ErrorBody { error: self.1 })).into_response()
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(e: anyhow::Error) -> Self {
+        Refusal(StatusCode::UNPROCESSABLE_ENTITY, format!("{e:#}"))
+    }
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// Binds the control socket. One that a dead daemon left is replaced; the store's lock says that it is dead.
+pub fn bind(engine: &Engine) -> Result<tokio::net::UnixListener> {
+    let path = &engine.config.socket;
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e).with_context(|| path.display().to_string()),
+    }
+    let listener = tokio::net::UnixListener::bind(path).with_context(|| format!("control socket {}", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Serves until the daemon stops.
+pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> Result<()> {
+    let stop = engine.clone();
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/files", get(files))
+        .route("/v1/files/explain", get(explain_file))
+        .route("/v1/versions", get(versions))
+        .route("/v1/versions/explain", get(explain_version))
+        .route("/v1/run", get(run))
+        .route("/v1/train", post(train))
+        .route("/v1/rollback", post(rollback))
+        .route("/v1/webhooks/test", post(test_webhooks))
+        .with_state(engine);
+    axum::serve(listener, router).with_graceful_shutdown(async move { stop.stopped().await }).await?;
+    Ok(())
+}
+
+/// Runs a view on a blocking thread: views read the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => Ok(Json(value)),
+        Ok(Err(e)) => Err(e.into()),
+        Err(e) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("a bug in wengu: {e}"))),
+    }
+}
+
+fn known_domain(engine: &Engine, domain: &str) -> Result<(), Refusal> {
+    if engine.config.domains.contains_key(domain) {
+        return Ok(());
+    }
+    let names: Vec<&str> = engine.config.domains.keys().map(String::as_str).collect();
+    Err(Refusal(StatusCode::NOT_FOUND, format!("no domain {domain}; configured are: {}", names.join(", "))))
+}
+
+async fn status(State(engine): State<Arc<Engine>>) -> Answer<Status> {
+    blocking(move || views::status(&engine)).await
+}
+
+#[derive(Deserialize)]
+struct FilesQuery {
+    domain: Option<String>,
+    state: Option<String>,
+}
+
+async fn files(State(engine): State<Arc<Engine>>, Query(query): Query<FilesQuery>) -> Answer<Vec<FileView>> {
+    if let Some(domain) = &query.domain {
+        known_domain(&engine, domain)?;
+    }
+    blocking(move || views::files(&engine, query.domain.as_deref(), query.state.as_deref())).await
+}
+
+#[derive(Deserialize)]
+struct PathQuery {
+    path: String,
+}
+
+async fn explain_file(State(engine): State<Arc<Engine>>, Query(query): Query<PathQuery>) -> Answer<FileExplanation> {
+    blocking(move || views::explain_file(&engine, &query.path)).await
+}
+
+#[derive(Deserialize)]
+struct VersionQuery {
+    domain: String,
+    id: Option<String>,
+}
+
+async fn versions(State(engine): State<Arc<Engine>>, Query(query): Query<VersionQuery>) -> Answer<Vec<VersionView>> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || views::versions(&engine, &query.domain)).await
+}
+
+async fn explain_version(
+    State(engine): State<Arc<Engine>>,
+    Query(query): Query<VersionQuery>,
+) -> Answer<VersionExplanation> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || views::explain_version(&engine, &query.domain, query.id.as_deref())).await
+}
+
+#[derive(Deserialize)]
+struct RunQuery {
+    domain: String,
+    run: u64,
+}
+
+async fn run(State(engine): State<Arc<Engine>>, Query(query): Query<RunQuery>) -> Answer<Option<RunView>> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || {
+        let runs = engine.runs(&query.domain)?;
+        runs.iter().find(|r| r.run == query.run).map(|r| views::run_view(&engine, r)).transpose()
+    })
+    .await
+}
+
+async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<TrainAnswer> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || {
+        let domain = &request.domain;
+        let runs = engine.runs(domain)?;
+        if let Some(open) = runs.iter().find(|r| r.is_open()) {
+            return Ok(TrainAnswer { run: open.run, joined: true, nothing_to_do: None });
+        }
+        let next = runs.last().map_or(1, |r| r.run + 1);
+        let busy = engine.live().busy_since.contains_key(domain);
+        let state = crate::schedule::state(&engine, domain)?;
+        if state.new_examples == 0 && !busy {
+            let why = "no new labelled examples wait for an update; `wengu files` says what became of each file";
+            return Ok(TrainAnswer { run: next, joined: false, nothing_to_do: Some(why.into()) });
+        }
+        let mut record = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
+        record.asked = true;
+        engine.store.commit(Batch::new("train.asked").at(now_ms()).put(domain, &record)?)?;
+        engine.schedule_wake.notify_one();
+        Ok(TrainAnswer { run: next, joined: false, nothing_to_do: None })
+    })
+    .await
+}
+
+async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || crate::rollback::rollback(&engine, &request.domain, request.to.as_deref())).await
+}
+
+/// Writes a test event for every configured endpoint; returns how many.
+async fn test_webhooks(State(engine): State<Arc<Engine>>) -> Answer<u64> {
+    blocking(move || {
+        let now = now_ms();
+        let batch = Batch::new("webhook.test").at(now);
+        let data = serde_json::json!({"message": "a test of the alert path; nothing is wrong"});
+        let event = wengu_alert::event::EventType::WebhookTest;
+        let batch = crate::alerts::enqueue(&engine, batch, now, event, "wengu", "test", data)?;
+        engine.store.commit(batch)?;
+        engine.outbox_wake.notify_one();
+        Ok(engine.config.webhooks.len() as u64)
+    })
+    .await
+}

@@ -1,0 +1,274 @@
+//! What the daemon answers. `--json` prints these as they are.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use wengu_protocol::job::Progress;
+use wengu_store::records::{Counts, EraAccuracy, RunState};
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of wengu.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// When it started.
+    pub started_ms: i64,
+    /// When this was answered.
+    pub now_ms: i64,
+    /// By domain.
+    pub domains: Vec<DomainStatus>,
+    /// The outbox.
+    pub alerts: AlertStatus,
+}
+
+/// One domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainStatus {
+    /// Its name.
+    pub name: String,
+    /// Files by state.
+    pub files: BTreeMap<String, u64>,
+    /// Examples that wait for the next update.
+    pub new_examples: u64,
+    /// The version in service.
+    pub serving: Option<Serving>,
+    /// The run under way, if any.
+    pub run: Option<RunView>,
+    /// The last run that came to an end.
+    pub last_run: Option<RunView>,
+    /// Files are coming in or being read.
+    pub intake_busy: bool,
+    /// Watched folders that are missing or degraded, plugins that fail.
+    pub problems: Vec<String>,
+    /// Why nothing starts, or what does, in a sentence.
+    pub next: String,
+}
+
+/// The version in service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Serving {
+    /// Its id.
+    pub version: String,
+    /// Since when.
+    pub since_ms: i64,
+    /// `promoted` or `rolled_back`.
+    pub how: String,
+    /// Labels it knows.
+    pub labels: u64,
+    /// Gate accuracy over all eras when it was judged.
+    pub accuracy: f64,
+    /// Where it lies.
+    pub path: String,
+}
+
+/// A run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunView {
+    /// The domain.
+    pub domain: String,
+    /// Its number.
+    pub run: u64,
+    /// Why it was started.
+    pub reason: String,
+    /// Where it is in its life.
+    pub state: RunState,
+    /// `update` or the baseline that is measured, while a trainer works on it.
+    pub stage: Option<String>,
+    /// The trainer's last word.
+    pub progress: Option<Progress>,
+    /// New training examples.
+    pub train_examples: u64,
+    /// New gate items.
+    pub new_gate_items: u64,
+    /// The version it continues.
+    pub parent: Option<String>,
+    /// The version it made.
+    pub version: Option<String>,
+    /// The gate's decision.
+    pub decision: Option<String>,
+    /// The gate's reasons, in plain sentences.
+    pub reasons: Vec<String>,
+    /// Accuracy per era.
+    pub accuracy: Vec<EraAccuracy>,
+    /// When it was planned.
+    pub planned_ms: i64,
+    /// When it came to its end.
+    pub ended_ms: Option<i64>,
+}
+
+/// The outbox.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct AlertStatus {
+    /// To be sent, or to be sent again.
+    pub waiting: u64,
+    /// Taken by their receivers.
+    pub delivered: u64,
+    /// Given up.
+    pub dead: u64,
+    /// What the last failed attempt met.
+    pub last_error: Option<String>,
+}
+
+/// `GET /v1/files`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileView {
+    /// The domain.
+    pub domain: String,
+    /// The path.
+    pub path: String,
+    /// Its state's name.
+    pub state: String,
+    /// The state in a sentence.
+    pub explanation: String,
+    /// Whether the file is still in its folder.
+    pub present: bool,
+    /// Content revision.
+    pub revision: u32,
+    /// Examples in it.
+    pub counts: Option<Counts>,
+    /// When the record last changed.
+    pub updated_ms: i64,
+}
+
+/// `GET /v1/files/explain`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileExplanation {
+    /// The file.
+    pub file: FileView,
+    /// BLAKE3 of its content.
+    pub content: Option<String>,
+    /// The case it belongs to where the records name none.
+    pub case_key: String,
+    /// How it was read: format, encoding, plugin.
+    pub reading: Vec<String>,
+    /// Its examples.
+    pub examples: Vec<ExampleView>,
+    /// Broken records by line.
+    pub rejected: Vec<(u32, String)>,
+    /// What happened to it, oldest first.
+    pub history: Vec<(i64, String)>,
+}
+
+/// One example of an explained file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExampleView {
+    /// Line in the file.
+    pub line: u32,
+    /// Which set its case belongs to.
+    pub side: String,
+    /// Its label.
+    pub label: Option<String>,
+    /// gold, weak with its confidence, or none.
+    pub source: String,
+    /// The beginning of the text.
+    pub text: String,
+    /// Why it took no part in the run that planned with it.
+    pub dropped: Option<String>,
+}
+
+/// `GET /v1/versions`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionView {
+    /// Its id.
+    pub id: String,
+    /// The run that made it.
+    pub run: u64,
+    /// The version it continues.
+    pub parent: Option<String>,
+    /// The gate's decision.
+    pub decision: String,
+    /// Labels it knows.
+    pub labels: u64,
+    /// Gate accuracy over all eras when it was judged.
+    pub accuracy: f64,
+    /// Whether it serves now.
+    pub serving: bool,
+    /// When it was adopted.
+    pub created_ms: i64,
+}
+
+/// `GET /v1/versions/explain`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionExplanation {
+    /// The version.
+    pub version: VersionView,
+    /// Its run.
+    pub run: RunView,
+    /// Where it lies.
+    pub path: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Files it was made from.
+    pub files: u64,
+    /// Examples left out of the run, by reason.
+    pub left_out: BTreeMap<String, u64>,
+    /// Examples in its replay memory.
+    pub memory_examples: u64,
+    /// Accuracy on the audit sets.
+    pub audit: Vec<EraAccuracy>,
+    /// Items whose answer changed.
+    pub flips: Vec<Flip>,
+    /// SHA-256 of the base model's weights.
+    pub base_sha256: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Plugins that labelled and segmented.
+    pub plugins: Vec<String>,
+}
+
+/// An item that exactly one of champion and challenger has right.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flip {
+    /// The run that brought the item.
+    pub era: u64,
+    /// The item.
+    pub text_id: String,
+    /// What is right.
+    pub label: String,
+    /// What the champion said.
+    pub champion: String,
+    /// What the challenger said.
+    pub challenger: String,
+}
+
+/// `POST /v1/train`, `POST /v1/rollback`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainRequest {
+    /// The domain.
+    pub domain: String,
+    /// The version to roll back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// Answer to `POST /v1/train`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainAnswer {
+    /// The run that is under way, or the number that the next one will get.
+    pub run: u64,
+    /// Whether it was under way already.
+    pub joined: bool,
+    /// Why nothing will start, if nothing will.
+    pub nothing_to_do: Option<String>,
+}
+
+/// Answer to `POST /v1/rollback`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RollbackAnswer {
+    /// The domain.
+    pub domain: String,
+    /// What served before.
+    pub from: String,
+    /// What serves now.
+    pub to: String,
+    /// Files set aside.
+    pub held_back_files: u64,
+}
+
+/// Any refusal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For people.
+    pub error: String,
+}

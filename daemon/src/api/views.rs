@@ -1,0 +1,333 @@
+//! From records to answers.
+
+use super::types::*;
+use crate::clock;
+use crate::engine::Engine;
+use crate::learn::examples::{Examples, LabelSource};
+use crate::learn::memory::Memory;
+use crate::learn::outcome::Judgement;
+use anyhow::{Context, Result, bail};
+use chrono::Utc;
+use std::collections::{BTreeMap, HashMap};
+use wengu_decide::schedule::{Decision, WhyNot, decide};
+use wengu_store::Hash;
+use wengu_store::records::{FileRecord, FileState, How, OutboxRecord, OutboxState, RunRecord, VersionRecord};
+
+/// The status screen.
+pub fn status(engine: &Engine) -> Result<Status> {
+    let mut domains = Vec::new();
+    for name in engine.config.domains.keys() {
+        domains.push(domain_status(engine, name)?);
+    }
+    let mut alerts = AlertStatus::default();
+    for (_, item) in engine.store.scan::<OutboxRecord>("")? {
+        match item.state {
+            OutboxState::Waiting { last_error } => {
+                alerts.waiting += 1;
+                alerts.last_error = last_error.or(alerts.last_error);
+            }
+            OutboxState::Delivered { .. } => alerts.delivered += 1,
+            OutboxState::Dead { reason } => {
+                alerts.dead += 1;
+                alerts.last_error = Some(reason);
+            }
+        }
+    }
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        started_ms: engine.started_ms,
+        now_ms: clock::now_ms(),
+        domains,
+        alerts,
+    })
+}
+
+fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
+    let mut files: BTreeMap<String, u64> = BTreeMap::new();
+    for (_, file) in engine.store.scan::<FileRecord>(&format!("{name}/"))? {
+        *files.entry(file.state.name().into()).or_default() += 1;
+    }
+    let state = crate::schedule::state(engine, name)?;
+    let next = next_step(&decide(Utc::now(), &crate::schedule::config(&engine.config.domains[name]), &state));
+    let runs = engine.runs(name)?;
+    let open = runs.iter().find(|r| r.is_open());
+    let last = runs.iter().rev().find(|r| !r.is_open());
+    let serving = match engine.current(name)? {
+        None => None,
+        Some(current) => {
+            let version = engine.version(name, &current.version)?;
+            Some(Serving {
+                path: engine.layout.version(name, &version.id).display().to_string(),
+                version: version.id,
+                since_ms: current.since_ms,
+                how: match current.how {
+                    How::Promoted => "promoted".into(),
+                    How::RolledBack => "rolled_back".into(),
+                },
+                labels: version.labels,
+                accuracy: version.accuracy,
+            })
+        }
+    };
+    let live = engine.live();
+    let problems =
+        live.degraded.iter().filter(|(key, _)| key.starts_with(&format!("{name}:"))).map(|(_, why)| why.clone());
+    Ok(DomainStatus {
+        name: name.into(),
+        files,
+        new_examples: state.new_examples,
+        serving,
+        problems: problems.collect(),
+        intake_busy: live.busy_since.contains_key(name),
+        next,
+        run: { drop(live); open.map(|r| run_view(engine, r)).transpose()? },
+        last_run: last.map(|r| run_view(engine, r)).transpose()?,
+    })
+}
+
+fn next_step(decision: &Decision) -> String {
+    match decision {
+        Decision::Start { .. } | Decision::Mark { .. } => "an update is about to start".into(),
+        Decision::Wait { until, why } => {
+            let why = match why {
+                WhyNot::Running => "an update is under way".into(),
+                WhyNot::NoNewExamples => "nothing new to learn".into(),
+                WhyNot::TooFewExamples { have, need } => format!("{have} of {need} new examples"),
+                WhyNot::NotDueYet => "enough new examples, waits for its hour".into(),
+                WhyNot::QuietHours => "quiet hours".into(),
+                WhyNot::Backoff { failures } => format!("pausing after {failures} failed updates"),
+                WhyNot::IntakeBusy => "a delivery is still coming in".into(),
+            };
+            match until {
+                Some(until) => format!("{why}; looks again at {}", until.format("%Y-%m-%d %H:%M UTC")),
+                None => why,
+            }
+        }
+    }
+}
+
+/// A run with what a trainer says of it.
+pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
+    let live = engine.live().runs.get(&run.domain).filter(|l| l.run == run.run).cloned();
+    let version = engine
+        .store
+        .scan::<VersionRecord>(&format!("{}/", run.domain))?
+        .into_iter()
+        .find(|(_, v)| v.run == run.run)
+        .map(|(_, v)| v.id);
+    let reasons = match &run.verdict {
+        Some(hash) => judgement(engine, hash)?.verdict.reasons,
+        None => Vec::new(),
+    };
+    Ok(RunView {
+        domain: run.domain.clone(),
+        run: run.run,
+        reason: run.reason.clone(),
+        state: run.state.clone(),
+        stage: live.as_ref().map(|l| l.stage.clone()),
+        progress: live.and_then(|l| l.progress),
+        train_examples: run.train_examples,
+        new_gate_items: run.new_gate_items,
+        parent: run.parent.clone(),
+        version,
+        decision: run.decision.clone(),
+        reasons,
+        accuracy: run.accuracy.clone(),
+        planned_ms: run.planned_ms,
+        ended_ms: run.ended_ms,
+    })
+}
+
+fn judgement(engine: &Engine, hash: &Hash) -> Result<Judgement> {
+    serde_json::from_slice(&engine.store.objects().get(hash)?).with_context(|| format!("verdict {hash}"))
+}
+
+/// The files of a domain, or of all, in order of their paths.
+pub fn files(engine: &Engine, domain: Option<&str>, state: Option<&str>) -> Result<Vec<FileView>> {
+    let prefix = domain.map(|d| format!("{d}/")).unwrap_or_default();
+    let mut files: Vec<FileView> = engine
+        .store
+        .scan::<FileRecord>(&prefix)?
+        .into_iter()
+        .map(|(_, f)| file_view(&f))
+        .filter(|f| state.is_none_or(|s| s == f.state))
+        .collect();
+    files.sort_by(|a, b| (&a.domain, &a.path).cmp(&(&b.domain, &b.path)));
+    Ok(files)
+}
+
+fn file_view(file: &FileRecord) -> FileView {
+    FileView {
+        domain: file.domain.clone(),
+        path: file.path.clone(),
+        state: file.state.name().into(),
+        explanation: explain_state(&file.state),
+        present: file.present,
+        revision: file.revision,
+        counts: file.state.examples().map(|(_, counts)| counts),
+        updated_ms: file.updated_ms,
+    }
+}
+
+fn explain_state(state: &FileState) -> String {
+    match state {
+        FileState::Ingested => "a durable copy is held; it will be read next".into(),
+        FileState::Pooled { tried_in_run: None, .. } => "its examples wait for the next update".into(),
+        FileState::Pooled { tried_in_run: Some(run), .. } => {
+            format!("run {run} was held; its examples are tried again together with newer ones")
+        }
+        FileState::Learned { version, .. } => format!("part of version {version}"),
+        FileState::HeldBack { run, .. } => format!(
+            "set aside: the update of run {run} was judged a regression or rolled back; correct the file and deliver \
+             it again"
+        ),
+        FileState::Unlabelled { .. } => {
+            "nothing in it has a label: add a label field or a sidecar, or a plugin that labels it".into()
+        }
+        FileState::Quarantined { reason } => reason.clone(),
+        FileState::Duplicate { of } => format!("the same bytes as {of}"),
+    }
+}
+
+/// Everything about one file.
+pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
+    let found = engine.store.scan::<FileRecord>("")?.into_iter().find(|(_, f)| f.path == path);
+    let Some((key, file)) = found else {
+        bail!("no watched folder has shown {path}; check the path, or give it time to settle")
+    };
+    let mut explanation = FileExplanation {
+        file: file_view(&file),
+        content: file.content.map(|h| h.to_string()),
+        case_key: file.case_key.clone(),
+        reading: Vec::new(),
+        examples: Vec::new(),
+        rejected: Vec::new(),
+        history: history(engine, &key)?,
+    };
+    if let Some((hash, _)) = file.state.examples() {
+        let read: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
+        let dropped = dropped(engine, &file.domain, &hash)?;
+        explanation.reading = vec![format!("format {}", read.format), format!("encoding {}", read.encoding)];
+        explanation.reading.extend(read.plugin.map(|p| format!("plugin {p}")));
+        explanation.rejected = read.rejected.into_iter().map(|r| (r.line, r.reason)).collect();
+        explanation.examples = read
+            .examples
+            .into_iter()
+            .map(|e| ExampleView {
+                line: e.line,
+                side: format!("{:?}", e.side).to_lowercase(),
+                label: e.label,
+                source: match e.source {
+                    LabelSource::Gold => "gold".into(),
+                    LabelSource::Weak { confidence } => format!("weak {confidence:.2}"),
+                    LabelSource::None => "none".into(),
+                },
+                text: e.text.chars().take(120).collect(),
+                dropped: dropped.get(&e.ordinal).cloned(),
+            })
+            .collect();
+    }
+    Ok(explanation)
+}
+
+/// Why examples of an object took no part in the last run that planned with it.
+fn dropped(engine: &Engine, domain: &str, examples: &Hash) -> Result<HashMap<u32, String>> {
+    for run in engine.runs(domain)?.iter().rev() {
+        let manifest = engine.manifest(&run.manifest)?;
+        if manifest.files.values().any(|h| h == examples) {
+            let of_file = manifest.dropped.into_iter().filter(|d| d.examples == *examples);
+            return Ok(of_file.map(|d| (d.ordinal, d.reason)).collect());
+        }
+    }
+    Ok(HashMap::new())
+}
+
+/// The journal's events about one record.
+fn history(engine: &Engine, key: &str) -> Result<Vec<(i64, String)>> {
+    let mut history = Vec::new();
+    for event in engine.store.events()? {
+        let event = event?;
+        if event.changes.iter().any(|c| c.table == "file" && c.key == key) {
+            history.push((event.at_ms, event.event));
+        }
+    }
+    Ok(history)
+}
+
+/// A domain's versions, newest first.
+pub fn versions(engine: &Engine, domain: &str) -> Result<Vec<VersionView>> {
+    let current = engine.current(domain)?.map(|c| c.version);
+    let mut versions: Vec<VersionView> = engine
+        .store
+        .scan::<VersionRecord>(&format!("{domain}/"))?
+        .into_iter()
+        .map(|(_, v)| version_view(v, current.as_deref()))
+        .collect();
+    versions.sort_by_key(|v| std::cmp::Reverse(v.run));
+    Ok(versions)
+}
+
+fn version_view(v: VersionRecord, current: Option<&str>) -> VersionView {
+    VersionView {
+        serving: current == Some(v.id.as_str()),
+        id: v.id,
+        run: v.run,
+        parent: v.parent,
+        decision: v.decision,
+        labels: v.labels,
+        accuracy: v.accuracy,
+        created_ms: v.created_ms,
+    }
+}
+
+/// Everything about one version; without an id, about the one in service.
+pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Result<VersionExplanation> {
+    let current = engine.current(domain)?.map(|c| c.version);
+    let id = match (id, &current) {
+        (Some(id), _) => id.to_string(),
+        (None, Some(current)) => current.clone(),
+        (None, None) => bail!("domain {domain} has no version in service yet"),
+    };
+    let version = engine.version(domain, &id)?;
+    let run = engine.run(domain, version.run)?;
+    let manifest = engine.manifest(&run.manifest)?;
+    let dir = engine.layout.version(domain, &id);
+    let (mut audit, mut flips) = (Vec::new(), Vec::new());
+    if let Some(hash) = &run.verdict {
+        let judgement = judgement(engine, hash)?;
+        audit = judgement.audit;
+        for era in judgement.answers {
+            for a in era.items {
+                let Some(champion) = a.champion else { continue };
+                if (champion == a.label) != (a.challenger == a.label) {
+                    flips.push(Flip {
+                        era: era.era,
+                        text_id: a.text_id,
+                        label: a.label,
+                        champion,
+                        challenger: a.challenger,
+                    });
+                }
+            }
+        }
+    }
+    let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
+    for dropped in manifest.dropped {
+        *left_out.entry(dropped.reason).or_default() += 1;
+    }
+    Ok(VersionExplanation {
+        version: version_view(version, current.as_deref()),
+        run: run_view(engine, &run)?,
+        path: dir.display().to_string(),
+        labels: manifest.labels,
+        files: manifest.files.len() as u64,
+        left_out,
+        memory_examples: Memory::load(&dir)?.examples.len() as u64,
+        audit,
+        flips,
+        base_sha256: manifest.base.sha256.get("model.safetensors").cloned().unwrap_or_default(),
+        seed: manifest.seed,
+        plugins: manifest.plugins,
+    })
+}

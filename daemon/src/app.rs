@@ -1,0 +1,82 @@
+//! Builds every task of the daemon and owns their order of start and stop.
+
+use crate::engine::Engine;
+use crate::{api, clock, intake, learn, outbox, schedule};
+use anyhow::Result;
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use wengu_config::Config;
+
+/// From the signal to the exit, whatever is under way.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
+pub async fn run(config: Config) -> Result<()> {
+    wengu_alert::install_crypto();
+    // Signals first: one that comes during the start must not kill what has begun.
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let engine = tokio::task::spawn_blocking(move || Engine::open(config)).await??;
+    let listener = api::server::bind(&engine)?;
+    let socket = engine.config.socket.clone();
+    let mut tasks = JoinSet::new();
+    for domain in engine.config.domains.values() {
+        tasks.spawn(intake::run(engine.clone(), domain.clone()));
+    }
+    tasks.spawn(schedule::run(engine.clone()));
+    tasks.spawn(outbox::run(engine.clone()));
+    tasks.spawn(watchdog(engine.clone()));
+    let server = engine.clone();
+    tasks.spawn(async move {
+        if let Err(e) = api::server::serve(server, listener).await {
+            tracing::error!(error = format!("{e:#}"), "control_socket_failed");
+        }
+    });
+    let runner = learn::runner::spawn(engine.clone())?;
+    tracing::info!(socket = %socket.display(), domains = engine.config.domains.len(), "daemon_ready");
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("daemon_stopping");
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    engine.stop();
+    let drained = async {
+        while tasks.join_next().await.is_some() {}
+        while !runner.is_finished() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = drained => tracing::info!("daemon_stopped"),
+        () = tokio::time::sleep(DRAIN) => tracing::warn!("daemon_stopped_before_all_was_drained"),
+        _ = term.recv() => tracing::warn!("daemon_stopped_at_once"),
+        _ = int.recv() => tracing::warn!("daemon_stopped_at_once"),
+    }
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}
+
+/// Tells systemd that the daemon lives, as long as its scheduler really goes round and its store really answers.
+async fn watchdog(engine: Arc<Engine>) {
+    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        tokio::select! {
+            () = engine.stopped() => return,
+            () = tokio::time::sleep(period / 3) => {}
+        }
+        let silent_ms = clock::now_ms() - engine.live().scheduler_alive_ms;
+        let worker = engine.clone();
+        let store_answers = tokio::task::spawn_blocking(move || worker.next_open_run().is_ok()).await.unwrap_or(false);
+        if store_answers && silent_ms < period.as_millis() as i64 {
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!(silent_ms, store_answers, "watchdog_withheld");
+        }
+    }
+}

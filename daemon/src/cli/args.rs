@@ -1,0 +1,236 @@
+//! What can be typed.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// 温故知新: keeps a domain model up to date from the case files that people drop into a folder, and never puts a worse
+/// model in front of its users without saying so.
+#[derive(Debug, Parser)]
+#[command(name = "wengu", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Configuration file [default: ./wengu.toml, then /etc/wengu/wengu.toml]
+    #[arg(long, short, global = true, env = "WENGU_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  wengu init clinic && cd clinic     a new configuration
+  wengu check                        every error of the configuration at once
+  wengu run                          the daemon, in the foreground
+  wengu status                       what it does
+  wengu train contracts              an update now
+  wengu rollback contracts           back to the version before
+
+Exit codes: 0 done, 1 failed, 2 bad command line, 3 update held, 4 update regressed, 5 update failed,
+69 daemon not reachable, 78 errors in the configuration.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a configuration to start from
+    Init(InitArgs),
+    /// Check the configuration and what it points to; all errors at once
+    Check,
+    /// Run the daemon in the foreground
+    Run(RunArgs),
+    /// What the daemon does: files, runs, versions, alerts
+    Status,
+    /// Case files and what became of each
+    Files(FilesArgs),
+    /// Start an update now and wait for its verdict
+    Train(TrainArgs),
+    /// Versions of a domain, and why each was promoted or not
+    Versions(VersionsArgs),
+    /// Put an earlier version back in service, with its memory and Fisher
+    Rollback(RollbackArgs),
+    /// Install and list domain plugins
+    Plugin(PluginArgs),
+    /// Receive, test and key webhooks
+    Webhook(WebhookArgs),
+    /// Get base models
+    Model(ModelArgs),
+}
+
+/// `wengu init`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  wengu init clinic --domain cardiology --model ~/models/bge-base-zh")]
+pub struct InitArgs {
+    /// Folder to put wengu.toml, inbox and state in
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Name of the first domain
+    #[arg(long, default_value = "contracts")]
+    pub domain: String,
+    /// Folder of the base model
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Plugin of the first domain
+    #[arg(long, value_name = "ID")]
+    pub plugin: Option<String>,
+}
+
+/// `wengu run`.
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    /// Write the log as JSON lines
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// `wengu files`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt")]
+pub struct FilesArgs {
+    /// What to do; lists without it
+    #[command(subcommand)]
+    pub action: Option<FilesAction>,
+    /// Only this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Only this state: ingested, pooled, learned, held_back, unlabelled, quarantined, duplicate
+    #[arg(long)]
+    pub state: Option<String>,
+}
+
+/// `wengu files …`.
+#[derive(Debug, Subcommand)]
+pub enum FilesAction {
+    /// Everything about one file: how it was read, its examples, what happened to it
+    Explain {
+        /// The file
+        path: PathBuf,
+    },
+}
+
+/// `wengu train`.
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    /// The domain
+    pub domain: String,
+    /// Do not wait for the verdict
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `wengu versions`.
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, after_help = "Examples:\n  wengu versions contracts\n  wengu versions explain contracts 0002-4f1c09ab34de")]
+pub struct VersionsArgs {
+    /// What to do; lists without it
+    #[command(subcommand)]
+    pub action: Option<VersionsAction>,
+    /// The domain
+    pub domain: Option<String>,
+}
+
+/// `wengu versions …`.
+#[derive(Debug, Subcommand)]
+pub enum VersionsAction {
+    /// Where a version comes from, how it was judged, and which answers changed
+    Explain {
+        /// The domain
+        domain: String,
+        /// The version [default: the one in service]
+        id: Option<String>,
+    },
+}
+
+/// `wengu rollback`.
+#[derive(Debug, ClapArgs)]
+pub struct RollbackArgs {
+    /// The domain
+    pub domain: String,
+    /// The version to go back to [default: the parent of the one in service]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+}
+
+/// `wengu plugin`.
+#[derive(Debug, ClapArgs)]
+pub struct PluginArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: PluginAction,
+}
+
+/// `wengu plugin …`.
+#[derive(Debug, Subcommand)]
+pub enum PluginAction {
+    /// Check a plugin and copy it into the state directory
+    Install {
+        /// Folder with manifest.toml and the library
+        dir: PathBuf,
+        /// The library, where it is not in the folder
+        #[arg(long, value_name = "FILE")]
+        library: Option<PathBuf>,
+    },
+    /// Installed plugins
+    List,
+}
+
+/// `wengu webhook`.
+#[derive(Debug, ClapArgs)]
+pub struct WebhookArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: WebhookAction,
+}
+
+/// `wengu webhook …`.
+#[derive(Debug, Subcommand)]
+pub enum WebhookAction {
+    /// Receive webhooks on this machine, verify their signatures and print them
+    #[command(after_help = "Example:\n  wengu webhook secret > webhook.secret\n  wengu webhook listen --port 9099 --secret-file webhook.secret")]
+    Listen {
+        /// Port on 127.0.0.1
+        #[arg(long, default_value_t = 9099)]
+        port: u16,
+        /// File with the secret that the sender signs with
+        #[arg(long, value_name = "FILE")]
+        secret_file: PathBuf,
+        /// Leave after so many events
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+    /// Send a test event to every configured endpoint, through the daemon's outbox
+    Test,
+    /// Print a new signing secret
+    Secret,
+}
+
+/// `wengu model`.
+#[derive(Debug, ClapArgs)]
+pub struct ModelArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ModelAction,
+}
+
+/// `wengu model …`.
+#[derive(Debug, Subcommand)]
+pub enum ModelAction {
+    /// Download a model from the Hugging Face hub (HF_ENDPOINT names a mirror, HF_TOKEN a token)
+    #[command(after_help = "Example:\n  HF_ENDPOINT=https://hf-mirror.com wengu model pull BAAI/bge-small-zh-v1.5")]
+    Pull {
+        /// ORGANISATION/NAME
+        repo: String,
+        /// Revision: a branch, a tag or a commit
+        #[arg(long, default_value = "main")]
+        revision: String,
+        /// Where to put it [default: models/NAME beside the configuration]
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Check a model folder and print the lines that the configuration needs
+    Add {
+        /// A Hugging Face folder
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,41 @@
+use std::process::{ExitCode, Termination};
+
+/// How `wengu` exits. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done. `wengu train`: the new version was promoted, or there was nothing to learn.
+    Success,
+    /// The command failed; the message says why.
+    Failure,
+    /// `wengu train`: the gate held the new version; the champion keeps serving.
+    Held,
+    /// `wengu train`: the gate found a regression; the champion keeps serving.
+    Regressed,
+    /// `wengu train`: the run failed.
+    RunFailed,
+    /// The daemon cannot be reached (EX_UNAVAILABLE).
+    Unavailable,
+    /// The configuration has errors (EX_CONFIG).
+    Config,
+}
+
+impl Exit {
+    /// The exit code. 2 is clap's, for a command line that does not parse.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Held => 3,
+            Exit::Regressed => 4,
+            Exit::RunFailed => 5,
+            Exit::Unavailable => 69,
+            Exit::Config => 78,
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}

@@ -1,0 +1,73 @@
+use super::Exit;
+use super::args::{FilesAction, FilesArgs};
+use super::render::table;
+use crate::api::client::Client;
+use crate::api::types::{FileExplanation, FileView};
+use crate::clock::human;
+use anyhow::{Context, Result};
+
+pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit> {
+    if let Some(FilesAction::Explain { path }) = args.action {
+        let path = std::path::absolute(&path).with_context(|| path.display().to_string())?;
+        let found: FileExplanation =
+            client.get("/v1/files/explain", &[("path", &path.display().to_string())]).await?;
+        if json {
+            println!("{}", serde_json::to_string_pretty(&found)?);
+        } else {
+            explain(&found);
+        }
+        return Ok(Exit::Success);
+    }
+    let query: Vec<(&str, &str)> = [("domain", &args.domain), ("state", &args.state)]
+        .into_iter()
+        .filter_map(|(key, value)| value.as_deref().map(|v| (key, v)))
+        .collect();
+    let files: Vec<FileView> = client.get("/v1/files", &query).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&files)?);
+    } else if files.is_empty() {
+        println!("no files");
+    } else {
+        let mut list = table(["domain", "file", "state", "train/gate/audit", "what that means"]);
+        for f in &files {
+            let counts = f.counts.map_or("-".into(), |c| format!("{}/{}/{}", c.train, c.gate, c.audit));
+            let gone = if f.present { "" } else { " (no longer in its folder)" };
+            list.add_row([f.domain.clone(), format!("{}{gone}", f.path), f.state.clone(), counts, f.explanation.clone()]);
+        }
+        println!("{list}");
+    }
+    Ok(Exit::Success)
+}
+
+fn explain(e: &FileExplanation) {
+    println!("{} (domain {})", e.file.path, e.file.domain);
+    println!("  state     {}: {}", e.file.state, e.file.explanation);
+    println!("  revision  {}{}", e.file.revision, if e.file.present { "" } else { ", no longer in its folder" });
+    println!("  case      {}", e.case_key);
+    if let Some(content) = &e.content {
+        println!("  content   {content}");
+    }
+    if !e.reading.is_empty() {
+        println!("  read as   {}", e.reading.join(", "));
+    }
+    if !e.examples.is_empty() {
+        let mut list = table(["line", "set", "label", "from", "text"]);
+        for x in &e.examples {
+            let note = x.dropped.as_ref().map(|d| format!("\nleft out: {d}")).unwrap_or_default();
+            list.add_row([
+                x.line.to_string(),
+                x.side.clone(),
+                x.label.clone().unwrap_or_else(|| "-".into()),
+                x.source.clone(),
+                format!("{}{note}", x.text.replace('\n', " ")),
+            ]);
+        }
+        println!("{list}");
+    }
+    for (line, reason) in &e.rejected {
+        println!("  line {line} was left out: {reason}");
+    }
+    for (at, event) in &e.history {
+        println!("  {}  {event}", human(*at));
+    }
+}

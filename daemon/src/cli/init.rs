@@ -1,0 +1,68 @@
+use super::Exit;
+use super::args::InitArgs;
+use anyhow::{Context, Result, bail};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+pub fn init(args: &InitArgs) -> Result<Exit> {
+    let path = args.dir.join("wengu.toml");
+    if path.exists() {
+        bail!("{} exists already; move it away, or edit it and run `wengu check`", path.display());
+    }
+    let inbox = args.dir.join("inbox").join(&args.domain);
+    std::fs::create_dir_all(&inbox).with_context(|| inbox.display().to_string())?;
+    let secret = args.dir.join("webhook.secret");
+    if !secret.exists() {
+        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&secret)?;
+        writeln!(file, "{}", wengu_alert::Secret::generate().to_text())?;
+    }
+    let model = match &args.model {
+        Some(dir) => std::path::absolute(dir)?.display().to_string(),
+        None => "models/all-MiniLM-L6-v2".into(),
+    };
+    let text = config_text(&args.domain, &model, args.plugin.as_deref());
+    if let Err(problems) = wengu_config::parse(&text, &path) {
+        bail!("the names given do not make a configuration:\n{problems}");
+    }
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    println!("Wrote {}, {} and {}.", path.display(), inbox.display(), secret.display());
+    println!("Next:");
+    if args.model.is_none() {
+        println!("  wengu model pull sentence-transformers/all-MiniLM-L6-v2   # or set [models.base] path");
+    }
+    println!("  wengu --config {} check", path.display());
+    println!("  wengu --config {} run", path.display());
+    println!("Then drop case files into {}.", inbox.display());
+    Ok(Exit::Success)
+}
+
+fn config_text(domain: &str, model: &str, plugin: Option<&str>) -> String {
+    let quoted = toml::Value::from(domain).to_string();
+    let plugin = match plugin {
+        Some(id) => format!("plugin = {}", toml::Value::from(id)),
+        None => "# plugin = \"legal-en\"      # segments, labels and scores; see `wengu plugin list`".into(),
+    };
+    format!(
+        "# wengu's configuration. `wengu check` names every error at once; README.md has all keys.\n\
+         state_dir = \"state\"\n\n\
+         [models.base]\n\
+         path = {model}          # a Hugging Face folder: config.json, model.safetensors, tokenizer.json\n\n\
+         [domains.{quoted}]\n\
+         watch = [{inbox}]\n\
+         model = \"base\"\n\
+         {plugin}\n\n\
+         [domains.{quoted}.intake]\n\
+         text_field = \"text\"       # of .json, .jsonl, .csv and .tsv records\n\
+         label_field = \"label\"\n\
+         # case_field = \"doc\"      # which case a record belongs to; without it a file is one case\n\n\
+         [domains.{quoted}.schedule]\n\
+         cron = \"0 2 * * *\"        # every night at two, if there is enough that is new\n\
+         timezone = \"UTC\"\n\
+         min_new_examples = 50\n\n\
+         # [webhooks.oncall]\n\
+         # url = \"https://alerts.example.org/wengu\"\n\
+         # secret_file = \"webhook.secret\"\n",
+        model = toml::Value::from(model),
+        inbox = toml::Value::from(format!("inbox/{domain}")),
+    )
+}

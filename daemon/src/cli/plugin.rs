@@ -1,0 +1,67 @@
+use super::Exit;
+use super::args::{PluginAction, PluginArgs};
+use super::render::table;
+use crate::layout::Layout;
+use anyhow::{Result, bail};
+use wengu_config::{Config, Problem};
+
+pub fn plugin(config: &Config, args: PluginArgs, json: bool) -> Result<Exit> {
+    let plugins = Layout::new(&config.state_dir).plugins();
+    match args.action {
+        PluginAction::Install { dir, library } => {
+            let manifest = dir.join("manifest.toml");
+            if !manifest.is_file() {
+                bail!("{} has no manifest.toml; name the plugin's folder", dir.display());
+            }
+            std::fs::create_dir_all(&plugins)?;
+            let installed = wengu_plugin_package::install(&manifest, library.as_deref(), &plugins)?;
+            let m = &installed.manifest;
+            println!("Installed {} {} into {}.", m.id, m.version, installed.dir.display());
+            println!("A daemon that runs uses it from its next start on.");
+        }
+        PluginAction::List => {
+            let all = if plugins.exists() { wengu_plugin_package::list(&plugins)? } else { Vec::new() };
+            if json {
+                let rows: Vec<_> = all
+                    .iter()
+                    .map(|(id, found)| match found {
+                        Ok(p) => serde_json::json!({"id": id, "version": p.manifest.version,
+                            "domain": p.manifest.domain, "dir": p.dir}),
+                        Err(e) => serde_json::json!({"id": id, "error": e.to_string()}),
+                    })
+                    .collect();
+                println!("{}", serde_json::to_string_pretty(&rows)?);
+                return Ok(Exit::Success);
+            }
+            let mut list = table(["plugin", "version", "domain", "languages", "provides"]);
+            for (id, found) in all {
+                match found {
+                    Ok(p) => {
+                        let m = p.manifest;
+                        list.add_row([id, m.version, m.domain, m.languages.join(", "), m.provides.join(", ")])
+                    }
+                    Err(e) => list.add_row([id, format!("BROKEN: {e}")]),
+                };
+            }
+            println!("{list}");
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Plugins that domains name and that are not installed, or no longer what was installed.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let plugins = Layout::new(&config.state_dir).plugins();
+    let mut problems = Vec::new();
+    for domain in config.domains.values() {
+        let Some(id) = &domain.plugin else { continue };
+        if let Err(e) = wengu_plugin_package::find(&plugins, id) {
+            problems.push(Problem::error(
+                &format!("domains.{}.plugin", domain.name),
+                &format!("plugin {id} cannot be used: {e}"),
+                "install it with `wengu plugin install DIR`",
+            ));
+        }
+    }
+    problems
+}

@@ -1,0 +1,103 @@
+use super::Exit;
+use super::args::{RollbackArgs, VersionsAction, VersionsArgs};
+use super::render::{accuracy_table, percent, table};
+use crate::api::client::Client;
+use crate::api::types::{DomainRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
+use crate::clock::human;
+use anyhow::Result;
+
+pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result<Exit> {
+    if let Some(VersionsAction::Explain { domain, id }) = args.action {
+        let mut query = vec![("domain", domain.as_str())];
+        query.extend(id.as_deref().map(|id| ("id", id)));
+        let found: VersionExplanation = client.get("/v1/versions/explain", &query).await?;
+        if json {
+            println!("{}", serde_json::to_string_pretty(&found)?);
+        } else {
+            explain(&found);
+        }
+        return Ok(Exit::Success);
+    }
+    let domains = match args.domain {
+        Some(domain) => vec![domain],
+        None => client.get::<Status>("/v1/status", &[]).await?.domains.into_iter().map(|d| d.name).collect(),
+    };
+    let mut all = Vec::new();
+    for domain in domains {
+        let versions: Vec<VersionView> = client.get("/v1/versions", &[("domain", &domain)]).await?;
+        all.push((domain, versions));
+    }
+    if json {
+        println!("{}", serde_json::to_string_pretty(&all.into_iter().collect::<std::collections::BTreeMap<_, _>>())?);
+        return Ok(Exit::Success);
+    }
+    let mut list = table(["domain", "version", "made", "gate", "gate accuracy", "labels", "continues"]);
+    for (domain, versions) in &all {
+        for v in versions {
+            let serving = if v.serving { " (serving)" } else { "" };
+            list.add_row([
+                domain.clone(),
+                format!("{}{serving}", v.id),
+                human(v.created_ms),
+                v.decision.clone(),
+                percent(v.accuracy),
+                v.labels.to_string(),
+                v.parent.clone().unwrap_or_else(|| "the base model".into()),
+            ]);
+        }
+    }
+    println!("{list}");
+    Ok(Exit::Success)
+}
+
+fn explain(e: &VersionExplanation) {
+    let v = &e.version;
+    println!("version {}{}", v.id, if v.serving { " (serving)" } else { "" });
+    println!("  lies in     {}", e.path);
+    println!("  continues   {}", v.parent.as_deref().unwrap_or("the base model"));
+    println!("  base model  SHA-256 {}", e.base_sha256);
+    println!("  made from   {} files, {} new examples, seed {}", e.files, e.run.train_examples, e.seed);
+    println!("  remembers   {} examples for replay", e.memory_examples);
+    for plugin in &e.plugins {
+        println!("  plugin      {plugin}");
+    }
+    println!("  labels      {}", e.labels.join(", "));
+    for (reason, n) in &e.left_out {
+        println!("  left out    {n}: {reason}");
+    }
+    println!("  gate        {}", v.decision);
+    for reason in &e.run.reasons {
+        println!("    - {reason}");
+    }
+    if !e.run.accuracy.is_empty() {
+        println!("{}", accuracy_table(&e.run.accuracy, v.run));
+    }
+    if !e.audit.is_empty() {
+        println!("audit sets (reported, never used to decide):\n{}", accuracy_table(&e.audit, v.run));
+    }
+    if !e.flips.is_empty() {
+        let mut list = table(["item", "run", "right answer", "in service before", "new version"]);
+        for f in &e.flips {
+            let item = f.text_id[..12].to_string();
+            list.add_row([item, f.era.to_string(), f.label.clone(), f.champion.clone(), f.challenger.clone()]);
+        }
+        println!("items whose answer became right or wrong:\n{list}");
+    }
+}
+
+pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Result<Exit> {
+    let request = DomainRequest { domain: args.domain.clone(), to: args.to.clone() };
+    let done: RollbackAnswer = client.post("/v1/rollback", &request).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&done)?);
+    } else {
+        println!("Rolled back: {} now serves {} again instead of {}.", done.domain, done.to, done.from);
+        if done.held_back_files > 0 {
+            println!(
+                "{} files that only {} had learned were set aside; `wengu files --state held_back` lists them.",
+                done.held_back_files, done.from
+            );
+        }
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,177 @@
+//! What all parts of the daemon share: the configuration, the store, what is going on right now, and who wants to know.
+
+use crate::clock;
+use crate::layout::Layout;
+use crate::learn::adopt::Lineage;
+use crate::learn::manifest::Manifest;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::{Notify, watch};
+use wengu_config::Config;
+use wengu_protocol::job::Progress;
+use wengu_store::records::{CurrentRecord, RunRecord, VersionRecord};
+use wengu_store::{Hash, Store, durable};
+
+/// Shared by every task of the daemon.
+pub struct Engine {
+    /// The checked configuration.
+    pub config: Config,
+    /// Where things lie.
+    pub layout: Layout,
+    /// All state.
+    pub store: Store,
+    /// When the daemon started.
+    pub started_ms: i64,
+    /// Wakes the scheduler.
+    pub schedule_wake: Notify,
+    /// Wakes the alert delivery.
+    pub outbox_wake: Notify,
+    live: Mutex<Live>,
+    stopping: watch::Sender<bool>,
+}
+
+/// What is going on right now; lost at a stop, and nothing depends on it.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// Since when a domain's files have been coming in without a pause; absent while its intake is idle.
+    pub busy_since: BTreeMap<String, i64>,
+    /// Watched folders that are missing or degraded, with the reason.
+    pub degraded: BTreeMap<String, String>,
+    /// The run that a trainer works on, by domain.
+    pub runs: BTreeMap<String, LiveRun>,
+    /// When the scheduler last went round: the watchdog asks.
+    pub scheduler_alive_ms: i64,
+}
+
+/// A run that a trainer works on.
+#[derive(Debug, Clone)]
+pub struct LiveRun {
+    /// The run.
+    pub run: u64,
+    /// `update`, or the name of a baseline.
+    pub stage: String,
+    /// The trainer's last word.
+    pub progress: Option<Progress>,
+}
+
+impl Engine {
+    /// Opens the store and brings what follows from it in line.
+    pub fn open(config: Config) -> Result<Arc<Engine>> {
+        let layout = Layout::new(&config.state_dir);
+        std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
+        let (store, report) = Store::open(&layout.store(), wengu_store::Options::default())?;
+        tracing::info!(?report, "store opened");
+        let engine = Engine {
+            config,
+            layout,
+            store,
+            started_ms: clock::now_ms(),
+            schedule_wake: Notify::new(),
+            outbox_wake: Notify::new(),
+            live: Mutex::new(Live::default()),
+            stopping: watch::Sender::new(false),
+        };
+        for domain in engine.config.domains.keys() {
+            engine.publish_current(domain)?;
+        }
+        Ok(Arc::new(engine))
+    }
+
+    /// What is going on right now.
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Says that everything is to stop.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+        self.schedule_wake.notify_waiters();
+        self.outbox_wake.notify_waiters();
+    }
+
+    /// Whether everything is to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns when everything is to stop.
+    pub async fn stopped(&self) {
+        let mut receiver = self.stopping.subscribe();
+        // The sender lives as long as the engine does.
+        let _ = receiver.wait_for(|stop| *stop).await;
+    }
+
+    /// The version in service.
+    pub fn current(&self, domain: &str) -> Result<Option<CurrentRecord>> {
+        Ok(self.store.get::<CurrentRecord>(domain)?)
+    }
+
+    /// Points the symlink `versions/DOMAIN/current` to the version in service. The journal is the truth; this follows.
+    pub fn publish_current(&self, domain: &str) -> Result<()> {
+        let link = self.layout.current(domain);
+        let Some(current) = self.current(domain)? else { return Ok(()) };
+        if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
+            return Ok(());
+        }
+        durable::swap_symlink(current.version.as_ref(), &link)?;
+        Ok(())
+    }
+
+    /// A version's record.
+    pub fn version(&self, domain: &str, id: &str) -> Result<VersionRecord> {
+        match self.store.get::<VersionRecord>(&VersionRecord::key(domain, id))? {
+            Some(version) => Ok(version),
+            None => bail!("domain {domain} has no version {id}; `wengu versions {domain}` lists them"),
+        }
+    }
+
+    /// A version's lineage.
+    pub fn lineage(&self, domain: &str, id: &str) -> Result<Lineage> {
+        let path = self.layout.version(domain, id).join("lineage.json");
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+    }
+
+    /// A manifest by its hash.
+    pub fn manifest(&self, hash: &Hash) -> Result<Manifest> {
+        let bytes = self.store.objects().get(hash)?;
+        serde_json::from_slice(&bytes).with_context(|| format!("manifest {hash}"))
+    }
+
+    /// Manifests of the runs that led to version `id`, oldest first.
+    pub fn ancestry(&self, domain: &str, id: Option<&str>) -> Result<Vec<Manifest>> {
+        let mut manifests = Vec::new();
+        let mut next = id.map(String::from);
+        while let Some(id) = next {
+            let version = self.version(domain, &id)?;
+            let run = self.run(domain, version.run)?;
+            manifests.push(self.manifest(&run.manifest)?);
+            next = version.parent;
+        }
+        manifests.reverse();
+        Ok(manifests)
+    }
+
+    /// A run's record.
+    pub fn run(&self, domain: &str, run: u64) -> Result<RunRecord> {
+        match self.store.get::<RunRecord>(&RunRecord::key(domain, run))? {
+            Some(record) => Ok(record),
+            None => bail!("domain {domain} has no run {run}"),
+        }
+    }
+
+    /// All runs of a domain, oldest first.
+    pub fn runs(&self, domain: &str) -> Result<Vec<RunRecord>> {
+        Ok(self.store.scan::<RunRecord>(&format!("{domain}/"))?.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// The open run that was planned first.
+    pub fn next_open_run(&self) -> Result<Option<RunRecord>> {
+        let mut open = Vec::new();
+        for domain in self.config.domains.keys() {
+            open.extend(self.runs(domain)?.into_iter().filter(RunRecord::is_open));
+        }
+        Ok(open.into_iter().min_by_key(|run| run.planned_ms))
+    }
+}

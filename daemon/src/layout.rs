@@ -1,0 +1,59 @@
+//! Where things lie in the state directory.
+//!
+//! ```text
+//! store/                     journal, objects, index (the store's own)
+//! jobs/DOMAIN/RUN/           job directories of open and failed runs
+//! versions/DOMAIN/ID/        immutable version directories
+//! versions/DOMAIN/current    symlink to the one in service
+//! plugins/                   installed plugins
+//! wengu.sock                 control socket
+//! ```
+
+use std::path::{Path, PathBuf};
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout under `state_dir`.
+    pub fn new(state_dir: &Path) -> Self {
+        Layout { root: state_dir.to_path_buf() }
+    }
+
+    /// The store's directory.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// The job directory of a run, or of one of its baselines.
+    pub fn job(&self, domain: &str, run: u64, baseline: Option<&str>) -> PathBuf {
+        let name = match baseline {
+            None => format!("{run:04}"),
+            Some(b) => format!("{run:04}-{b}"),
+        };
+        self.root.join("jobs").join(domain).join(name)
+    }
+
+    /// All versions of a domain.
+    pub fn versions(&self, domain: &str) -> PathBuf {
+        self.root.join("versions").join(domain)
+    }
+
+    /// One version's directory.
+    pub fn version(&self, domain: &str, id: &str) -> PathBuf {
+        self.versions(domain).join(id)
+    }
+
+    /// The symlink that a serving stack follows.
+    pub fn current(&self, domain: &str) -> PathBuf {
+        self.versions(domain).join("current")
+    }
+
+    /// Installed plugins.
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("plugins")
+    }
+}

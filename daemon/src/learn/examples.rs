@@ -1,0 +1,114 @@
+//! The examples of one case file, as one object of the store.
+
+use serde::{Deserialize, Serialize};
+use wengu_decide::split::Side;
+use wengu_store::Hash;
+use wengu_store::records::Counts;
+
+/// Version of [`Examples`].
+pub const EXAMPLES_SCHEMA: u32 = 1;
+
+/// What was read from one revision of one case file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Examples {
+    /// [`EXAMPLES_SCHEMA`].
+    pub schema: u32,
+    /// The bytes it was read from.
+    pub content: Hash,
+    /// `txt`, `jsonl`, …
+    pub format: String,
+    /// As detected or configured.
+    pub encoding: String,
+    /// Id, version and digest of the plugin that segmented and labelled.
+    pub plugin: Option<String>,
+    /// In the order of the file.
+    pub examples: Vec<Example>,
+    /// Broken records.
+    pub rejected: Vec<Rejected>,
+}
+
+/// One text with what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// Position in the file.
+    pub ordinal: u32,
+    /// Line it starts at, from 1.
+    pub line: u32,
+    /// The unit of every split.
+    pub case: String,
+    /// Which set the case belongs to, for ever.
+    pub side: Side,
+    /// The text.
+    pub text: String,
+    /// Its label, if any.
+    pub label: Option<String>,
+    /// Where the label comes from.
+    pub source: LabelSource,
+    /// The plugin's segments, tiling the text; empty: no plugin.
+    pub segments: Vec<wengu_tokenize::Segment>,
+}
+
+/// Where a label comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum LabelSource {
+    /// A field of the record or a sidecar.
+    Gold,
+    /// The plugin's labelling functions.
+    Weak {
+        /// Confidence of the aggregated vote.
+        confidence: f64,
+    },
+    /// Nobody.
+    None,
+}
+
+/// A broken record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Line, from 1.
+    pub line: u32,
+    /// For people.
+    pub reason: String,
+}
+
+impl Examples {
+    /// How many of what.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { rejected: self.rejected.len() as u64, ..Counts::default() };
+        for example in &self.examples {
+            match (&example.label, example.side) {
+                (None, _) => counts.unlabelled += 1,
+                (Some(_), Side::Train) => counts.train += 1,
+                (Some(_), Side::Gate) => counts.gate += 1,
+                (Some(_), Side::Audit) => counts.audit += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// Identity of a text for the purpose of "the same text must not stand on both sides": white space is folded and case
+/// ignored, so that a reflowed copy counts as the same.
+pub fn text_id(text: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (i, word) in text.split_whitespace().enumerate() {
+        if i > 0 {
+            hasher.update(b" ");
+        }
+        hasher.update(word.to_lowercase().as_bytes());
+    }
+    hasher.finalize().to_hex()[..32].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reflowed_text_is_the_same_text() {
+        assert_eq!(text_id("Governing  Law:\nDelaware"), text_id(" governing law: delaware "));
+        assert_ne!(text_id("Governing Law: Delaware"), text_id("Governing Law: New York"));
+        assert_eq!(text_id("本合同适用中华人民共和国法律。"), text_id("本合同适用中华人民共和国法律。\n"));
+    }
+}

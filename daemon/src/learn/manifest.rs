@@ -1,0 +1,84 @@
+//! Everything that a run is made of, as one object of the store. A run that was interrupted is prepared again from its
+//! manifest, whatever has changed in the pool or in the configuration meanwhile.
+
+use super::examples::LabelSource;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use wengu_protocol::job;
+use wengu_store::Hash;
+
+/// Version of [`Manifest`].
+pub const MANIFEST_SCHEMA: u32 = 1;
+
+/// What a run is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_SCHEMA`].
+    pub schema: u32,
+    /// The domain.
+    pub domain: String,
+    /// The run.
+    pub run: u64,
+    /// The version in service when the run was planned.
+    pub parent: Option<String>,
+    /// Files whose examples take part: record key to examples object.
+    pub files: BTreeMap<String, Hash>,
+    /// The label set after the run; the parent's labels come first.
+    pub labels: Vec<String>,
+    /// New training examples.
+    pub train: Vec<Item>,
+    /// New gate items: the era of this run.
+    pub gate: Vec<Item>,
+    /// New audit items.
+    pub audit: Vec<Item>,
+    /// Examples that take no part, with the reason.
+    pub dropped: Vec<Dropped>,
+    /// Base model folder and digests.
+    pub base: job::BaseModel,
+    /// What is trained.
+    pub method: job::Method,
+    /// Hyper-parameters.
+    pub learning: job::Learning,
+    /// Tokens a document is cut to.
+    pub max_length: u32,
+    /// Bound of the memory of the version that comes out.
+    pub memory_bytes: u64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Threads of the trainer.
+    pub threads: u32,
+    /// How it is judged.
+    pub gate_rules: wengu_decide::gate::GateConfig,
+    /// Comparisons to measure after the verdict.
+    pub baselines: Vec<String>,
+    /// Plugin ids with version and digest that labelled and segmented the examples.
+    pub plugins: Vec<String>,
+    /// Version of wengu that planned the run.
+    pub code_version: String,
+}
+
+/// One example of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// [`super::examples::text_id`].
+    pub text_id: String,
+    /// The examples object it stands in.
+    pub examples: Hash,
+    /// Its place there.
+    pub ordinal: u32,
+    /// Its label.
+    pub label: String,
+    /// Where the label comes from.
+    pub source: LabelSource,
+}
+
+/// An example that takes no part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The examples object it stands in.
+    pub examples: Hash,
+    /// Its place there.
+    pub ordinal: u32,
+    /// For people.
+    pub reason: String,
+}

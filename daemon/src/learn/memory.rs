@@ -1,0 +1,141 @@
+//! The replay memory that a version carries: `memory/examples.jsonl` and, row by row, the version's own logits on them
+//! in `memory/logits.safetensors`.
+
+use super::examples::LabelSource;
+use anyhow::{Context, Result, ensure};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// One remembered example. The text itself is kept, so that a change of tokenizer loses nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// [`super::examples::text_id`].
+    pub text_id: String,
+    /// The text.
+    pub text: String,
+    /// The plugin's segments.
+    pub segments: Vec<wengu_tokenize::Segment>,
+    /// Its label.
+    pub label: String,
+    /// Where the label comes from.
+    pub source: LabelSource,
+}
+
+/// A memory with the logits of the version that carries it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Memory {
+    /// The examples.
+    pub examples: Vec<Remembered>,
+    /// F32 [examples, labels of the version], row-major.
+    pub logits: Vec<f32>,
+    /// Labels of the version.
+    pub labels: usize,
+}
+
+impl Memory {
+    /// Reads a version's memory. A version without one has an empty memory.
+    pub fn load(version_dir: &Path) -> Result<Memory> {
+        let dir = version_dir.join("memory");
+        let path = dir.join("examples.jsonl");
+        if !path.exists() {
+            return Ok(Memory::default());
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let examples: Vec<Remembered> = text
+            .lines()
+            .enumerate()
+            .map(|(i, line)| {
+                serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1))
+            })
+            .collect::<Result<_>>()?;
+        let (logits, rows, labels) = read_logits(&dir.join("logits.safetensors"))?;
+        ensure!(rows == examples.len(), "{}: {rows} rows of logits for {} examples", dir.display(), examples.len());
+        Ok(Memory { examples, logits, labels })
+    }
+
+    /// Writes the memory into a version directory that is still being built.
+    pub fn save(&self, version_dir: &Path) -> Result<()> {
+        let dir = version_dir.join("memory");
+        std::fs::create_dir_all(&dir)?;
+        let mut text = String::new();
+        for example in &self.examples {
+            text.push_str(&serde_json::to_string(example)?);
+            text.push('\n');
+        }
+        std::fs::write(dir.join("examples.jsonl"), text)?;
+        write_logits(&dir.join("logits.safetensors"), &self.logits, self.examples.len(), self.labels)
+    }
+
+    /// The memory of the next version: a class-balanced reservoir over `candidates`, within `capacity_bytes`.
+    /// `logits` are the next version's, F32 [candidates, labels].
+    pub fn choose(
+        candidates: Vec<Remembered>,
+        logits: &[f32],
+        labels: usize,
+        capacity_bytes: u64,
+        seed: u64,
+    ) -> Result<Memory> {
+        ensure!(logits.len() == candidates.len() * labels, "logits of {} candidates do not fit", candidates.len());
+        let offered: Vec<wengu_decide::memory::Candidate> = candidates
+            .iter()
+            .map(|c| wengu_decide::memory::Candidate {
+                id: c.text_id.clone(),
+                class: c.label.clone(),
+                bytes: (c.text.len() + labels * 4) as u64,
+            })
+            .collect();
+        let chosen = wengu_decide::memory::select(capacity_bytes, &[], &offered, seed);
+        let row_of: HashMap<&str, usize> = candidates.iter().enumerate().map(|(i, c)| (c.text_id.as_str(), i)).collect();
+        let mut memory = Memory { labels, ..Memory::default() };
+        for id in &chosen {
+            let row = *row_of.get(id.as_str()).context("the reservoir named an unknown example")?;
+            memory.examples.push(candidates[row].clone());
+            memory.logits.extend_from_slice(&logits[row * labels..(row + 1) * labels]);
+        }
+        Ok(memory)
+    }
+}
+
+/// Reads tensor `logits`, F32 [rows, columns].
+pub fn read_logits(path: &Path) -> Result<(Vec<f32>, usize, usize)> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let file = SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
+    let view = file.tensor("logits").with_context(|| path.display().to_string())?;
+    ensure!(view.dtype() == Dtype::F32 && view.shape().len() == 2, "{}: logits must be F32 [n, labels]", path.display());
+    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Ok((values, view.shape()[0], view.shape()[1]))
+}
+
+fn write_logits(path: &Path, logits: &[f32], rows: usize, labels: usize) -> Result<()> {
+    let bytes: Vec<u8> = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![rows, labels], &bytes)?;
+    std::fs::write(path, safetensors::serialize([("logits", view)], None)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let examples: Vec<Remembered> = (0..3)
+            .map(|i| Remembered {
+                text_id: format!("t{i}"),
+                text: format!("条款 {i}"),
+                segments: vec![],
+                label: "甲".into(),
+                source: LabelSource::Gold,
+            })
+            .collect();
+        let logits: Vec<f32> = (0..6).map(|x| x as f32 / 7.0).collect();
+        let memory = Memory::choose(examples, &logits, 2, 1 << 20, 1).unwrap();
+        assert_eq!(memory.examples.len(), 3);
+        memory.save(dir.path()).unwrap();
+        assert_eq!(Memory::load(dir.path()).unwrap(), memory);
+        assert_eq!(Memory::load(&dir.path().join("absent")).unwrap(), Memory::default());
+    }
+}

@@ -1,0 +1,11 @@
+//! From pooled examples to a promoted version.
+
+pub mod adopt;
+pub mod examples;
+pub mod manifest;
+pub mod memory;
+pub mod outcome;
+pub mod plan;
+pub mod prepare;
+pub mod runner;
+pub mod supervise;

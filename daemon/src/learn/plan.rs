@@ -1,0 +1,254 @@
+//! Which examples take part in a run. Pure: the same pool and the same history give the same plan, in whatever order
+//! the files arrived.
+
+use super::examples::{Example, Examples, LabelSource};
+use super::manifest::{Dropped, Item, Manifest};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use wengu_decide::split::Side;
+use wengu_store::Hash;
+
+/// What earlier accepted runs have used.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Text learned, with its label.
+    learned: HashMap<String, String>,
+    /// Text of gate and audit sets.
+    held_out: BTreeSet<String>,
+}
+
+impl History {
+    /// Adds the examples of an accepted run.
+    pub fn add(&mut self, manifest: &Manifest) {
+        for item in &manifest.train {
+            self.learned.insert(item.text_id.clone(), item.label.clone());
+        }
+        for item in manifest.gate.iter().chain(&manifest.audit) {
+            self.held_out.insert(item.text_id.clone());
+        }
+    }
+}
+
+/// The examples of a run.
+#[derive(Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The label set: the parent's, then the new ones by name.
+    pub labels: Vec<String>,
+    /// New training examples, by text id.
+    pub train: Vec<Item>,
+    /// New gate items, by text id.
+    pub gate: Vec<Item>,
+    /// New audit items, by text id.
+    pub audit: Vec<Item>,
+    /// The rest.
+    pub dropped: Vec<Dropped>,
+}
+
+struct Candidate<'a> {
+    hash: Hash,
+    example: &'a Example,
+    label: &'a str,
+}
+
+/// Plans a run over the pooled `files` (examples object and its content).
+///
+/// Held-out sides win over training, earlier use wins over new use, gold labels win over weak ones, and texts that two
+/// people labelled differently are left out.
+pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &History) -> Plan {
+    let mut plan = Plan::default();
+    let mut by_text: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
+    for (hash, file) in files {
+        for example in &file.examples {
+            match &example.label {
+                Some(label) => by_text.entry(super::examples::text_id(&example.text)).or_default().push(Candidate {
+                    hash: *hash,
+                    example,
+                    label,
+                }),
+                None => plan.dropped.push(Dropped {
+                    examples: *hash,
+                    ordinal: example.ordinal,
+                    reason: "no label: neither a field nor a sidecar nor a labelling function gave one".into(),
+                }),
+            }
+        }
+    }
+    for (text_id, candidates) in by_text {
+        settle_text(&mut plan, history, text_id, candidates);
+    }
+    choose_labels(&mut plan, parent_labels);
+    plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
+    plan
+}
+
+/// Decides what one text, in all the places where it stands, is used for.
+fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidates: Vec<Candidate>) {
+    let mut drop = |candidate: &Candidate, reason: String| {
+        plan.dropped.push(Dropped { examples: candidate.hash, ordinal: candidate.example.ordinal, reason });
+    };
+    // Gold first; then the held-out sides; then an order that does not depend on arrival.
+    candidates.sort_by_key(|c| {
+        (c.example.source != LabelSource::Gold, side_order(c.example.side), c.hash.to_string(), c.example.ordinal)
+    });
+    let gold = candidates[0].example.source == LabelSource::Gold;
+    let conflict = candidates
+        .iter()
+        .filter(|c| (c.example.source == LabelSource::Gold) == gold)
+        .any(|c| c.label != candidates[0].label);
+    if conflict {
+        for c in &candidates {
+            drop(c, "the same text was delivered with different labels: decide for one and deliver it again".into());
+        }
+        return;
+    }
+    let label = candidates[0].label;
+    if history.held_out.contains(&text_id) {
+        for c in &candidates {
+            drop(c, "the text is a gate or audit item of an earlier delivery".into());
+        }
+        return;
+    }
+    let side = candidates.iter().map(|c| c.example.side).min_by_key(|s| side_order(*s)).unwrap_or(Side::Train);
+    if let Some(learned) = history.learned.get(&text_id) {
+        if side != Side::Train || learned == label {
+            for c in &candidates {
+                drop(c, "the text was learned in an earlier run".into());
+            }
+            return;
+        }
+    }
+    for c in &candidates[1..] {
+        drop(c, "the same text stands in this delivery more than once".into());
+    }
+    let item = Item {
+        text_id,
+        examples: candidates[0].hash,
+        ordinal: candidates[0].example.ordinal,
+        label: label.to_string(),
+        source: candidates[0].example.source.clone(),
+    };
+    match side {
+        Side::Train => plan.train.push(item),
+        Side::Gate => plan.gate.push(item),
+        Side::Audit => plan.audit.push(item),
+    }
+}
+
+/// Labels are those that can be learned; held-out items with another label cannot be answered and are left out.
+fn choose_labels(plan: &mut Plan, parent_labels: &[String]) {
+    let known: BTreeSet<&str> = parent_labels.iter().map(String::as_str).collect();
+    let new: BTreeSet<String> =
+        plan.train.iter().map(|i| &i.label).filter(|l| !known.contains(l.as_str())).cloned().collect();
+    plan.labels = parent_labels.iter().cloned().chain(new).collect();
+    let all: BTreeSet<String> = plan.labels.iter().cloned().collect();
+    for set in [&mut plan.gate, &mut plan.audit] {
+        let (keep, gone): (Vec<Item>, Vec<Item>) = set.drain(..).partition(|i| all.contains(&i.label));
+        *set = keep;
+        plan.dropped.extend(gone.into_iter().map(|i| Dropped {
+            examples: i.examples,
+            ordinal: i.ordinal,
+            reason: format!("held out, but no training example has the label \"{}\" yet", i.label),
+        }));
+    }
+}
+
+fn side_order(side: Side) -> u8 {
+    match side {
+        Side::Audit => 0,
+        Side::Gate => 1,
+        Side::Train => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(ordinal: u32, side: Side, text: &str, label: Option<&str>, source: LabelSource) -> Example {
+        Example {
+            ordinal,
+            line: ordinal + 1,
+            case: "c".into(),
+            side,
+            text: text.into(),
+            label: label.map(String::from),
+            source,
+            segments: vec![],
+        }
+    }
+
+    fn file(n: u8, examples: Vec<Example>) -> (Hash, Examples) {
+        let hash = Hash::of(&[n]);
+        let file = Examples {
+            schema: 1,
+            content: hash,
+            format: "jsonl".into(),
+            encoding: "UTF-8".into(),
+            plugin: None,
+            examples,
+            rejected: vec![],
+        };
+        (hash, file)
+    }
+
+    fn texts(items: &[Item]) -> Vec<&str> {
+        items.iter().map(|i| i.label.as_str()).collect()
+    }
+
+    #[test]
+    fn held_out_text_never_trains() {
+        let files = [
+            file(1, vec![example(0, Side::Train, "same words", Some("a"), LabelSource::Gold)]),
+            file(2, vec![example(0, Side::Gate, "Same  words", Some("a"), LabelSource::Gold)]),
+            file(3, vec![example(0, Side::Train, "other", Some("a"), LabelSource::Gold)]),
+        ];
+        let plan = plan(&files, &[], &History::default());
+        assert_eq!((plan.train.len(), plan.gate.len(), plan.dropped.len()), (1, 1, 1));
+        assert_eq!(plan.train[0].text_id, super::super::examples::text_id("other"));
+    }
+
+    #[test]
+    fn arrival_order_does_not_matter() {
+        let mut files = vec![
+            file(1, vec![example(0, Side::Train, "x", Some("b"), LabelSource::Gold)]),
+            file(2, vec![example(0, Side::Train, "y", Some("a"), LabelSource::Gold)]),
+            file(3, vec![example(0, Side::Train, "x", Some("b"), LabelSource::Gold)]),
+        ];
+        let one = plan(&files, &[], &History::default());
+        files.reverse();
+        assert_eq!(one, plan(&files, &[], &History::default()));
+        assert_eq!(one.labels, ["a", "b"]);
+    }
+
+    #[test]
+    fn gold_beats_weak_and_conflicting_gold_is_left_out() {
+        let weak = LabelSource::Weak { confidence: 0.9 };
+        let files = [file(
+            1,
+            vec![
+                example(0, Side::Train, "x", Some("weak"), weak),
+                example(1, Side::Train, "x", Some("gold"), LabelSource::Gold),
+                example(2, Side::Train, "y", Some("a"), LabelSource::Gold),
+                example(3, Side::Train, "y", Some("b"), LabelSource::Gold),
+                example(4, Side::Train, "z", None, LabelSource::None),
+            ],
+        )];
+        let plan = plan(&files, &[], &History::default());
+        assert_eq!(texts(&plan.train), ["gold"]);
+        assert_eq!(plan.dropped.len(), 4);
+    }
+
+    #[test]
+    fn labels_grow_at_the_end_and_gate_items_need_a_learnable_label() {
+        let files = [file(
+            1,
+            vec![
+                example(0, Side::Train, "x", Some("new"), LabelSource::Gold),
+                example(1, Side::Gate, "y", Some("unseen"), LabelSource::Gold),
+                example(2, Side::Gate, "z", Some("zeta"), LabelSource::Gold),
+            ],
+        )];
+        let plan = plan(&files, &["zeta".into(), "alpha".into()], &History::default());
+        assert_eq!(plan.labels, ["zeta", "alpha", "new"]);
+        assert_eq!(texts(&plan.gate), ["zeta"]);
+    }
+}

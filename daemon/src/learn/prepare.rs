@@ -1,0 +1,258 @@
+//! From a run's manifest to a complete job directory. Preparing again gives the same bytes.
+
+use super::examples::Examples;
+use super::manifest::{Item, Manifest};
+use super::memory::{Memory, Remembered};
+use anyhow::{Context, Result};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use wengu_protocol::job::{self, DataFile, Job};
+use wengu_store::{Hash, Store, durable};
+use wengu_tokenize::{Segment, Tokenizer};
+
+/// A run with what it needs of its ancestors.
+pub struct Prepared<'a> {
+    /// The run.
+    pub manifest: &'a Manifest,
+    /// Directory of the parent version.
+    pub parent_dir: Option<PathBuf>,
+    /// Labels of the parent version.
+    pub parent_labels: Vec<String>,
+    /// Manifests of the accepted runs that led to the parent, oldest first.
+    pub ancestors: &'a [Manifest],
+}
+
+/// The name of an era's gate set in the job.
+pub fn era_name(run: u64) -> String {
+    format!("era-{run:04}")
+}
+
+/// The name of an era's audit set in the job.
+pub fn audit_name(run: u64) -> String {
+    format!("audit-{run:04}")
+}
+
+/// Writes the job directory of the update itself. `job.json` comes last: where it is, all is.
+pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<()> {
+    let manifest = prepared.manifest;
+    let mut writer = Writer::new(store, manifest, dir)?;
+    let train = writer.items(&manifest.train)?;
+    writer.write("train", &train, None)?;
+    let memory = match &prepared.parent_dir {
+        Some(parent) => Memory::load(parent)?,
+        None => Memory::default(),
+    };
+    let remembered: Vec<Row> = memory.examples.iter().map(Row::from_memory).collect();
+    let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
+        None
+    } else {
+        Some(writer.write("replay", &remembered, Some((&memory.logits, memory.labels)))?)
+    };
+    let candidates: Vec<Row> = remembered.into_iter().chain(train).collect();
+    let candidates_path = writer.write("candidates", &candidates, None)?;
+    let eval = writer.eval_sets(prepared)?;
+    let parent = prepared.parent_dir.as_ref().map(|dir| parent_of(dir, &prepared.parent_labels));
+    writer.finish(Job {
+        schema: job::JOB_SCHEMA,
+        job_id: format!("{}/{:04}", manifest.domain, manifest.run),
+        seed: manifest.seed,
+        threads: manifest.threads,
+        base: manifest.base.clone(),
+        parent,
+        labels: manifest.labels.clone(),
+        method: manifest.method.clone(),
+        learning: manifest.learning.clone(),
+        data: job::Data { train: "data/train.safetensors".into(), replay, eval, candidates: Some(candidates_path) },
+    })
+}
+
+/// Writes the job directory of a comparison that is measured beside the update and never promoted:
+/// `head_only` leaves the base model as it is and trains a head; `plain` fine-tunes the parent on the delivery alone.
+pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir: &Path) -> Result<()> {
+    let manifest = prepared.manifest;
+    let mut writer = Writer::new(store, manifest, dir)?;
+    let train = writer.items(&manifest.train)?;
+    writer.write("train", &train, None)?;
+    let eval = writer.eval_sets(prepared)?;
+    let mut learning = job::Learning {
+        replay_ratio: 0.0,
+        distill_alpha: 0.0,
+        ewc_lambda: 0.0,
+        fisher_examples: 0,
+        ..manifest.learning.clone()
+    };
+    let (method, parent) = if baseline == "head_only" {
+        // Embeddings are computed once, so that passes cost nothing and the head can be trained to the end.
+        learning.epochs = learning.epochs.max(60);
+        (job::Method::HeadOnly, None)
+    } else {
+        let parent = prepared.parent_dir.as_ref().map(|dir| parent_of(dir, &prepared.parent_labels));
+        (manifest.method.clone(), parent)
+    };
+    writer.finish(Job {
+        schema: job::JOB_SCHEMA,
+        job_id: format!("{}/{:04}-{baseline}", manifest.domain, manifest.run),
+        seed: manifest.seed,
+        threads: manifest.threads,
+        base: manifest.base.clone(),
+        parent,
+        labels: manifest.labels.clone(),
+        method,
+        learning,
+        data: job::Data { train: "data/train.safetensors".into(), replay: None, eval, candidates: None },
+    })
+}
+
+fn parent_of(version_dir: &Path, labels: &[String]) -> job::Parent {
+    let adapter = version_dir.join("adapter");
+    let fisher = version_dir.join("fisher.safetensors");
+    job::Parent {
+        adapter: adapter.exists().then_some(adapter),
+        head: version_dir.join("head"),
+        labels: labels.to_vec(),
+        fisher: fisher.exists().then_some(fisher),
+    }
+}
+
+/// The candidates for the next memory, in the order of the job's candidates file: the old memory, then the new
+/// training examples.
+pub fn candidates(store: &Store, prepared: &Prepared) -> Result<Vec<Remembered>> {
+    let memory = match &prepared.parent_dir {
+        Some(parent) => Memory::load(parent)?,
+        None => Memory::default(),
+    };
+    let mut all = memory.examples;
+    let mut objects = Objects::new(store);
+    for item in &prepared.manifest.train {
+        all.push(objects.remembered(item)?);
+    }
+    Ok(all)
+}
+
+struct Row {
+    text: String,
+    segments: Vec<Segment>,
+    label: String,
+    weight: f32,
+}
+
+impl Row {
+    fn from_memory(r: &Remembered) -> Row {
+        Row { text: r.text.clone(), segments: r.segments.clone(), label: r.label.clone(), weight: weight(&r.source) }
+    }
+}
+
+/// A weak label counts as much as it is believed.
+fn weight(source: &super::examples::LabelSource) -> f32 {
+    match source {
+        super::examples::LabelSource::Weak { confidence } => *confidence as f32,
+        super::examples::LabelSource::Gold | super::examples::LabelSource::None => 1.0,
+    }
+}
+
+struct Objects<'a> {
+    store: &'a Store,
+    cache: HashMap<Hash, Examples>,
+}
+
+impl<'a> Objects<'a> {
+    fn new(store: &'a Store) -> Self {
+        Objects { store, cache: HashMap::new() }
+    }
+
+    fn remembered(&mut self, item: &Item) -> Result<Remembered> {
+        if !self.cache.contains_key(&item.examples) {
+            let bytes = self.store.objects().get(&item.examples)?;
+            self.cache.insert(item.examples, serde_json::from_slice(&bytes)?);
+        }
+        let example = self.cache[&item.examples]
+            .examples
+            .iter()
+            .find(|e| e.ordinal == item.ordinal)
+            .with_context(|| format!("object {} has no example {}", item.examples, item.ordinal))?;
+        Ok(Remembered {
+            text_id: item.text_id.clone(),
+            text: example.text.clone(),
+            segments: example.segments.clone(),
+            label: item.label.clone(),
+            source: item.source.clone(),
+        })
+    }
+}
+
+struct Writer<'a> {
+    manifest: &'a Manifest,
+    dir: &'a Path,
+    tokenizer: Tokenizer,
+    objects: Objects<'a>,
+    label_index: HashMap<&'a str, i64>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(store: &'a Store, manifest: &'a Manifest, dir: &'a Path) -> Result<Self> {
+        std::fs::create_dir_all(dir.join("data")).with_context(|| dir.display().to_string())?;
+        Ok(Writer {
+            manifest,
+            dir,
+            tokenizer: Tokenizer::load(&manifest.base.path)?,
+            objects: Objects::new(store),
+            label_index: manifest.labels.iter().enumerate().map(|(i, l)| (l.as_str(), i as i64)).collect(),
+        })
+    }
+
+    fn items(&mut self, items: &[Item]) -> Result<Vec<Row>> {
+        items.iter().map(|item| Ok(Row::from_memory(&self.objects.remembered(item)?))).collect()
+    }
+
+    fn eval_sets(&mut self, prepared: &Prepared) -> Result<BTreeMap<String, PathBuf>> {
+        let mut eval = BTreeMap::new();
+        for manifest in prepared.ancestors.iter().chain([prepared.manifest]) {
+            for (name, items) in
+                [(era_name(manifest.run), &manifest.gate), (audit_name(manifest.run), &manifest.audit)]
+            {
+                if !items.is_empty() {
+                    let rows = self.items(items)?;
+                    eval.insert(name.clone(), self.write(&name, &rows, None)?);
+                }
+            }
+        }
+        Ok(eval)
+    }
+
+    /// Writes `data/NAME.safetensors` and returns its path inside the job directory.
+    fn write(&mut self, name: &str, rows: &[Row], teacher: Option<(&[f32], usize)>) -> Result<PathBuf> {
+        let (mut ids, mut offsets, mut labels, mut weights) = (Vec::new(), vec![0i64], Vec::new(), Vec::new());
+        for row in rows {
+            let encoded = self.tokenizer.encode(&row.text, &row.segments, self.manifest.max_length as usize)?;
+            ids.extend(encoded.iter().map(|id| *id as i32));
+            offsets.push(ids.len() as i64);
+            labels.push(*self.label_index.get(row.label.as_str()).with_context(|| format!("label \"{}\"", row.label))?);
+            weights.push(row.weight);
+        }
+        let ids: Vec<u8> = ids.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let n = labels.len();
+        let offsets: Vec<u8> = offsets.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let labels: Vec<u8> = labels.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let weights: Vec<u8> = weights.iter().flat_map(|x: &f32| x.to_le_bytes()).collect();
+        let teacher_bytes: Vec<u8>;
+        let mut tensors = vec![
+            (DataFile::IDS, TensorView::new(Dtype::I32, vec![ids.len() / 4], &ids)?),
+            (DataFile::OFFSETS, TensorView::new(Dtype::I64, vec![n + 1], &offsets)?),
+            (DataFile::LABELS, TensorView::new(Dtype::I64, vec![n], &labels)?),
+            (DataFile::WEIGHTS, TensorView::new(Dtype::F32, vec![n], &weights)?),
+        ];
+        if let Some((logits, columns)) = teacher {
+            teacher_bytes = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
+            tensors.push((DataFile::TEACHER_LOGITS, TensorView::new(Dtype::F32, vec![n, columns], &teacher_bytes)?));
+        }
+        let path = PathBuf::from(format!("data/{name}.safetensors"));
+        std::fs::write(self.dir.join(&path), safetensors::serialize(tensors, None)?)
+            .with_context(|| self.dir.join(&path).display().to_string())?;
+        Ok(path)
+    }
+
+    fn finish(self, job: Job) -> Result<()> {
+        Ok(durable::write_file(&self.dir.join(job::layout::JOB), &serde_json::to_vec_pretty(&job)?)?)
+    }
+}

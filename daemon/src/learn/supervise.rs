@@ -1,0 +1,299 @@
+//! One trainer process: started in its own group, watched by its progress, stopped by a ladder, and every way in which
+//! it can end has a name.
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use wengu_protocol::job::{self, JobEnd, JobResult, Progress};
+
+/// How long a trainer may be silent, live, and take to stop.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Without a new line of progress.
+    pub no_progress: Duration,
+    /// In all.
+    pub deadline: Duration,
+    /// Between SIGTERM and SIGKILL.
+    pub stop_grace: Duration,
+}
+
+/// How a trainer ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrainerEnd {
+    /// All outputs are there and have the digests that the result names.
+    Completed(Box<JobResult>),
+    /// The trainer itself named another end.
+    Reported(JobEnd, String),
+    /// The program could not be started.
+    CouldNotStart(String),
+    /// Killed by a signal that we did not send.
+    Signalled(i32),
+    /// Left with an exit code and without a result.
+    ExitedWithoutResult(i32),
+    /// Wrote no progress for too long, and was killed.
+    NoProgress(Duration),
+    /// Ran for too long, and was killed.
+    PastDeadline(Duration),
+    /// The result does not parse, or an output does not have its digest.
+    BadResult(String),
+    /// Stopped because the daemon stops; the job goes on at the next start.
+    StoppedByUs,
+}
+
+impl TrainerEnd {
+    /// The name in logs, metrics and alerts.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TrainerEnd::Completed(_) => "completed",
+            TrainerEnd::Reported(end, _) => match end {
+                JobEnd::Completed => "completed",
+                JobEnd::Cancelled => "cancelled",
+                JobEnd::BadJob => "bad_job",
+                JobEnd::BadModel => "bad_model",
+                JobEnd::BadData => "bad_data",
+                JobEnd::UnknownLabel => "unknown_label",
+                JobEnd::NanLoss => "nan_loss",
+                JobEnd::OutOfMemory => "out_of_memory",
+                JobEnd::WriteFailed => "write_failed",
+                JobEnd::Internal => "internal",
+            },
+            TrainerEnd::CouldNotStart(_) => "could_not_start",
+            TrainerEnd::Signalled(_) => "signalled",
+            TrainerEnd::ExitedWithoutResult(_) => "exited_without_result",
+            TrainerEnd::NoProgress(_) => "no_progress",
+            TrainerEnd::PastDeadline(_) => "past_deadline",
+            TrainerEnd::BadResult(_) => "bad_result",
+            TrainerEnd::StoppedByUs => "stopped",
+        }
+    }
+
+    /// What happened and what to do, for people.
+    pub fn message(&self) -> String {
+        match self {
+            TrainerEnd::Completed(_) => String::new(),
+            TrainerEnd::Reported(_, message) => message.clone(),
+            TrainerEnd::CouldNotStart(e) => {
+                format!("the trainer could not be started: {e}; see [trainer] command in the configuration")
+            }
+            TrainerEnd::Signalled(9) => "the trainer was killed (SIGKILL), most often because the machine ran out of \
+                 memory; lower batch_size or raise accumulation, and see the kernel log"
+                .into(),
+            TrainerEnd::Signalled(signal) => {
+                format!("the trainer died of signal {signal}; its output is in trainer.log of the job directory")
+            }
+            TrainerEnd::ExitedWithoutResult(code) => format!(
+                "the trainer left with code {code} and no result; its output is in trainer.log of the job directory"
+            ),
+            TrainerEnd::NoProgress(d) => format!(
+                "the trainer wrote no progress for {} s and was stopped; raise [trainer] no_progress_s if the machine \
+                 is that slow",
+                d.as_secs()
+            ),
+            TrainerEnd::PastDeadline(d) => format!(
+                "the trainer ran for more than {} min and was stopped; raise [trainer] deadline_minutes or train on less",
+                d.as_secs() / 60
+            ),
+            TrainerEnd::BadResult(e) => format!("the trainer's result does not verify: {e}"),
+            TrainerEnd::StoppedByUs => "stopped with the daemon; the job goes on at the next start".into(),
+        }
+    }
+
+    /// Whether the same job may end otherwise when it is tried again.
+    pub fn may_be_retried(&self) -> bool {
+        match self {
+            TrainerEnd::Reported(end, _) => matches!(end, JobEnd::OutOfMemory | JobEnd::WriteFailed | JobEnd::Cancelled),
+            TrainerEnd::Signalled(_)
+            | TrainerEnd::ExitedWithoutResult(_)
+            | TrainerEnd::NoProgress(_)
+            | TrainerEnd::BadResult(_) => true,
+            TrainerEnd::Completed(_)
+            | TrainerEnd::CouldNotStart(_)
+            | TrainerEnd::PastDeadline(_)
+            | TrainerEnd::StoppedByUs => false,
+        }
+    }
+}
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Runs the trainer on `job_dir` until it ends, `stop` says so, or a limit is reached. Must be called from a thread that
+/// outlives the child: the kernel kills the child when the thread that started it ends.
+pub fn run_trainer(
+    command: &[String],
+    job_dir: &Path,
+    threads: u32,
+    limits: Limits,
+    stop: &dyn Fn() -> bool,
+    on_progress: &mut dyn FnMut(Progress),
+) -> TrainerEnd {
+    let mut child = match start(command, job_dir, threads) {
+        Ok(child) => child,
+        Err(e) => return TrainerEnd::CouldNotStart(e),
+    };
+    let group = Pid::from_raw(child.id() as i32);
+    let started = Instant::now();
+    let mut progress = ProgressTail::new(job_dir);
+    let mut last_progress = Instant::now();
+    let mut stopping: Option<(Instant, TrainerEnd)> = None;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) => {}
+            Err(e) => return TrainerEnd::CouldNotStart(format!("waiting for it failed: {e}")),
+        }
+        if progress.read(on_progress) {
+            last_progress = Instant::now();
+        }
+        match &stopping {
+            Some((since, _)) if since.elapsed() > limits.stop_grace => {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            Some(_) => {}
+            None => {
+                let why = if stop() {
+                    Some(TrainerEnd::StoppedByUs)
+                } else if last_progress.elapsed() > limits.no_progress {
+                    Some(TrainerEnd::NoProgress(limits.no_progress))
+                } else if started.elapsed() > limits.deadline {
+                    Some(TrainerEnd::PastDeadline(limits.deadline))
+                } else {
+                    None
+                };
+                if let Some(why) = why {
+                    let _ = killpg(group, Signal::SIGTERM);
+                    stopping = Some((Instant::now(), why));
+                }
+            }
+        }
+        std::thread::sleep(POLL);
+    };
+    // Whatever the trainer itself had started must not outlive it.
+    let _ = killpg(group, Signal::SIGKILL);
+    progress.read(on_progress);
+    name_end(job_dir, status, stopping.map(|(_, why)| why))
+}
+
+fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, String> {
+    let (program, arguments) = command.split_first().ok_or("the command is empty")?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(job_dir.join("trainer.log"))
+        .map_err(|e| format!("{}: {e}", job_dir.join("trainer.log").display()))?;
+    let err = log.try_clone().map_err(|e| e.to_string())?;
+    let mut cmd = Command::new(program);
+    cmd.args(arguments)
+        .arg("run")
+        .arg(job_dir)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(err)
+        .env("OMP_NUM_THREADS", threads.max(1).to_string())
+        .env("OMP_WAIT_POLICY", "PASSIVE")
+        .env("MALLOC_ARENA_MAX", "2")
+        .env("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+        .env("LRU_CACHE_CAPACITY", "64")
+        .process_group(0);
+    let parent = std::process::id();
+    // SAFETY: only async-signal-safe calls (prctl, getppid, _exit through the error) between fork and exec.
+    unsafe {
+        cmd.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            if nix::unistd::getppid().as_raw() as u32 != parent {
+                return Err(std::io::Error::other("the daemon ended"));
+            }
+            Ok(())
+        });
+    }
+    cmd.spawn().map_err(|e| format!("{program}: {e}"))
+}
+
+fn name_end(job_dir: &Path, status: ExitStatus, stopped: Option<TrainerEnd>) -> TrainerEnd {
+    // A result that was renamed into place is a result, even where we had just asked the trainer to stop.
+    if let Some(end) = read_result(job_dir) {
+        return end;
+    }
+    if let Some(why) = stopped {
+        return why;
+    }
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => TrainerEnd::Signalled(signal),
+        (None, code) => TrainerEnd::ExitedWithoutResult(code.unwrap_or(-1)),
+    }
+}
+
+/// The end that `result.json` tells, with its outputs verified; None where there is none.
+pub fn read_result(job_dir: &Path) -> Option<TrainerEnd> {
+    let bytes = match std::fs::read(job_dir.join(job::layout::RESULT)) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(e) => return Some(TrainerEnd::BadResult(format!("result.json: {e}"))),
+    };
+    let result: JobResult = match serde_json::from_slice(&bytes) {
+        Ok(result) => result,
+        Err(e) => return Some(TrainerEnd::BadResult(format!("result.json: {e}"))),
+    };
+    if result.schema != job::JOB_SCHEMA {
+        return Some(TrainerEnd::BadResult(format!(
+            "result.json has schema {}, this wengu reads {}",
+            result.schema,
+            job::JOB_SCHEMA
+        )));
+    }
+    if result.end != JobEnd::Completed {
+        return Some(TrainerEnd::Reported(result.end, result.message));
+    }
+    for (name, expected) in &result.outputs {
+        match crate::digest::sha256_file(&job_dir.join(name)) {
+            Ok(found) if &found == expected => {}
+            Ok(found) => {
+                return Some(TrainerEnd::BadResult(format!("{name} has SHA-256 {found}, expected {expected}")));
+            }
+            Err(e) => return Some(TrainerEnd::BadResult(format!("{name}: {e}"))),
+        }
+    }
+    Some(TrainerEnd::Completed(Box::new(result)))
+}
+
+/// Reads the lines that were added to progress.jsonl.
+struct ProgressTail {
+    path: std::path::PathBuf,
+    offset: u64,
+}
+
+impl ProgressTail {
+    fn new(job_dir: &Path) -> Self {
+        let path = job_dir.join(job::layout::PROGRESS);
+        let offset = std::fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
+        ProgressTail { path, offset }
+    }
+
+    /// Whether there was anything new. A line that does not parse is still a sign of life.
+    fn read(&mut self, on_progress: &mut dyn FnMut(Progress)) -> bool {
+        let Ok(mut file) = File::open(&self.path) else { return false };
+        if file.seek(SeekFrom::Start(self.offset)).is_err() {
+            return false;
+        }
+        let mut reader = BufReader::new(file);
+        let mut any = false;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match reader.read_line(&mut line) {
+                Ok(n) if n > 0 && line.ends_with('\n') => {
+                    self.offset += n as u64;
+                    any = true;
+                    if let Ok(progress) = serde_json::from_str(&line) {
+                        on_progress(progress);
+                    }
+                }
+                _ => return any,
+            }
+        }
+    }
+}

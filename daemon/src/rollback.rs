@@ -1,0 +1,83 @@
+//! Going back: re-pointing what serves, with the memory and the Fisher of the version that comes back.
+
+use crate::alerts;
+use crate::api::types::RollbackAnswer;
+use crate::clock::now_ms;
+use crate::engine::Engine;
+use crate::learn::adopt::verify_version;
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::collections::BTreeMap;
+use wengu_alert::event::EventType;
+use wengu_store::Batch;
+use wengu_store::records::{CurrentRecord, FileRecord, FileState, How, RunState};
+
+/// Rolls a domain back to `to`, or to the parent of the version in service. The files that only the versions left
+/// behind had learned are set aside, so that the next update does not bring the same trouble back.
+pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<RollbackAnswer> {
+    let Some(current) = engine.current(domain)? else {
+        bail!("domain {domain} has no version in service; nothing to roll back");
+    };
+    let serving = engine.version(domain, &current.version)?;
+    let target = match (to, &serving.parent) {
+        (Some(to), _) => to.to_string(),
+        (None, Some(parent)) => parent.clone(),
+        (None, None) => bail!("version {} has no parent; name a version with --to", serving.id),
+    };
+    if target == serving.id {
+        bail!("version {target} is in service already");
+    }
+    if engine.runs(domain)?.iter().any(|r| matches!(r.state, RunState::Planned | RunState::Settling)) {
+        bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
+    }
+    let version = engine.version(domain, &target)?;
+    if !version.promoted {
+        bail!("version {target} was never promoted (gate: {}); only promoted versions can serve", version.decision);
+    }
+    verify_version(&engine.layout.version(domain, &target))
+        .with_context(|| format!("version {target} does not verify and was not put in service"))?;
+    let lineage = lineage_versions(engine, domain, &target)?;
+    let now = now_ms();
+    let record = CurrentRecord { version: target.clone(), since_ms: now, how: How::RolledBack };
+    let mut batch = Batch::new("version.rolled_back").at(now).put(domain, &record)?;
+    let mut held_back_files = 0;
+    for (key, mut file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
+        file.state = match file.state.clone() {
+            FileState::Learned { examples, counts, version } if !lineage.contains_key(&version_run(&version)) => {
+                held_back_files += 1;
+                FileState::HeldBack { examples, counts, run: version_run(&version) }
+            }
+            // Going forward again to a version that had been left.
+            FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => {
+                FileState::Learned { examples, counts, version: lineage[&run].clone() }
+            }
+            _ => continue,
+        };
+        file.updated_ms = now;
+        batch = batch.put(&key, &file)?;
+    }
+    let data = json!({"from": serving.id, "to": target});
+    let batch = alerts::enqueue(engine, batch, now, EventType::VersionRolledBack, domain, "rollback", data)?;
+    engine.store.commit(batch)?;
+    engine.publish_current(domain)?;
+    engine.outbox_wake.notify_one();
+    tracing::info!(domain, from = serving.id, to = target, "version_rolled_back");
+    Ok(RollbackAnswer { domain: domain.into(), from: serving.id, to: target, held_back_files })
+}
+
+/// Run to version id, from the first version to `id`.
+fn lineage_versions(engine: &Engine, domain: &str, id: &str) -> Result<BTreeMap<u64, String>> {
+    let mut versions = BTreeMap::new();
+    let mut next = Some(id.to_string());
+    while let Some(id) = next {
+        let version = engine.version(domain, &id)?;
+        versions.insert(version.run, id);
+        next = version.parent;
+    }
+    Ok(versions)
+}
+
+/// The run that a version id begins with.
+fn version_run(id: &str) -> u64 {
+    id.split('-').next().and_then(|run| run.parse().ok()).unwrap_or(0)
+}

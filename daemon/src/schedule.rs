@@ -1,0 +1,240 @@
+//! The loop around `wengu_decide::schedule`: gathers the state, asks, and does what the decision says.
+
+use crate::clock;
+use crate::engine::Engine;
+use crate::learn::examples::Examples;
+use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
+use crate::learn::plan::{History, plan};
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use wengu_config::Domain;
+use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, ScheduleConfig, decide};
+use wengu_protocol::job;
+use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
+use wengu_store::{Batch, Hash};
+
+/// Between rounds where nothing wakes the scheduler.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// Starts what is due until the daemon stops.
+pub async fn run(engine: Arc<Engine>) {
+    loop {
+        engine.live().scheduler_alive_ms = clock::now_ms();
+        let worker = engine.clone();
+        let round = tokio::task::spawn_blocking(move || {
+            for domain in worker.config.domains.values() {
+                if worker.is_stopping() {
+                    return;
+                }
+                if let Err(e) = round(&worker, domain) {
+                    tracing::error!(domain = domain.name, error = format!("{e:#}"), "schedule_round_failed");
+                }
+            }
+        });
+        if round.await.is_err() {
+            tracing::error!("schedule_round_panicked");
+        }
+        tokio::select! {
+            () = engine.stopped() => return,
+            () = engine.schedule_wake.notified() => {}
+            () = tokio::time::sleep(ROUND) => {}
+        }
+    }
+}
+
+/// The pool of a domain as the scheduler sees it.
+pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
+    let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
+    let (mut new_examples, mut oldest) = (0, None::<i64>);
+    for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
+        if let FileState::Pooled { counts, tried_in_run: None, .. } = &file.state {
+            new_examples += counts.train;
+            oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
+        }
+    }
+    let busy_since = engine.live().busy_since.get(domain).copied();
+    Ok(DomainState {
+        new_examples,
+        oldest_new_at: oldest.map(clock::to_utc),
+        mark: schedule.mark_ms.map(|ms| Mark { at: clock::to_utc(ms), schedule: schedule.mark_schedule.clone() }),
+        running: engine.runs(domain)?.iter().any(RunRecord::is_open),
+        intake_busy_since: busy_since.map(clock::to_utc),
+        asked_now: schedule.asked,
+        failures_in_a_row: schedule.failures_in_a_row,
+        last_failure_at: schedule.last_failure_ms.map(clock::to_utc),
+    })
+}
+
+/// What the configuration says of a domain's schedule.
+pub fn config(domain: &Domain) -> ScheduleConfig {
+    ScheduleConfig {
+        cron: domain.schedule.cron.clone(),
+        timezone: domain.schedule.timezone,
+        min_new_examples: domain.schedule.min_new_examples,
+        max_staleness: domain.schedule.max_staleness,
+        quiet_hours: domain.schedule.quiet_hours.clone(),
+    }
+}
+
+fn round(engine: &Engine, domain: &Domain) -> Result<()> {
+    let now = Utc::now();
+    let state = state(engine, &domain.name)?;
+    match decide(now, &config(domain), &state) {
+        Decision::Start { reason, mark } => start(engine, domain, now, reason, &mark),
+        Decision::Mark { mark, .. } => {
+            let mut record = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
+            set_mark(&mut record, &mark);
+            engine.store.commit(Batch::new("schedule.marked").at(now.timestamp_millis()).put(&domain.name, &record)?)?;
+            Ok(())
+        }
+        Decision::Wait { .. } => Ok(()),
+    }
+}
+
+fn set_mark(record: &mut ScheduleRecord, mark: &Mark) {
+    record.mark_ms = Some(mark.at.timestamp_millis());
+    record.mark_schedule = mark.schedule.clone();
+}
+
+fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, mark: &Mark) -> Result<()> {
+    let manifest = make_manifest(engine, domain)?;
+    let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&manifest)?)?;
+    let run = manifest.run;
+    let mut schedule = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
+    set_mark(&mut schedule, mark);
+    schedule.asked = false;
+    let record = RunRecord {
+        domain: domain.name.clone(),
+        run,
+        reason: reason_name(reason).into(),
+        manifest: hash,
+        parent: manifest.parent.clone(),
+        train_examples: manifest.train.len() as u64,
+        new_gate_items: manifest.gate.len() as u64,
+        state: RunState::Planned,
+        attempts: 0,
+        planned_ms: now.timestamp_millis(),
+        ended_ms: None,
+        verdict: None,
+        decision: None,
+        accuracy: Vec::new(),
+    };
+    let batch = Batch::new("run.planned")
+        .at(now.timestamp_millis())
+        .put(&domain.name, &schedule)?
+        .put(&RunRecord::key(&domain.name, run), &record)?;
+    engine.store.commit(batch)?;
+    tracing::info!(
+        domain = domain.name,
+        run,
+        reason = record.reason,
+        train_examples = record.train_examples,
+        new_gate_items = record.new_gate_items,
+        "run_planned"
+    );
+    Ok(())
+}
+
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Asked => "asked",
+        Reason::Cron => "cron",
+        Reason::Missed => "missed",
+        Reason::Threshold => "threshold",
+        Reason::Stale => "stale",
+    }
+}
+
+fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
+    let name = &domain.name;
+    let (files, pool) = pool(engine, name)?;
+    let parent = engine.current(name)?.map(|c| c.version);
+    let ancestors = engine.ancestry(name, parent.as_deref())?;
+    let mut history = History::default();
+    for ancestor in &ancestors {
+        history.add(ancestor);
+    }
+    let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
+    let plan = plan(&pool, &parent_labels, &history);
+    let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
+    let learning = &domain.learning;
+    let model = engine.config.models.get(&domain.model).context("the domain's model is not configured")?;
+    let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
+    plugins.sort();
+    plugins.dedup();
+    Ok(Manifest {
+        schema: MANIFEST_SCHEMA,
+        domain: name.clone(),
+        run,
+        parent,
+        files,
+        labels: plan.labels,
+        train: plan.train,
+        gate: plan.gate,
+        audit: plan.audit,
+        dropped: plan.dropped,
+        base: crate::model::describe(&model.path)?,
+        method: job::Method::Lora {
+            rank: learning.rank,
+            alpha: learning.alpha,
+            dropout: learning.dropout,
+            target_modules: learning.target_modules.clone(),
+        },
+        learning: job_learning(learning),
+        max_length: learning.max_length,
+        memory_bytes: learning.memory_bytes,
+        seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(run),
+        threads: match engine.config.trainer.threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            n => n,
+        },
+        gate_rules: wengu_decide::gate::GateConfig {
+            alpha: domain.gate.alpha,
+            margin_points: domain.gate.margin_points,
+            min_items: domain.gate.min_items,
+            min_era_items: domain.gate.min_era_items,
+            mode: domain.gate.mode,
+        },
+        baselines: learning.baselines.clone(),
+        plugins,
+        code_version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// The pooled files of a domain: record key to examples object, and the examples themselves.
+fn pool(engine: &Engine, domain: &str) -> Result<(BTreeMap<String, Hash>, Vec<(Hash, Examples)>)> {
+    let (mut files, mut pool) = (BTreeMap::new(), Vec::new());
+    for (key, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
+        if let FileState::Pooled { examples, .. } = file.state {
+            let bytes = engine.store.objects().get(&examples)?;
+            pool.push((examples, serde_json::from_slice(&bytes).with_context(|| format!("examples {examples}"))?));
+            files.insert(key, examples);
+        }
+    }
+    Ok((files, pool))
+}
+
+fn job_learning(l: &wengu_config::Learning) -> job::Learning {
+    job::Learning {
+        epochs: l.epochs,
+        batch_size: l.batch_size,
+        accumulation: l.accumulation,
+        learning_rate: l.learning_rate,
+        head_learning_rate: l.head_learning_rate,
+        weight_decay: l.weight_decay,
+        warmup_fraction: l.warmup_fraction,
+        clip_norm: l.clip_norm,
+        head_dropout: l.head_dropout,
+        replay_ratio: l.replay_ratio,
+        distill_alpha: l.distill_alpha,
+        distill_temperature: l.distill_temperature,
+        ewc_lambda: l.ewc_lambda,
+        fisher: l.fisher,
+        fisher_examples: l.fisher_examples,
+        fisher_decay: l.fisher_decay,
+        checkpoint_steps: 20,
+    }
+}
