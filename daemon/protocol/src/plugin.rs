@@ -1,1 +1,391 @@
-//! Daemon and plugin host: length-prefixed JSON frames over a private descriptor.
+//! What the daemon and a plugin host say to each other.
+//!
+//! Frames on a private descriptor: a length in four bytes, little-endian, then that many bytes of JSON, at most
+//! [`FRAME_BYTES_MAX`]. The daemon sends one [`Request`] at a time. The host answers a hello with [`Reply::Ready`] or
+//! [`Reply::Refused`], and a batch with one reply for each document, in order, and then [`Reply::Done`]; a
+//! [`Reply::Heartbeat`] may come at any time in between. So the number of replies says which document the host was at
+//! when it died, one bad document does not sink a batch, and no reply is larger than one document's.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+/// Version of every structure in this module. Daemon and host are of one build; another version is refused.
+pub const PLUGIN_PROTOCOL: u32 = 1;
+
+/// Largest frame, in either direction.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// Environment variable that says that the daemon started the host: a courtesy to people, not security.
+pub const HOST_COOKIE: (&str, &str) = ("WENGU_PLUGIN_HOST", "started-by-wengu");
+
+/// What the daemon asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "request", content = "body", rename_all = "snake_case")]
+pub enum Request {
+    /// First, once: load this plugin.
+    Hello {
+        /// [`PLUGIN_PROTOCOL`].
+        protocol: u32,
+        /// Folder of an installed plugin.
+        plugin_dir: PathBuf,
+        /// The operator's table for this plugin.
+        config: serde_json::Value,
+        /// Address space of the host; the manifest's limit where absent.
+        memory_mib: Option<u32>,
+    },
+    /// Segment texts.
+    Segment {
+        /// The texts.
+        documents: Vec<String>,
+    },
+    /// Label documents.
+    Label {
+        /// The documents.
+        documents: Vec<LabelInput>,
+    },
+    /// Score answers.
+    Score {
+        /// The answers.
+        items: Vec<ScoreInput>,
+    },
+}
+
+/// A document to be labelled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelInput {
+    /// The text.
+    pub text: String,
+    /// What else is known of the case file: an object.
+    pub metadata: serde_json::Value,
+    /// Every random choice of the plugin follows from it.
+    pub seed: u64,
+}
+
+/// An answer to be scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreInput {
+    /// What was asked.
+    pub input: String,
+    /// The right answer.
+    pub expected: String,
+    /// The model's answer.
+    pub actual: String,
+    /// Every random choice of the plugin follows from it.
+    pub seed: u64,
+}
+
+/// What the host answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "reply", content = "body", rename_all = "snake_case")]
+pub enum Reply {
+    /// The plugin is loaded.
+    Ready(Box<Ready>),
+    /// The plugin is not loaded, and the host ends.
+    Refused {
+        /// Name of the check that failed: `digest`, `open`, `symbol`, `size`, `major`, `descriptor`, `extension`,
+        /// `create`, `lists`, `protocol`, `limits`.
+        check: String,
+        /// What was found and what was wanted.
+        message: String,
+    },
+    /// The plugin is alive.
+    Heartbeat {
+        /// What the plugin says it has done.
+        done: u64,
+        /// Of how much.
+        total: u64,
+    },
+    /// The next document of a segment request.
+    Segmented(Result<Vec<Segment>, DocumentError>),
+    /// The next document of a label request.
+    Labelled(Result<Vec<Vote>, DocumentError>),
+    /// The next item of a score request: a value for each metric, in their order.
+    Scored(Result<Vec<f64>, DocumentError>),
+    /// All documents of the request are answered.
+    Done,
+}
+
+/// What a loaded plugin is and offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// [`PLUGIN_PROTOCOL`].
+    pub protocol: u32,
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Lowercase hex SHA-256 of the library that is running.
+    pub library_sha256: String,
+    /// Label names; empty without the labeler.
+    pub labels: Vec<String>,
+    /// Names of the labelling functions; empty without the labeler.
+    pub functions: Vec<String>,
+    /// Metrics; empty without the evaluator.
+    pub metrics: Vec<Metric>,
+    /// Terms that deserve a token of their own; empty without the segmenter.
+    pub terms: Vec<String>,
+    /// Lowercase hex SHA-256 of the terms, each as its length in eight bytes, little-endian, and its bytes.
+    pub terms_sha256: String,
+}
+
+/// As in the plugin's manifest and library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// Reverse DNS.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// `legal`, `medical`, ...
+    pub domain: String,
+    /// BCP 47 tags.
+    pub languages: Vec<String>,
+    /// Extension ids.
+    pub provides: Vec<String>,
+}
+
+/// A way to score an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Whether a larger value is a better answer.
+    pub higher_is_better: bool,
+}
+
+/// What a segment is to the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentKind {
+    /// The base tokenizer splits it as usual.
+    Text,
+    /// No token may cross its borders.
+    Term,
+    /// Not shown to the model.
+    Drop,
+}
+
+/// A piece of a text. The host has checked that the segments of a text tile it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// What it is to the model.
+    pub kind: SegmentKind,
+    /// First byte.
+    pub begin: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// A labelling function's opinion. The host has checked indices, span and confidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Index into [`Ready::functions`].
+    pub function: u32,
+    /// Index into [`Ready::labels`].
+    pub label: u32,
+    /// First byte and one past the last one of what it is about; none for the whole document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<(u32, u32)>,
+    /// In (0, 1]; 1 only where a person has said so.
+    pub confidence: f64,
+}
+
+/// Why a document has no result. The others of its batch have theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+#[error("{message} ({status:?})")]
+pub struct DocumentError {
+    /// Whether to retry.
+    pub status: Status,
+    /// What was wrong.
+    pub message: String,
+}
+
+/// Statuses of the plugin ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The document is bad: do not retry.
+    Input,
+    /// The plugin does not do that: do not retry.
+    Unsupported,
+    /// Stopped by the host.
+    Cancelled,
+    /// Memory, disk: may be retried later.
+    Resource,
+    /// A bug of the plugin: do not retry.
+    Internal,
+    /// The plugin panicked on this document and was made anew for the next one: do not retry.
+    Poisoned,
+}
+
+/// What is wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The other side has closed, between two frames.
+    #[error("the other side has closed the channel")]
+    Closed,
+    /// Larger than any frame may be.
+    #[error("a frame of {bytes} bytes is larger than the limit of {FRAME_BYTES_MAX}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not the JSON of a message of this version.
+    #[error("a frame cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// The channel failed, or ended inside a frame.
+    #[error("the channel failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A message as a frame.
+///
+/// # Errors
+/// A message whose frame would be too large.
+pub fn encode_frame<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
+    let mut frame = vec![0; 4];
+    serde_json::to_writer(&mut frame, message)?;
+    let bytes = frame.len() - 4;
+    if bytes > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLarge { bytes });
+    }
+    frame[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
+    Ok(frame)
+}
+
+/// The length of the body that follows a frame's first four bytes.
+///
+/// # Errors
+/// A length beyond the limit.
+pub fn frame_body_bytes(header: [u8; 4]) -> Result<usize, FrameError> {
+    match u32::from_le_bytes(header) as usize {
+        bytes if bytes > FRAME_BYTES_MAX => Err(FrameError::TooLarge { bytes }),
+        bytes => Ok(bytes),
+    }
+}
+
+/// The message in a frame's body.
+///
+/// # Errors
+/// Anything but the JSON of such a message.
+pub fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
+    Ok(serde_json::from_slice(body)?)
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// [`FrameError::Closed`] at the end of the channel, the others for what is wrong with the frame.
+pub fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> Result<T, FrameError> {
+    let mut header = [0; 4];
+    loop {
+        match from.read(&mut header[..1]) {
+            Ok(0) => return Err(FrameError::Closed),
+            Ok(_) => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    from.read_exact(&mut header[1..])?;
+    let bytes = frame_body_bytes(header)?;
+    // Grown as bytes arrive: a length alone reserves nothing.
+    let mut body = Vec::new();
+    if from.take(bytes as u64).read_to_end(&mut body)? < bytes {
+        return Err(FrameError::Io(io::ErrorKind::UnexpectedEof.into()));
+    }
+    decode_body(&body)
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// A message that is too large or a channel that failed.
+pub fn write_frame<T: Serialize>(mut to: impl Write, message: &T) -> Result<(), FrameError> {
+    to.write_all(&encode_frame(message)?)?;
+    Ok(to.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hello() -> Request {
+        Request::Hello {
+            protocol: PLUGIN_PROTOCOL,
+            plugin_dir: "plugins/a".into(),
+            config: serde_json::json!({"k": 1}),
+            memory_mib: None,
+        }
+    }
+
+    #[test]
+    fn frames_follow_each_other_and_end() {
+        let votes = vec![Vote { function: 1, label: 2, span: Some((3, 4)), confidence: 0.5 }];
+        let error = DocumentError { status: Status::Input, message: "太长".into() };
+        let replies = [
+            Reply::Heartbeat { done: 1, total: 2 },
+            Reply::Labelled(Ok(votes)),
+            Reply::Segmented(Err(error)),
+            Reply::Scored(Ok(vec![1.0, 0.5])),
+            Reply::Done,
+        ];
+        let mut bytes = encode_frame(&hello()).unwrap();
+        for reply in &replies {
+            write_frame(&mut bytes, reply).unwrap();
+        }
+        let mut from = &bytes[..];
+        assert_eq!(read_frame::<Request>(&mut from).unwrap(), hello());
+        for reply in replies {
+            assert_eq!(read_frame::<Reply>(&mut from).unwrap(), reply);
+        }
+        assert!(matches!(read_frame::<Reply>(&mut from), Err(FrameError::Closed)));
+    }
+
+    #[test]
+    fn a_cut_frame_is_not_a_closed_channel() {
+        let bytes = encode_frame(&hello()).unwrap();
+        for cut in 1..bytes.len() {
+            assert!(matches!(read_frame::<Request>(&bytes[..cut]), Err(FrameError::Io(_))), "{cut}");
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_limit_are_refused_on_both_sides() {
+        let header = ((FRAME_BYTES_MAX + 1) as u32).to_le_bytes();
+        assert!(matches!(read_frame::<Reply>(&header[..]), Err(FrameError::TooLarge { .. })));
+        let large = Request::Segment { documents: vec!["x".repeat(FRAME_BYTES_MAX)] };
+        assert!(matches!(encode_frame(&large), Err(FrameError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn unknown_messages_and_keys_are_refused() {
+        for body in [r#"{"reply":"sing"}"#, r#"{"reply":"heartbeat","body":{"done":1,"total":2,"x":3}}"#, "[]", ""] {
+            assert!(matches!(decode_body::<Reply>(body.as_bytes()), Err(FrameError::Malformed(_))), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_frame::<Reply>(&bytes[..]);
+            let _ = decode_body::<Request>(&bytes);
+        }
+
+        #[test]
+        fn any_text_survives(texts in prop::collection::vec(".*", 0..5)) {
+            let request = Request::Segment { documents: texts };
+            let bytes = encode_frame(&request).unwrap();
+            prop_assert_eq!(read_frame::<Request>(&bytes[..]).unwrap(), request);
+        }
+    }
+}

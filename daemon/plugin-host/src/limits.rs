@@ -1,0 +1,53 @@
+//! What the process may do, and when it must go.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{SFlag, fstat};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Open files that a plugin may have; its library's descriptor lies below it.
+const OPEN_FILES_MAX: u64 = 256;
+/// Time to destroy the instance after the daemon has closed the channel.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Whether standard input is a socket, as the daemon makes it.
+pub fn stdin_is_socket() -> bool {
+    fstat(io::stdin().as_fd()).is_ok_and(|s| SFlag::from_bits_truncate(s.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK)
+}
+
+/// Moves the channel from standard input to a private descriptor. A plugin that reads standard input finds its end.
+pub fn take_channel() -> io::Result<UnixStream> {
+    let channel = io::stdin().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(channel.into())
+}
+
+/// Ends the process when the daemon is gone, whatever the plugin is doing.
+///
+/// Not `PR_SET_PDEATHSIG`: that signal comes when the *thread* that started the process ends, and the daemon's runtime
+/// ends threads at its leisure. The channel closes when the daemon's process does.
+pub fn die_with(channel: UnixStream) -> io::Result<()> {
+    let watch = move || {
+        // A hang-up is reported without being asked for.
+        let mut fds = [PollFd::new(channel.as_fd(), PollFlags::empty())];
+        while !matches!(poll(&mut fds, PollTimeout::NONE), Ok(n) if n > 0) {}
+        std::thread::sleep(FAREWELL);
+        // SIGKILL: exit handlers of the plugin could hang too.
+        let _ = kill(nix::unistd::getpid(), Signal::SIGKILL);
+    };
+    std::thread::Builder::new().name("watch".into()).stack_size(64 << 10).spawn(watch).map(drop)
+}
+
+/// Limits for the rest of the process's life.
+pub fn apply(memory_mib: u32) -> nix::Result<()> {
+    let memory = u64::from(memory_mib) << 20;
+    nix::sys::prctl::set_no_new_privs()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX)?;
+    setrlimit(Resource::RLIMIT_AS, memory, memory)
+}

@@ -1,0 +1,197 @@
+//! Requests in, replies out.
+
+use crate::{exit, limits};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use wengu_plugin::{Error, Prediction, SegmentKind, Status};
+use wengu_plugin_loader::{HostCalls, Plugin};
+use wengu_plugin_package::Installed;
+use wengu_protocol::plugin as wire;
+use wire::{FrameError, PLUGIN_PROTOCOL, Reply, Request, encode_frame, read_frame, write_frame};
+
+/// At most one heartbeat in this time.
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(200);
+
+/// Serves requests until the daemon closes the channel. Returns the exit code.
+pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
+    let Some(request) = next(channel)? else { return Ok(0) };
+    let mut plugin = match hello(request, channel)? {
+        Ok((plugin, ready)) => {
+            write_frame(channel, &Reply::Ready(Box::new(ready)))?;
+            plugin
+        }
+        Err(refusal) => {
+            write_frame(channel, &Reply::Refused { check: refusal.check.into(), message: refusal.message })?;
+            return Ok(exit::REFUSED);
+        }
+    };
+    while let Some(request) = next(channel)? {
+        answer(request, &mut plugin, channel)?;
+        write_frame(channel, &Reply::Done)?;
+    }
+    Ok(0)
+}
+
+fn next(channel: &UnixStream) -> Result<Option<Request>, FrameError> {
+    match read_frame(channel) {
+        Err(FrameError::Closed) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+struct Refusal {
+    check: &'static str,
+    message: String,
+}
+
+type Loaded = Result<(Plugin, wire::Ready), Refusal>;
+
+fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
+    let refusal = |check, message| Ok(Err(Refusal { check, message }));
+    let Request::Hello { protocol, plugin_dir, config, memory_mib } = request else {
+        return refusal("protocol", "the first request must be a hello".into());
+    };
+    if protocol != PLUGIN_PROTOCOL {
+        let message = format!("the daemon speaks protocol {protocol}, this host {PLUGIN_PROTOCOL}: install both anew");
+        return refusal("protocol", message);
+    }
+    let installed = match Installed::open(&plugin_dir) {
+        Ok(installed) => installed,
+        Err(error) => return refusal("manifest", error.to_string()),
+    };
+    if let Err(error) = limits::apply(memory_mib.unwrap_or(installed.manifest.limits.memory_mib)) {
+        return refusal("limits", format!("the process cannot be limited: {error}"));
+    }
+    let calls = Calls { channel: channel.try_clone()?, last: Mutex::new(Instant::now()) };
+    match Plugin::load(&installed, &config.to_string(), Box::new(calls)) {
+        Ok(plugin) => {
+            let ready = ready(&installed, &plugin);
+            Ok(Ok((plugin, ready)))
+        }
+        Err(error) => refusal(error.check(), error.to_string()),
+    }
+}
+
+fn ready(installed: &Installed, plugin: &Plugin) -> wire::Ready {
+    let m = installed.manifest.clone();
+    let lists = plugin.lists().clone();
+    let mut terms = Sha256::new();
+    for term in &lists.terms {
+        terms.update((term.len() as u64).to_le_bytes());
+        terms.update(term);
+    }
+    let metric = |m: wengu_plugin::Metric| wire::Metric { name: m.name, higher_is_better: m.higher_is_better };
+    wire::Ready {
+        protocol: PLUGIN_PROTOCOL,
+        library_sha256: m.sha256.unwrap_or_default(),
+        descriptor: wire::Descriptor {
+            id: m.id,
+            name: m.name,
+            version: m.version,
+            domain: m.domain,
+            languages: m.languages,
+            provides: m.provides,
+        },
+        labels: lists.labels,
+        functions: lists.functions,
+        metrics: lists.metrics.into_iter().map(metric).collect(),
+        terms: lists.terms,
+        terms_sha256: terms.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+    }
+}
+
+fn answer(request: Request, plugin: &mut Plugin, channel: &UnixStream) -> Result<(), FrameError> {
+    match request {
+        Request::Segment { documents } => documents.iter().try_for_each(|text| {
+            let segments = plugin.segment(text).map(|s| s.into_iter().map(segment).collect());
+            send(channel, segments.map_err(error), Reply::Segmented)
+        }),
+        Request::Label { documents } => documents.iter().try_for_each(|d| {
+            let votes = plugin.label(&d.text, &d.metadata.to_string(), d.seed);
+            send(channel, votes.map(|v| v.into_iter().map(vote).collect()).map_err(error), Reply::Labelled)
+        }),
+        Request::Score { items } => items.iter().try_for_each(|i| {
+            let item = Prediction { input: &i.input, expected: &i.expected, actual: &i.actual };
+            send(channel, plugin.score(&item, i.seed).map_err(error), Reply::Scored)
+        }),
+        Request::Hello { .. } => {
+            let again = Error::input("a second hello: a host holds one plugin");
+            let again = std::io::Error::other(again);
+            Err(FrameError::Io(again))
+        }
+    }
+}
+
+type Outcome<T> = Result<T, wire::DocumentError>;
+
+fn send<T>(mut channel: &UnixStream, outcome: Outcome<T>, reply: fn(Outcome<T>) -> Reply) -> Result<(), FrameError> {
+    let frame = match encode_frame(&reply(outcome)) {
+        Err(FrameError::TooLarge { bytes }) => {
+            let message = format!("the result of {bytes} bytes does not fit a frame");
+            encode_frame(&reply(Err(error(Error::new(Status::Internal, message)))))?
+        }
+        other => other?,
+    };
+    Ok(channel.write_all(&frame)?)
+}
+
+fn segment(s: wengu_plugin::Segment) -> wire::Segment {
+    let kind = match s.kind {
+        SegmentKind::Text => wire::SegmentKind::Text,
+        SegmentKind::Term => wire::SegmentKind::Term,
+        SegmentKind::Drop => wire::SegmentKind::Drop,
+    };
+    // The loader has checked that the text's length fits 32 bits.
+    wire::Segment { kind, begin: s.range.start as u32, end: s.range.end as u32 }
+}
+
+fn vote(v: wengu_plugin::Vote) -> wire::Vote {
+    let span = v.span.map(|s| (s.start as u32, s.end as u32));
+    wire::Vote { function: v.function as u32, label: v.label as u32, span, confidence: v.confidence }
+}
+
+fn error(e: Error) -> wire::DocumentError {
+    let status = match e.status {
+        Status::Input => wire::Status::Input,
+        Status::Unsupported => wire::Status::Unsupported,
+        Status::Cancelled => wire::Status::Cancelled,
+        Status::Resource => wire::Status::Resource,
+        Status::Internal => wire::Status::Internal,
+        Status::Poisoned => wire::Status::Poisoned,
+    };
+    wire::DocumentError { status, message: e.message }
+}
+
+/// What the plugin's calls to its host become.
+struct Calls {
+    channel: UnixStream,
+    last: Mutex<Instant>,
+}
+
+impl HostCalls for Calls {
+    fn log(&self, level: i32, text: &str) {
+        // Standard error is the log; the level is written as sd-daemon(3) has it.
+        let priority = match level {
+            ..=0 => 3,
+            1 => 4,
+            2 => 6,
+            _ => 7,
+        };
+        for line in text.lines() {
+            eprintln!("<{priority}>{line}");
+        }
+    }
+
+    fn keep_going(&self, done: u64, total: u64) -> bool {
+        // A plugin that breaks the rule and calls this from a second thread must not tear a frame.
+        let Ok(mut last) = self.last.lock() else { return false };
+        if last.elapsed() < HEARTBEAT_EVERY {
+            return true;
+        }
+        *last = Instant::now();
+        write_frame(&self.channel, &Reply::Heartbeat { done, total }).is_ok()
+    }
+}
