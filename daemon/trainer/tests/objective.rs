@@ -10,7 +10,9 @@ use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, product
 use wengu_trainer::optim::AdamW;
 
 fn golden(file: &str) -> BTreeMap<String, Tensor> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/objective").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/golden/objective")
+        .join(file);
     Tensor::read_safetensors(path).unwrap().into_iter().collect()
 }
 
@@ -19,7 +21,10 @@ fn assert_close(found: &Tensor, expected: &Tensor, limit: f64, what: &str) {
     assert_eq!(found.size(), expected.size(), "{what}");
     let difference = (found - expected).abs().max().double_value(&[]);
     let scale = expected.abs().max().double_value(&[]).max(1e-30);
-    assert!(difference / scale < limit, "{what}: {difference:e} where values reach {scale:e}");
+    assert!(
+        difference / scale < limit,
+        "{what}: {difference:e} where values reach {scale:e}"
+    );
 }
 
 fn leaf(tensor: &Tensor) -> Tensor {
@@ -85,7 +90,13 @@ fn parent_state(g: &BTreeMap<String, Tensor>, names: &[&str]) -> FisherState {
     let mut state = FisherState::default();
     for &name in names {
         let part = |part: &str| g[&format!("ewc.{part}/{name}")].copy();
-        state.insert(name, Entry { fisher: part("fisher"), anchor: part("anchor") });
+        state.insert(
+            name,
+            Entry {
+                fisher: part("fisher"),
+                anchor: part("anchor"),
+            },
+        );
     }
     state
 }
@@ -97,30 +108,50 @@ fn one_step_from_the_anchor_the_penalty_pulls_back_with_lambda_f_times_the_dista
     let weight = leaf(&start);
     let bias = leaf(&Tensor::zeros([2], (Kind::Double, tch::Device::Cpu)));
     let mut parent = FisherState::default();
-    parent.insert(HEAD_WEIGHT, Entry { fisher: fisher.copy(), anchor: start.copy() });
+    parent.insert(
+        HEAD_WEIGHT,
+        Entry {
+            fisher: fisher.copy(),
+            anchor: start.copy(),
+        },
+    );
     let ewc = Ewc::new(10.0, &parent, &[], (&weight, &bias)).unwrap();
 
     let at_anchor = ewc.penalty(&[], (&weight, &bias)).unwrap();
     assert_eq!(at_anchor.double_value(&[]), 0.0);
     let mut optimizer = AdamW::new();
     optimizer.add(HEAD_WEIGHT, &weight, 0.0, true).unwrap();
-    (&weight * Tensor::from_slice(&[1.0f64, -2.0, 3.0, 1.0]).reshape([2, 2])).sum(Kind::Double).backward();
+    (&weight * Tensor::from_slice(&[1.0f64, -2.0, 3.0, 1.0]).reshape([2, 2]))
+        .sum(Kind::Double)
+        .backward();
     optimizer.step(0.0, 0.1).unwrap();
     wengu_trainer::optim::zero_gradients(&optimizer.parameters()).unwrap();
 
     let penalty = ewc.penalty(&[], (&weight, &bias)).unwrap();
     penalty.backward();
     assert!(penalty.double_value(&[]) > 0.0);
-    assert_close(&weight.grad(), &(10.0 * fisher * (weight.detach() - start)), 1e-12, "gradient");
+    assert_close(
+        &weight.grad(),
+        &(10.0 * fisher * (weight.detach() - start)),
+        1e-12,
+        "gradient",
+    );
 }
 
 #[test]
 fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
     let g = golden("terms.safetensors");
-    let (weight, bias) = (g["ewc.parameter/classifier.weight"].copy(), g["ewc.parameter/classifier.bias"].copy());
+    let (weight, bias) = (
+        g["ewc.parameter/classifier.weight"].copy(),
+        g["ewc.parameter/classifier.bias"].copy(),
+    );
     let parent = parent_state(&g, &["first"]);
     let error = Ewc::new(1.0, &parent, &[], (&weight, &bias)).unwrap_err();
-    assert!(error.message.contains("`first`") && error.message.contains("not there"), "{}", error.message);
+    assert!(
+        error.message.contains("`first`") && error.message.contains("not there"),
+        "{}",
+        error.message
+    );
     let shrunk = weight.narrow(0, 0, 2);
     let parent = parent_state(&g, &[HEAD_WEIGHT]);
     assert!(Ewc::new(1.0, &parent, &[], (&shrunk, &bias)).is_err());
@@ -132,7 +163,9 @@ fn adamw_over_twenty_steps() {
     for (kind, limit) in [(Kind::Double, 1e-12), (Kind::Float, 2e-5)] {
         let mut optimizer = AdamW::new();
         for (name, decay, head) in [("adapter", 0.1, false), ("head", 0.1, true), ("bias", 0.0, true)] {
-            optimizer.add(name, &leaf(&g[&format!("start/{name}")].to_kind(kind)), decay, head).unwrap();
+            optimizer
+                .add(name, &leaf(&g[&format!("start/{name}")].to_kind(kind)), decay, head)
+                .unwrap();
         }
         for step in 0..20 {
             for slot in optimizer.slots() {
@@ -147,7 +180,12 @@ fn adamw_over_twenty_steps() {
             optimizer.step(3e-2 * scale, 1e-1 * scale).unwrap();
             for slot in optimizer.slots() {
                 let expected = g[&format!("after/{}", slot.name)].get(step).to_kind(kind);
-                assert_close(&slot.parameter.detach(), &expected, limit, &format!("{} {step} {kind:?}", slot.name));
+                assert_close(
+                    &slot.parameter.detach(),
+                    &expected,
+                    limit,
+                    &format!("{} {step} {kind:?}", slot.name),
+                );
             }
         }
         assert_eq!(optimizer.updates(), 20);
@@ -156,20 +194,29 @@ fn adamw_over_twenty_steps() {
 
 /// The oracle's network, with taps where a model has them.
 fn tapped(g: &BTreeMap<String, Tensor>) -> (Tensor, Vec<Tap>) {
-    let layer = |x: &Tensor, n: u32| x.linear(&(&g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")])), None::<&Tensor>);
+    let layer = |x: &Tensor, n: u32| {
+        x.linear(
+            &(&g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")])),
+            None::<&Tensor>,
+        )
+    };
     let first = layer(&g["x"], 1);
     let hidden = first.tanh();
     let second = layer(&hidden, 2);
     let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
-    let pooled = (second.tanh() * &mask).sum_dim_intlist(1, false, Kind::Double)
-        / mask.sum_dim_intlist(1, false, Kind::Double);
+    let pooled =
+        (second.tanh() * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
     let logits = pooled.linear(&leaf(&g["weight"]), Some(&leaf(&g["bias"])));
     let tap = |name: &str, input: &Tensor, output: &Tensor| Tap {
         name: name.into(),
         input: input.shallow_clone(),
         output: output.shallow_clone(),
     };
-    let taps = vec![tap("first", &g["x"], &first), tap("second", &hidden, &second), tap(HEAD, &pooled, &logits)];
+    let taps = vec![
+        tap("first", &g["x"], &first),
+        tap("second", &hidden, &second),
+        tap(HEAD, &pooled, &logits),
+    ];
     (logits, taps)
 }
 
@@ -183,11 +230,18 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
     ] {
         let (logits, taps) = tapped(&g);
         let mut estimate = Estimate::default();
-        estimate.add(squared_gradients(&logits, &taps, &g["mask"], &labels).unwrap(), 7).unwrap();
+        estimate
+            .add(squared_gradients(&logits, &taps, &g["mask"], &labels).unwrap(), 7)
+            .unwrap();
         let mean = estimate.mean().unwrap();
         assert_eq!(mean.len(), 4);
         for (name, fisher) in mean {
-            assert_close(&fisher, &g[&format!("{estimator}/{name}")], 1e-12, &format!("{estimator} {name}"));
+            assert_close(
+                &fisher,
+                &g[&format!("{estimator}/{name}")],
+                1e-12,
+                &format!("{estimator} {name}"),
+            );
         }
     }
 }
@@ -203,28 +257,60 @@ fn the_fisher_of_a_linear_softmax_has_a_closed_form() {
     let output = tokens.linear(&weight, None::<&Tensor>);
     let logits = output.squeeze_dim(1);
     let taps = [
-        Tap { name: "layer".into(), input: tokens, output: output.shallow_clone() },
-        Tap { name: HEAD.into(), input: x.shallow_clone(), output: logits.shallow_clone() },
+        Tap {
+            name: "layer".into(),
+            input: tokens,
+            output: output.shallow_clone(),
+        },
+        Tap {
+            name: HEAD.into(),
+            input: x.shallow_clone(),
+            output: logits.shallow_clone(),
+        },
     ];
     let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
-    let squares: BTreeMap<String, Tensor> =
-        squared_gradients(&logits, &taps, &mask, &Labels::Expected).unwrap().into_iter().collect();
+    let squares: BTreeMap<String, Tensor> = squared_gradients(&logits, &taps, &mask, &Labels::Expected)
+        .unwrap()
+        .into_iter()
+        .collect();
     let p = logits.softmax(1, Kind::Double).detach();
     let spread: Tensor = &p * (1.0 - &p);
     let expected = spread.transpose(0, 1).matmul(&x.square());
     assert_close(&squares["layer"], &expected, 1e-12, "layer");
     assert_close(&squares[HEAD_WEIGHT], &expected, 1e-12, "head");
-    assert_close(&squares[HEAD_BIAS], &spread.sum_dim_intlist(0, false, Kind::Double), 1e-12, "bias");
+    assert_close(
+        &squares[HEAD_BIAS],
+        &spread.sum_dim_intlist(0, false, Kind::Double),
+        1e-12,
+        "bias",
+    );
 }
 
 #[test]
 fn the_fisher_accumulates_and_new_labels_have_no_past() {
     let values = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
     let mut parent = FisherState::default();
-    parent.insert(HEAD_WEIGHT, Entry { fisher: values(&[1., 2.], &[1, 2]), anchor: values(&[0., 0.], &[1, 2]) });
-    parent.insert("site", Entry { fisher: values(&[4.], &[1, 1]), anchor: values(&[9.], &[1, 1]) });
+    parent.insert(
+        HEAD_WEIGHT,
+        Entry {
+            fisher: values(&[1., 2.], &[1, 2]),
+            anchor: values(&[0., 0.], &[1, 2]),
+        },
+    );
+    parent.insert(
+        "site",
+        Entry {
+            fisher: values(&[4.], &[1, 1]),
+            anchor: values(&[9.], &[1, 1]),
+        },
+    );
     let (weight, bias) = (values(&[1., 1., 1., 1.], &[2, 2]), values(&[7., 8.], &[2]));
-    let site = LoraSite { name: "site".into(), a: values(&[3.], &[1, 1]), b: values(&[2.], &[1, 1]), scaling: 0.5 };
+    let site = LoraSite {
+        name: "site".into(),
+        a: values(&[3.], &[1, 1]),
+        b: values(&[2.], &[1, 1]),
+        scaling: 0.5,
+    };
     let mean = BTreeMap::from([
         (HEAD_WEIGHT.to_owned(), values(&[10., 10., 20., 20.], &[2, 2])),
         (HEAD_BIAS.to_owned(), values(&[5., 6.], &[2])),
@@ -251,11 +337,20 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
     state.write(&path, &provenance).unwrap();
     let read = FisherState::read(&path).unwrap();
     for (name, entry) in read.entries() {
-        assert_eq!((&entry.fisher, &entry.anchor), (&entries[name].fisher, &entries[name].anchor), "{name}");
+        assert_eq!(
+            (&entry.fisher, &entry.anchor),
+            (&entries[name].fisher, &entries[name].anchor),
+            "{name}"
+        );
     }
     // One flipped bit of a Fisher can make it negative, or break the header: never a silent zero.
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.truncate(bytes.len() - 2);
     std::fs::write(&path, bytes).unwrap();
-    assert!(FisherState::read(&path).unwrap_err().message.contains("fisher.safetensors"));
+    assert!(
+        FisherState::read(&path)
+            .unwrap_err()
+            .message
+            .contains("fisher.safetensors")
+    );
 }

@@ -88,7 +88,13 @@ impl LossSum {
 impl From<ExactTerms> for LossTerms {
     fn from(terms: ExactTerms) -> LossTerms {
         let [new, replay, distill, ewc] = terms.values();
-        LossTerms { total: new + replay + distill + ewc, new, replay, distill, ewc }
+        LossTerms {
+            total: new + replay + distill + ewc,
+            new,
+            replay,
+            distill,
+            ewc,
+        }
     }
 }
 
@@ -119,14 +125,21 @@ pub struct Saved {
 impl Checkpoints {
     /// Checkpoints in the job directory `root` of the job with this digest.
     pub fn new(root: &Path, job_sha256: &str) -> Checkpoints {
-        Checkpoints { folder: root.join(FOLDER), job_sha256: job_sha256.to_owned() }
+        Checkpoints {
+            folder: root.join(FOLDER),
+            job_sha256: job_sha256.to_owned(),
+        }
     }
 
     /// Writes a checkpoint and removes those it replaces.
     pub fn save(&self, state: &LoopState, optimizer: &AdamW) -> Result<(), TrainerError> {
         let names = optimizer.slots().iter().flat_map(|slot| {
             let name = &slot.name;
-            [(format!("param/{name}"), &slot.parameter), (format!("m/{name}"), &slot.m), (format!("v/{name}"), &slot.v)]
+            [
+                (format!("param/{name}"), &slot.parameter),
+                (format!("m/{name}"), &slot.m),
+                (format!("v/{name}"), &slot.v),
+            ]
         });
         let bytes = tensors::encode(names, Some(to_json(state)?))?;
         let manifest = Manifest {
@@ -174,7 +187,10 @@ impl Checkpoints {
         };
         let mut places: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|e| e.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("step-"))
+            })
             .collect();
         places.sort_unstable_by(|a, b| b.cmp(a));
         Ok(places)
@@ -182,10 +198,12 @@ impl Checkpoints {
 
     fn read(&self, place: &Path) -> Result<Saved, String> {
         let read = |name: &str| std::fs::read(place.join(name)).map_err(|e| format!("{name}: {e}"));
-        let manifest: Manifest =
-            serde_json::from_slice(&read(MANIFEST)?).map_err(|e| format!("{MANIFEST}: {e}"))?;
+        let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?).map_err(|e| format!("{MANIFEST}: {e}"))?;
         if manifest.schema != SCHEMA || manifest.trainer != env!("CARGO_PKG_VERSION") {
-            return Err(format!("it is of trainer {} (schema {})", manifest.trainer, manifest.schema));
+            return Err(format!(
+                "it is of trainer {} (schema {})",
+                manifest.trainer, manifest.schema
+            ));
         }
         if manifest.job_sha256 != self.job_sha256 {
             return Err("job.json has changed since".into());

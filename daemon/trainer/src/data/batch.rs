@@ -38,7 +38,10 @@ pub fn replay_rows(memory: usize, per_step: usize, seed: u64, step: u64) -> Vec<
         .map(|draw| {
             let index = draw / memory;
             if round.as_ref().is_none_or(|(current, _)| *current != index) {
-                round = Some((index, Stream::new(seed, Purpose::Replay, index as u64).permutation(memory)));
+                round = Some((
+                    index,
+                    Stream::new(seed, Purpose::Replay, index as u64).permutation(memory),
+                ));
             }
             round.as_ref().map_or(0, |(_, rows)| rows[draw % memory])
         })
@@ -48,7 +51,10 @@ pub fn replay_rows(memory: usize, per_step: usize, seed: u64, step: u64) -> Vec<
 /// Splits a step's rows into at most `parts` micro-batches of nearly equal size, none of them empty.
 pub fn micro_batches(rows: &[usize], parts: usize) -> Vec<&[usize]> {
     let parts = parts.clamp(1, rows.len().max(1));
-    (0..parts).map(|i| &rows[i * rows.len() / parts..(i + 1) * rows.len() / parts]).filter(|p| !p.is_empty()).collect()
+    (0..parts)
+        .map(|i| &rows[i * rows.len() / parts..(i + 1) * rows.len() / parts])
+        .filter(|p| !p.is_empty())
+        .collect()
 }
 
 /// Rows in chunks of like length, longest first (so that running out of memory shows at once), for passes whose
@@ -62,7 +68,9 @@ pub fn by_length(lengths: &[usize], chunk: usize) -> Vec<Vec<usize>> {
 /// Token rows as one padded batch. Padding is id 0, which the mask takes out.
 pub fn pad(rows: &[&[i64]], longest_allowed: usize) -> Result<Batch, TrainerError> {
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let width = longest.next_multiple_of(LENGTH_MULTIPLE).min(longest_allowed.max(longest));
+    let width = longest
+        .next_multiple_of(LENGTH_MULTIPLE)
+        .min(longest_allowed.max(longest));
     let mut ids = vec![0i64; rows.len() * width];
     let mut mask = vec![0i64; rows.len() * width];
     for (i, row) in rows.iter().enumerate() {
@@ -88,7 +96,10 @@ mod tests {
         let mut rows: Vec<usize> = batches.concat();
         rows.sort_unstable();
         assert!(rows.into_iter().eq(0..1000));
-        let padded: usize = batches.iter().map(|b| b.len() * b.iter().map(|&r| lengths[r]).max().unwrap()).sum();
+        let padded: usize = batches
+            .iter()
+            .map(|b| b.len() * b.iter().map(|&r| lengths[r]).max().unwrap())
+            .sum();
         let tokens: usize = lengths.iter().sum();
         assert!(padded as f64 <= 1.15 * tokens as f64, "{padded} for {tokens}");
         assert_ne!(batches, epoch_batches(&lengths, 10, 3, 1));
@@ -122,7 +133,10 @@ mod tests {
     fn padding_is_masked_and_kept_under_the_position_limit() {
         let batch = pad(&[&[5, 6, 7], &[8]], 512).unwrap();
         assert_eq!(batch.ids.size(), [2, 8]);
-        assert_eq!(Vec::<i64>::try_from(batch.mask.sum_dim_intlist(1, false, tch::Kind::Int64)).unwrap(), [3, 1]);
+        assert_eq!(
+            Vec::<i64>::try_from(batch.mask.sum_dim_intlist(1, false, tch::Kind::Int64)).unwrap(),
+            [3, 1]
+        );
         assert_eq!(pad(&[&[1; 9]], 10).unwrap().ids.size(), [1, 10]);
     }
 }

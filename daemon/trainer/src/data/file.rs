@@ -51,16 +51,27 @@ impl TokenSet {
     /// Reads and checks a data file.
     pub fn read(path: &Path, role: Role, limits: Limits) -> Result<TokenSet, TrainerError> {
         let bad = |what: String| {
-            TrainerError::new(JobEnd::BadData, format!("{}: {what}; write the data file again", path.display()))
+            TrainerError::new(
+                JobEnd::BadData,
+                format!("{}: {what}; write the data file again", path.display()),
+            )
         };
         // Read, not mapped: a mapped file that someone truncates ends the process with SIGBUS.
         let bytes = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("not a safetensors file: {e}")))?;
-        let required = |name| file.tensor(name).map_err(|_| bad(format!("there is no tensor `{name}`")));
+        let required = |name| {
+            file.tensor(name)
+                .map_err(|_| bad(format!("there is no tensor `{name}`")))
+        };
 
         let ids = numbers(&required(DataFile::IDS)?, DataFile::IDS, Dtype::I32, i32::from_le_bytes).map_err(bad)?;
-        let offsets =
-            numbers(&required(DataFile::OFFSETS)?, DataFile::OFFSETS, Dtype::I64, i64::from_le_bytes).map_err(bad)?;
+        let offsets = numbers(
+            &required(DataFile::OFFSETS)?,
+            DataFile::OFFSETS,
+            Dtype::I64,
+            i64::from_le_bytes,
+        )
+        .map_err(bad)?;
         let offsets = check_offsets(&offsets, ids.len(), limits.max_tokens).map_err(bad)?;
         let n = offsets.len() - 1;
         if let Some(at) = ids.iter().position(|&id| id < 0 || id as usize >= limits.vocab_size) {
@@ -72,8 +83,13 @@ impl TokenSet {
             )));
         }
 
-        let labels =
-            numbers(&required(DataFile::LABELS)?, DataFile::LABELS, Dtype::I64, i64::from_le_bytes).map_err(bad)?;
+        let labels = numbers(
+            &required(DataFile::LABELS)?,
+            DataFile::LABELS,
+            Dtype::I64,
+            i64::from_le_bytes,
+        )
+        .map_err(bad)?;
         same_rows(DataFile::LABELS, labels.len(), n).map_err(bad)?;
         check_labels(&labels, role, limits.labels, path)?;
 
@@ -83,14 +99,19 @@ impl TokenSet {
         };
         same_rows(DataFile::WEIGHTS, weights.len(), n).map_err(bad)?;
         if let Some(row) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
-            return Err(bad(format!("row {row} has the weight {}; weights are finite and not negative", weights[row])));
+            return Err(bad(format!(
+                "row {row} has the weight {}; weights are finite and not negative",
+                weights[row]
+            )));
         }
 
         let teacher = match (role, file.tensor(DataFile::TEACHER_LOGITS)) {
             (Role::Replay { .. }, Ok(view)) => Some(teacher_logits(&view, n, limits.teacher_labels).map_err(bad)?),
             (Role::Replay { distil: true }, Err(_)) if n > 0 => {
                 let name = DataFile::TEACHER_LOGITS;
-                return Err(bad(format!("there is no tensor `{name}`, which `distill_alpha` above 0 needs")));
+                return Err(bad(format!(
+                    "there is no tensor `{name}`, which `distill_alpha` above 0 needs"
+                )));
             }
             _ => None,
         };
@@ -98,7 +119,14 @@ impl TokenSet {
             return Err(bad("there is no example to train on".into()));
         }
         let ids = ids.into_iter().map(i64::from).collect();
-        Ok(TokenSet { ids, offsets, max_tokens: limits.max_tokens, labels, weights, teacher })
+        Ok(TokenSet {
+            ids,
+            offsets,
+            max_tokens: limits.max_tokens,
+            labels,
+            weights,
+            teacher,
+        })
     }
 
     /// Number of rows.
@@ -137,27 +165,40 @@ fn numbers<T, const N: usize>(
 ) -> Result<Vec<T>, String> {
     if view.dtype() != dtype || view.shape().len() != 1 {
         let (found, shape) = (view.dtype(), view.shape());
-        return Err(format!("`{name}` is {found:?} {shape:?}; it has to be {dtype:?} with one dimension"));
+        return Err(format!(
+            "`{name}` is {found:?} {shape:?}; it has to be {dtype:?} with one dimension"
+        ));
     }
     let (values, _) = view.data().as_chunks::<N>();
     Ok(values.iter().map(|&bytes| parse(bytes)).collect())
 }
 
 fn same_rows(name: &str, found: usize, n: usize) -> Result<(), String> {
-    if found == n { Ok(()) } else { Err(format!("`{name}` has {found} values for {n} rows")) }
+    if found == n {
+        Ok(())
+    } else {
+        Err(format!("`{name}` has {found} values for {n} rows"))
+    }
 }
 
 fn check_offsets(offsets: &[i64], tokens: usize, max_tokens: usize) -> Result<Vec<usize>, String> {
     if offsets.first() != Some(&0) || offsets.last() != Some(&(tokens as i64)) {
-        return Err(format!("`offsets` has to begin with 0 and end with the number of tokens, {tokens}"));
+        return Err(format!(
+            "`offsets` has to begin with 0 and end with the number of tokens, {tokens}"
+        ));
     }
     for (row, pair) in offsets.windows(2).enumerate() {
         if pair[1] <= pair[0] {
-            return Err(format!("row {row} is empty or `offsets` falls there ({} to {})", pair[0], pair[1]));
+            return Err(format!(
+                "row {row} is empty or `offsets` falls there ({} to {})",
+                pair[0], pair[1]
+            ));
         }
         let length = pair[1] - pair[0];
         if length > max_tokens as i64 {
-            return Err(format!("row {row} has {length} tokens; the model takes {max_tokens}: truncate it"));
+            return Err(format!(
+                "row {row} has {length} tokens; the model takes {max_tokens}: truncate it"
+            ));
         }
     }
     // They rise from 0 to the number of tokens, so each fits.

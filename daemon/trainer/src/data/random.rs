@@ -76,7 +76,11 @@ mod tests {
         let first = |seed, purpose, index| Stream::new(seed, purpose, index).bits();
         let base = first(1, Purpose::Shuffle, 0);
         assert_eq!(base, first(1, Purpose::Shuffle, 0));
-        for other in [first(2, Purpose::Shuffle, 0), first(1, Purpose::Replay, 0), first(1, Purpose::Shuffle, 1)] {
+        for other in [
+            first(2, Purpose::Shuffle, 0),
+            first(1, Purpose::Replay, 0),
+            first(1, Purpose::Shuffle, 1),
+        ] {
             assert_ne!(base, other);
         }
     }

@@ -43,7 +43,10 @@ impl Estimate {
     /// Mean over the examples, by name.
     pub fn mean(&self) -> Result<BTreeMap<String, Tensor>, TrainerError> {
         let n = self.examples.max(1) as f64;
-        self.sums.iter().map(|(name, sum)| Ok((name.clone(), sum.f_div_scalar(n)?))).collect()
+        self.sums
+            .iter()
+            .map(|(name, sum)| Ok((name.clone(), sum.f_div_scalar(n)?)))
+            .collect()
     }
 }
 
@@ -82,7 +85,11 @@ pub fn squared_gradients(
         // The gradient of the logits is known: onehot(label) - p; over the model's own labels its square is p (1 - p).
         let square = match labels {
             Labels::Expected => p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?,
-            Labels::Given(labels) => labels.f_one_hot(p.size()[1])?.f_to_kind(p.f_kind()?)?.f_sub(&p)?.f_square()?,
+            Labels::Given(labels) => labels
+                .f_one_hot(p.size()[1])?
+                .f_to_kind(p.f_kind()?)?
+                .f_sub(&p)?
+                .f_square()?,
         };
         let weight = square.f_transpose(0, 1)?.f_matmul(&tap.input.f_detach()?.f_square()?)?;
         squares.push((HEAD_WEIGHT.into(), weight));
@@ -108,7 +115,10 @@ fn add_layers(
     let _guard = tch::no_grad_guard();
     for (tap, gradient) in layers.iter().zip(gradients) {
         if !gradient.defined() {
-            let text = format!("layer {} takes no part in the model's answer, and so has no Fisher", tap.name);
+            let text = format!(
+                "layer {} takes no part in the model's answer, and so has no Fisher",
+                tap.name
+            );
             return Err(TrainerError::new(JobEnd::Internal, text));
         }
         let input = tap.input.f_detach()?;

@@ -67,16 +67,29 @@ impl FisherState {
                 HEAD_BIAS => head.1.f_detach()?.copy(),
                 _ => match sites.iter().find(|site| site.name == *name) {
                     Some(site) => product(site)?,
-                    None => return Err(TrainerError::new(JobEnd::Internal, format!("no site is named `{name}`"))),
+                    None => {
+                        return Err(TrainerError::new(
+                            JobEnd::Internal,
+                            format!("no site is named `{name}`"),
+                        ));
+                    }
                 },
             };
             let fisher = new.f_to_kind(Kind::Double)?.copy();
             if let Some(old) = parent.and_then(|p| p.entries.get(name)) {
                 let rows = old.fisher.size()[0];
                 let part = fisher.f_narrow(0, 0, rows)?;
-                let _ = part.shallow_clone().f_add_(&old.fisher.f_to_kind(Kind::Double)?.f_mul_scalar(decay)?)?;
+                let _ = part
+                    .shallow_clone()
+                    .f_add_(&old.fisher.f_to_kind(Kind::Double)?.f_mul_scalar(decay)?)?;
             }
-            state.insert(name, Entry { fisher: fisher.f_to_kind(Kind::Float)?, anchor: anchor.f_to_kind(Kind::Float)? });
+            state.insert(
+                name,
+                Entry {
+                    fisher: fisher.f_to_kind(Kind::Float)?,
+                    anchor: anchor.f_to_kind(Kind::Float)?,
+                },
+            );
         }
         Ok(state)
     }
@@ -84,13 +97,19 @@ impl FisherState {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<FisherState, TrainerError> {
         let bad = |what: String| {
-            let text = format!("{}: {what}; take the version's own fisher.safetensors again", path.display());
+            let text = format!(
+                "{}: {what}; take the version's own fisher.safetensors again",
+                path.display()
+            );
             TrainerError::new(JobEnd::BadModel, text)
         };
         let bytes = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
         let (mut tensors, _) = tensors::decode(&bytes).map_err(bad)?;
         let mut state = FisherState::default();
-        let names: Vec<String> = tensors.keys().filter_map(|k| k.strip_prefix("fisher/").map(str::to_owned)).collect();
+        let names: Vec<String> = tensors
+            .keys()
+            .filter_map(|k| k.strip_prefix("fisher/").map(str::to_owned))
+            .collect();
         for name in names {
             let fisher = tensors.remove(&format!("fisher/{name}"));
             let anchor = tensors.remove(&format!("anchor/{name}"));
@@ -101,9 +120,12 @@ impl FisherState {
             if shape.is_empty() || shape != anchor.size() {
                 return Err(bad(format!("`fisher/{name}` and `anchor/{name}` differ in shape")));
             }
-            let finite = fisher.f_isfinite()?.f_all()?.f_int64_value(&[])? + anchor.f_isfinite()?.f_all()?.f_int64_value(&[])?;
+            let finite =
+                fisher.f_isfinite()?.f_all()?.f_int64_value(&[])? + anchor.f_isfinite()?.f_all()?.f_int64_value(&[])?;
             if finite < 2 || (fisher.numel() > 0 && fisher.f_min()?.f_double_value(&[])? < 0.0) {
-                return Err(bad(format!("`{name}` holds values that are not finite, or a negative Fisher")));
+                return Err(bad(format!(
+                    "`{name}` holds values that are not finite, or a negative Fisher"
+                )));
             }
             state.insert(&name, Entry { fisher, anchor });
         }
@@ -118,7 +140,10 @@ impl FisherState {
         let metadata = serde_json::to_string(provenance)
             .map_err(|e| TrainerError::new(JobEnd::Internal, format!("fisher metadata: {e}")))?;
         let tensors = self.entries.iter().flat_map(|(name, entry)| {
-            [(format!("fisher/{name}"), &entry.fisher), (format!("anchor/{name}"), &entry.anchor)]
+            [
+                (format!("fisher/{name}"), &entry.fisher),
+                (format!("anchor/{name}"), &entry.anchor),
+            ]
         });
         tensors::write(path, tensors, Some(metadata))
     }

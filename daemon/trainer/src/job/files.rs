@@ -83,7 +83,11 @@ pub fn files_under(root: &Path) -> Result<Vec<PathBuf>, TrainerError> {
         };
         for entry in entries {
             let path = entry.map_err(|e| write_failed(&folder, &e))?.path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                found.push(path)
+            }
         }
     }
     found.sort();
@@ -99,10 +103,14 @@ pub fn sync_tree(root: &Path) -> Result<(), TrainerError> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                File::open(&path).and_then(|f| f.sync_all()).map_err(|e| write_failed(&path, &e))?;
+                File::open(&path)
+                    .and_then(|f| f.sync_all())
+                    .map_err(|e| write_failed(&path, &e))?;
             }
         }
-        File::open(&folder).and_then(|f| f.sync_all()).map_err(|e| write_failed(&folder, &e))?;
+        File::open(&folder)
+            .and_then(|f| f.sync_all())
+            .map_err(|e| write_failed(&folder, &e))?;
     }
     Ok(())
 }

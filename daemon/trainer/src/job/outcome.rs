@@ -41,7 +41,9 @@ pub fn run(root: &Path, cancel: &Cancel) -> JobEnd {
         let summary = pipeline::execute(&dir, cancel)?;
         write_result(&dir, &summary)
     });
-    let Err(mut error) = outcome else { return JobEnd::Completed };
+    let Err(mut error) = outcome else {
+        return JobEnd::Completed;
+    };
     if error.end == JobEnd::OutOfMemory {
         error.message += "; lower `batch_size`, raise `accumulation`, or give the trainer more memory";
     }
@@ -73,7 +75,10 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, TrainerError>) -> Result<T, Train
             .unwrap_or("a panic without a text");
         // libtorch's texts end in a backtrace of its own.
         let first = text.lines().next().unwrap_or_default();
-        Err(TrainerError::new(JobEnd::Internal, format!("a bug in the trainer: {first}; please report it")))
+        Err(TrainerError::new(
+            JobEnd::Internal,
+            format!("a bug in the trainer: {first}; please report it"),
+        ))
     })
 }
 
@@ -82,9 +87,11 @@ fn lock(root: &Path) -> Result<File, TrainerError> {
     let dir = File::open(root).map_err(|e| TrainerError::at(JobEnd::BadJob, root, e))?;
     match dir.try_lock() {
         Ok(()) => Ok(dir),
-        Err(_) => {
-            Err(TrainerError::at(JobEnd::Internal, root, "another trainer works in this directory; wait for its end"))
-        }
+        Err(_) => Err(TrainerError::at(
+            JobEnd::Internal,
+            root,
+            "another trainer works in this directory; wait for its end",
+        )),
     }
 }
 
@@ -104,7 +111,11 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
     let mut outputs = BTreeMap::new();
     for path in files_under(&dir.path("out"))? {
         let digest = sha256_file(&path).map_err(|e| write_failed(&path, &e))?;
-        let name = path.strip_prefix(&dir.root).unwrap_or(&path).to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&dir.root)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .into_owned();
         outputs.insert(name, digest);
     }
     let result = JobResult {

@@ -52,12 +52,27 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         }
         _ => None,
     };
-    let replay = sets.replay.as_ref().filter(|replay| !replay.set().is_empty() && learning.replay_ratio > 0.0);
+    let replay = sets
+        .replay
+        .as_ref()
+        .filter(|replay| !replay.set().is_empty() && learning.replay_ratio > 0.0);
     let (train, ewc) = (&sets.train, ewc.as_ref());
-    let training = Training { job: &dir.job, model: &model, train, replay, ewc, checkpoints: &checkpoints, cancel };
+    let training = Training {
+        job: &dir.job,
+        model: &model,
+        train,
+        replay,
+        ewc,
+        checkpoints: &checkpoints,
+        cancel,
+    };
     let state = training.run(saved, champion, &mut progress)?;
 
-    let steps = sets.eval.values().map(|inputs| Inputs::answer_steps(inputs.set())).sum();
+    let steps = sets
+        .eval
+        .values()
+        .map(|inputs| Inputs::answer_steps(inputs.set()))
+        .sum();
     progress.begin(Phase::PredictChallenger, 0, steps)?;
     for (name, inputs) in &sets.eval {
         let logits = inputs.answers(&model, &mut progress, cancel)?;
@@ -67,7 +82,14 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
 
     let accumulated = match learning.fisher_examples {
         0 => None,
-        _ => Some(accumulate_fisher(dir, &model, train, fisher.as_ref(), &mut progress, cancel)?),
+        _ => Some(accumulate_fisher(
+            dir,
+            &model,
+            train,
+            fisher.as_ref(),
+            &mut progress,
+            cancel,
+        )?),
     };
 
     if let Some(candidates) = &sets.candidates {
@@ -137,14 +159,24 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     let distil = job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
     let sets = Sets {
         train: read(&job.data.train, Role::Train)?,
-        replay: job.data.replay.as_ref().map(|path| read(path, Role::Replay { distil })).transpose()?,
+        replay: job
+            .data
+            .replay
+            .as_ref()
+            .map(|path| read(path, Role::Replay { distil }))
+            .transpose()?,
         eval: job
             .data
             .eval
             .iter()
             .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
             .collect::<Result<_, TrainerError>>()?,
-        candidates: job.data.candidates.as_ref().map(|path| read(path, Role::Answer)).transpose()?,
+        candidates: job
+            .data
+            .candidates
+            .as_ref()
+            .map(|path| read(path, Role::Answer))
+            .transpose()?,
     };
     let fisher = job.parent.as_ref().and_then(|parent| parent.fisher.as_ref());
     let fisher = fisher.map(|path| FisherState::read(path)).transpose()?;
@@ -167,7 +199,11 @@ impl Sets<TokenSet> {
             progress.begin(Phase::Load, 0, steps)?;
         }
         let mut inputs = |set: TokenSet| {
-            if embed { Inputs::embedded(set, model, progress, cancel) } else { Ok(Inputs::tokens(set)) }
+            if embed {
+                Inputs::embedded(set, model, progress, cancel)
+            } else {
+                Ok(Inputs::tokens(set))
+            }
         };
         Ok(Sets {
             train: inputs(self.train)?,
@@ -212,7 +248,9 @@ fn predict_champion(
     cancel: &Cancel,
 ) -> Result<BTreeMap<String, String>, TrainerError> {
     let job = &dir.job;
-    let Some(parent) = &job.parent else { return Ok(BTreeMap::new()) };
+    let Some(parent) = &job.parent else {
+        return Ok(BTreeMap::new());
+    };
     let file = |name: &str| format!("{}/{name}.safetensors", layout::CHAMPION);
     let missing: Vec<&String> = eval.keys().filter(|name| !kept.contains_key(&file(name))).collect();
     if missing.is_empty() {
@@ -226,7 +264,10 @@ fn predict_champion(
         let logits = eval[name].answers(&champion, progress, cancel)?;
         let path = prediction(dir, layout::CHAMPION, name);
         write_logits(&path, &logits)?;
-        kept.insert(file(name), sha256_file(&path).map_err(|e| files::write_failed(&path, &e))?);
+        kept.insert(
+            file(name),
+            sha256_file(&path).map_err(|e| files::write_failed(&path, &e))?,
+        );
     }
     progress.end()?;
     Ok(kept)
@@ -258,6 +299,11 @@ fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
 }
 
 fn write_logits(path: &Path, logits: &Tensor) -> Result<(), TrainerError> {
-    tensors::write(path, [("logits".to_owned(), logits)], None)
-        .map_err(|e| if e.end == JobEnd::Internal { e.context(path.display()) } else { e })
+    tensors::write(path, [("logits".to_owned(), logits)], None).map_err(|e| {
+        if e.end == JobEnd::Internal {
+            e.context(path.display())
+        } else {
+            e
+        }
+    })
 }

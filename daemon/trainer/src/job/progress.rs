@@ -77,7 +77,11 @@ impl ProgressLog {
     pub fn step(&mut self, tokens: u64) -> Result<(), TrainerError> {
         self.step += 1;
         self.tokens += tokens;
-        if self.last_line.elapsed() >= INTERVAL { self.line() } else { Ok(()) }
+        if self.last_line.elapsed() >= INTERVAL {
+            self.line()
+        } else {
+            Ok(())
+        }
     }
 
     /// An optimizer step is done.
@@ -98,9 +102,8 @@ impl ProgressLog {
     fn line(&mut self) -> Result<(), TrainerError> {
         let seconds = self.last_line.elapsed().as_secs_f64();
         let done = self.step - self.first_step;
-        let eta_s = (done > 0).then(|| {
-            self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(self.step) as f64
-        });
+        let eta_s = (done > 0)
+            .then(|| self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(self.step) as f64);
         let progress = Progress {
             schema: JOB_SCHEMA,
             phase: self.phase,
@@ -111,8 +114,8 @@ impl ProgressLog {
             tokens_per_s: (self.tokens > 0 && seconds > 0.0).then(|| self.tokens as f64 / seconds),
             eta_s,
         };
-        let mut line = serde_json::to_vec(&progress)
-            .map_err(|e| TrainerError::new(JobEnd::Internal, format!("progress: {e}")))?;
+        let mut line =
+            serde_json::to_vec(&progress).map_err(|e| TrainerError::new(JobEnd::Internal, format!("progress: {e}")))?;
         line.push(b'\n');
         // One write: a reader never sees half a line of a living trainer.
         self.file.write_all(&line).map_err(|e| write_failed(&self.path, &e))?;

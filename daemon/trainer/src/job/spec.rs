@@ -38,7 +38,11 @@ impl JobDir {
         check(&job).map_err(bad)?;
         check_parent_labels(&job, &path)?;
         resolve(&mut job, root);
-        Ok(JobDir { root: root.to_path_buf(), job, digest: sha256_hex(&bytes) })
+        Ok(JobDir {
+            root: root.to_path_buf(),
+            job,
+            digest: sha256_hex(&bytes),
+        })
     }
 
     /// A path inside the job directory.
@@ -92,7 +96,9 @@ fn check(job: &Job) -> Result<(), String> {
     learning(&job.learning)?;
     for name in job.data.eval.keys() {
         let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);
-        ensure(plain, || format!("`data.eval` has the name `{name}`, which cannot be a file name"))?;
+        ensure(plain, || {
+            format!("`data.eval` has the name `{name}`, which cannot be a file name")
+        })?;
     }
     Ok(())
 }
@@ -108,12 +114,22 @@ fn labels(field: &str, labels: &[String]) -> Result<(), String> {
 }
 
 fn method(method: &Method) -> Result<(), String> {
-    let Method::Lora { rank, alpha, dropout, target_modules } = method else { return Ok(()) };
+    let Method::Lora {
+        rank,
+        alpha,
+        dropout,
+        target_modules,
+    } = method
+    else {
+        return Ok(());
+    };
     within("method.rank", f64::from(*rank), 1.0, 4096.0)?;
     positive("method.alpha", *alpha)?;
     below_one("method.dropout", *dropout)?;
     let named = !target_modules.is_empty() && target_modules.iter().all(|m| !m.is_empty());
-    ensure(named, || "`method.target_modules` has to name at least one layer, as in [\"query\", \"value\"]".into())
+    ensure(named, || {
+        "`method.target_modules` has to name at least one layer, as in [\"query\", \"value\"]".into()
+    })
 }
 
 fn learning(learning: &Learning) -> Result<(), String> {
@@ -149,17 +165,25 @@ fn learning(learning: &Learning) -> Result<(), String> {
 
 fn within(field: &str, value: f64, low: f64, high: f64) -> Result<(), String> {
     ensure(value.is_finite() && (low..=high).contains(&value), || {
-        let high = if high == f64::MAX { "above".to_owned() } else { high.to_string() };
+        let high = if high == f64::MAX {
+            "above".to_owned()
+        } else {
+            high.to_string()
+        };
         format!("`{field}` is {value}; it has to be {low} to {high}")
     })
 }
 
 fn below_one(field: &str, value: f64) -> Result<(), String> {
-    ensure((0.0..1.0).contains(&value), || format!("`{field}` is {value}; it has to be 0 or more and less than 1"))
+    ensure((0.0..1.0).contains(&value), || {
+        format!("`{field}` is {value}; it has to be 0 or more and less than 1")
+    })
 }
 
 fn positive(field: &str, value: f64) -> Result<(), String> {
-    ensure(value.is_finite() && value > 0.0, || format!("`{field}` is {value}; it has to be more than 0"))
+    ensure(value.is_finite() && value > 0.0, || {
+        format!("`{field}` is {value}; it has to be more than 0")
+    })
 }
 
 fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {

@@ -23,7 +23,11 @@ pub fn encode<'a>(
         let dtype = match tensor.f_kind()? {
             Kind::Float => Dtype::F32,
             Kind::Double => Dtype::F64,
-            other => return Err(internal(format!("tensor `{name}` is {other:?}, which wengu does not write"))),
+            other => {
+                return Err(internal(format!(
+                    "tensor `{name}` is {other:?}, which wengu does not write"
+                )));
+            }
         };
         let tensor = tensor.f_detach()?.f_contiguous()?;
         let mut bytes = vec![0; tensor.numel() * dtype.bitsize() / 8];
@@ -58,17 +62,31 @@ pub fn decode(bytes: &[u8]) -> Result<(BTreeMap<String, Tensor>, Option<String>)
     for (name, view) in file.iter() {
         let flat = match view.dtype() {
             Dtype::F32 => {
-                let values: Vec<f32> = view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+                let values: Vec<f32> = view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|&b| f32::from_le_bytes(b))
+                    .collect();
                 Tensor::f_from_slice(&values)
             }
             Dtype::F64 => {
-                let values: Vec<f64> = view.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect();
+                let values: Vec<f64> = view
+                    .data()
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|&b| f64::from_le_bytes(b))
+                    .collect();
                 Tensor::f_from_slice(&values)
             }
             other => return Err(format!("tensor `{name}` is {other:?}; only F32 and F64 are read")),
         };
         let shape: Vec<i64> = view.shape().iter().map(|&d| d as i64).collect();
-        let tensor = flat.and_then(|t| t.f_reshape(shape)).map_err(|e| format!("tensor `{name}`: {e}"))?;
+        let tensor = flat
+            .and_then(|t| t.f_reshape(shape))
+            .map_err(|e| format!("tensor `{name}`: {e}"))?;
         tensors.insert(name.to_owned(), tensor);
     }
     Ok((tensors, metadata))
@@ -103,7 +121,9 @@ mod tests {
         assert!(tensors["a"].equal(&a) && tensors["b"].equal(&b));
         assert_eq!(tensors["b"].kind(), Kind::Double);
         // A transposed view is written in its own order of elements.
-        let t = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0]).reshape([2, 2]).transpose(0, 1);
+        let t = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0])
+            .reshape([2, 2])
+            .transpose(0, 1);
         let (read, _) = decode(&encode([("t".into(), &t)], None).unwrap()).unwrap();
         assert!(read["t"].equal(&t));
     }

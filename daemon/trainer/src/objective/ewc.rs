@@ -34,7 +34,12 @@ impl<'a> Ewc<'a> {
             let expected = entry.fisher.size();
             let grows = matches!(name, HEAD_WEIGHT | HEAD_BIAS);
             let fits = found.as_ref().is_some_and(|found| {
-                found[1..] == expected[1..] && if grows { found[0] >= expected[0] } else { found[0] == expected[0] }
+                found[1..] == expected[1..]
+                    && if grows {
+                        found[0] >= expected[0]
+                    } else {
+                        found[0] == expected[0]
+                    }
             });
             if !fits {
                 let found = found.map_or("is not there".to_owned(), |shape| format!("has the shape {shape:?}"));
@@ -66,7 +71,9 @@ impl<'a> Ewc<'a> {
         if terms.is_empty() {
             return Ok(head.1.f_sum(None::<Kind>)?.f_mul_scalar(0.0)?);
         }
-        Ok(Tensor::f_stack(&terms, 0)?.f_sum(None::<Kind>)?.f_mul_scalar(self.lambda / 2.0)?)
+        Ok(Tensor::f_stack(&terms, 0)?
+            .f_sum(None::<Kind>)?
+            .f_mul_scalar(self.lambda / 2.0)?)
     }
 }
 

@@ -10,7 +10,10 @@ use tch::{Kind, Tensor};
 
 /// `sum_i weight_i * -log p(label_i)` from logits [b, C], labels I64 [b] and weights [b].
 pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor, weights: &Tensor) -> Result<Tensor, TrainerError> {
-    let chosen = logits.f_log_softmax(1, None::<Kind>)?.f_gather(1, &labels.f_unsqueeze(1)?, false)?.f_squeeze_dim(1)?;
+    let chosen = logits
+        .f_log_softmax(1, None::<Kind>)?
+        .f_gather(1, &labels.f_unsqueeze(1)?, false)?
+        .f_squeeze_dim(1)?;
     Ok(chosen.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
 }
 

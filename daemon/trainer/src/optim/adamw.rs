@@ -32,7 +32,10 @@ pub struct AdamW {
 impl AdamW {
     /// No slot yet; add them in the order in which they are to be saved.
     pub fn new() -> AdamW {
-        AdamW { slots: Vec::new(), updates: 0 }
+        AdamW {
+            slots: Vec::new(),
+            updates: 0,
+        }
     }
 
     /// Takes a parameter in, with moments of 0.
@@ -82,8 +85,15 @@ impl AdamW {
             let rate = if slot.head { head_learning_rate } else { learning_rate };
             let _ = slot.parameter.f_mul_scalar_(1.0 - rate * slot.weight_decay)?;
             let _ = slot.m.f_lerp_(&gradient, 1.0 - BETA1)?;
-            let _ = slot.v.f_mul_scalar_(BETA2)?.f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - BETA2)?)?;
-            let denominator = slot.v.f_sqrt()?.f_div_scalar(correction2.sqrt())?.f_add_scalar(EPSILON)?;
+            let _ = slot
+                .v
+                .f_mul_scalar_(BETA2)?
+                .f_add_(&gradient.f_square()?.f_mul_scalar(1.0 - BETA2)?)?;
+            let denominator = slot
+                .v
+                .f_sqrt()?
+                .f_div_scalar(correction2.sqrt())?
+                .f_add_scalar(EPSILON)?;
             let update = slot.m.f_div(&denominator)?.f_mul_scalar(rate / correction1)?;
             let _ = slot.parameter.f_sub_(&update)?;
         }

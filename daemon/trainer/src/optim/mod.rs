@@ -54,7 +54,8 @@ mod tests {
     use super::*;
 
     fn with_gradient(gradient: &[f64]) -> Tensor {
-        let parameter = Tensor::zeros([gradient.len() as i64], (Kind::Double, tch::Device::Cpu)).set_requires_grad(true);
+        let parameter =
+            Tensor::zeros([gradient.len() as i64], (Kind::Double, tch::Device::Cpu)).set_requires_grad(true);
         (&parameter * Tensor::from_slice(gradient)).sum(Kind::Double).backward();
         parameter
     }

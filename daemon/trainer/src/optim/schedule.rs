@@ -3,7 +3,11 @@
 pub fn rate_at(step: u64, total: u64, warmup_fraction: f64) -> f64 {
     let warmup = (warmup_fraction * total as f64).ceil().min(total as f64);
     let at = step as f64;
-    if at < warmup { at.max(0.0) / warmup } else { (total as f64 - at).max(0.0) / (total as f64 - warmup).max(1.0) }
+    if at < warmup {
+        at.max(0.0) / warmup
+    } else {
+        (total as f64 - at).max(0.0) / (total as f64 - warmup).max(1.0)
+    }
 }
 
 #[cfg(test)]

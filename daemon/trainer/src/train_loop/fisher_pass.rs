@@ -82,7 +82,10 @@ mod tests {
         let drawn = Vec::<i64>::try_from(drawn_labels(&logits, &rows, 9).unwrap()).unwrap();
         for (label, p) in [(0, 0.5), (1, 0.2), (2, 0.3)] {
             let share = drawn.iter().filter(|&&l| l == label).count() as f64 / 4000.0;
-            assert!((share - p).abs() < 5.0 * (p * (1.0 - p) / 4000.0f64).sqrt(), "{label}: {share}");
+            assert!(
+                (share - p).abs() < 5.0 * (p * (1.0 - p) / 4000.0f64).sqrt(),
+                "{label}: {share}"
+            );
         }
         // The same row draws the same label in another batch.
         let again = drawn_labels(&logits.narrow(0, 0, 2), &rows[7..9], 9).unwrap();

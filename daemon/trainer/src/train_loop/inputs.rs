@@ -33,7 +33,10 @@ impl Inputs {
     ) -> Result<Inputs, TrainerError> {
         let hidden = model.head().0.size()[1];
         let pooled = answer(&set, hidden, progress, cancel, |rows| model.embed(&set.batch(rows)?))?;
-        Ok(Inputs { set, pooled: Some(pooled) })
+        Ok(Inputs {
+            set,
+            pooled: Some(pooled),
+        })
     }
 
     /// The data file.
@@ -43,7 +46,11 @@ impl Inputs {
 
     /// Lengths for batching by length; embeddings are all of one length.
     pub fn lengths(&self) -> Vec<usize> {
-        if self.pooled.is_some() { vec![1; self.set.len()] } else { self.set.lengths() }
+        if self.pooled.is_some() {
+            vec![1; self.set.len()]
+        } else {
+            self.set.lengths()
+        }
     }
 
     /// Tokens that the model reads for these rows.
@@ -66,7 +73,11 @@ impl Inputs {
                 let input = pooled.f_index_select(0, &index(rows)?)?;
                 let logits = model.classify(&input, None)?;
                 let mask = Tensor::f_ones([rows.len() as i64, 1], (Kind::Int64, input.device()))?;
-                let tap = Tap { name: HEAD.into(), input, output: logits.shallow_clone() };
+                let tap = Tap {
+                    name: HEAD.into(),
+                    input,
+                    output: logits.shallow_clone(),
+                };
                 Ok((logits, vec![tap], mask))
             }
             None => {
@@ -78,14 +89,11 @@ impl Inputs {
     }
 
     /// Logits of the whole set, F32 [n, labels of the model], without gradients or dropout.
-    pub fn answers(
-        &self,
-        model: &Model,
-        progress: &mut ProgressLog,
-        cancel: &Cancel,
-    ) -> Result<Tensor, TrainerError> {
+    pub fn answers(&self, model: &Model, progress: &mut ProgressLog, cancel: &Cancel) -> Result<Tensor, TrainerError> {
         let labels = model.head().0.size()[0];
-        let logits = answer(&self.set, labels, progress, cancel, |rows| self.logits(model, rows, None))?;
+        let logits = answer(&self.set, labels, progress, cancel, |rows| {
+            self.logits(model, rows, None)
+        })?;
         if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
             let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
             return Err(TrainerError::new(JobEnd::NanLoss, text));

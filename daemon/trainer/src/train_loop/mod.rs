@@ -32,7 +32,10 @@ impl Cancel {
     /// An error once the job was told to stop.
     pub fn check(&self) -> Result<(), TrainerError> {
         if self.0.load(Ordering::Relaxed) {
-            return Err(TrainerError::new(JobEnd::Cancelled, "stopped; start the same job again to go on"));
+            return Err(TrainerError::new(
+                JobEnd::Cancelled,
+                "stopped; start the same job again to go on",
+            ));
         }
         Ok(())
     }
@@ -91,9 +94,14 @@ impl Training<'_> {
             }
             let index = state.step / per_epoch;
             if epoch.as_ref().is_none_or(|(current, _)| *current != index) {
-                epoch = Some((index, epoch_batches(&lengths, learning.batch_size as usize, self.job.seed, index)));
+                epoch = Some((
+                    index,
+                    epoch_batches(&lengths, learning.batch_size as usize, self.job.seed, index),
+                ));
             }
-            let rows = epoch.as_ref().map_or(&[][..], |(_, batches)| &batches[(state.step % per_epoch) as usize]);
+            let rows = epoch
+                .as_ref()
+                .map_or(&[][..], |(_, batches)| &batches[(state.step % per_epoch) as usize]);
             let (terms, tokens) = self.step(rows, total, &mut state, &mut optimizer)?;
             if state.step.is_multiple_of(per_epoch) {
                 state.last_epoch_loss = state.epoch_loss.mean();
@@ -175,7 +183,9 @@ impl Training<'_> {
         let mut tokens = self.train.token_count(rows);
         // Each example weighs one over their number in the step, whichever micro-batch it is in.
         for (part, rows_of_part) in micro_batches(rows, parts).into_iter().enumerate() {
-            let logits = self.train.logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 0)))?;
+            let logits = self
+                .train
+                .logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 0)))?;
             let loss = labelled_loss(self.train, rows_of_part, &logits)?.f_div_scalar(rows.len() as f64)?;
             terms[0] += loss.f_double_value(&[])?;
             loss.f_backward()?;
@@ -206,14 +216,23 @@ impl Training<'_> {
 
     fn dropout_seed(&self, step: u64, part: usize, stream: u64) -> u64 {
         let parts = u64::from(self.job.learning.accumulation);
-        Stream::new(self.job.seed, Purpose::Dropout, (step * parts + part as u64) * 2 + stream).bits()
+        Stream::new(
+            self.job.seed,
+            Purpose::Dropout,
+            (step * parts + part as u64) * 2 + stream,
+        )
+        .bits()
     }
 }
 
 fn labelled_loss(inputs: &Inputs, rows: &[usize], logits: &Tensor) -> Result<Tensor, TrainerError> {
     let labels: Vec<i64> = rows.iter().map(|&row| inputs.set().labels[row]).collect();
     let weights: Vec<f32> = rows.iter().map(|&row| inputs.set().weights[row]).collect();
-    cross_entropy_sum(logits, &Tensor::f_from_slice(&labels)?, &Tensor::f_from_slice(&weights)?)
+    cross_entropy_sum(
+        logits,
+        &Tensor::f_from_slice(&labels)?,
+        &Tensor::f_from_slice(&weights)?,
+    )
 }
 
 fn diverged(step: u64, learning: &Learning) -> TrainerError {
@@ -222,7 +241,7 @@ fn diverged(step: u64, learning: &Learning) -> TrainerError {
         JobEnd::NanLoss,
         format!(
             "the loss or its gradient was not finite in the {SKIPS_ALLOWED} steps up to step {step}; lower \
-             `learning_rate` (now {rate}) and `head_learning_rate` (now {head}), or `ewc_lambda` (now {})",
+             `learning_rate` (now {rate:e}) and `head_learning_rate` (now {head:e}), or `ewc_lambda` (now {:e})",
             learning.ewc_lambda
         ),
     )
