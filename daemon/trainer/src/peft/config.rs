@@ -14,8 +14,7 @@ pub enum Task {
     SequenceClassification,
 }
 
-/// adapter_config.json, with the fields that peft 0.21 writes for LoRA, in its (alphabetical) order. Fields that are
-/// not here are at peft's defaults, and read only if they are.
+/// adapter_config.json, with the fields of peft 0.21 that LoRA needs, in its (alphabetical) order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
     #[serde(default)]
@@ -33,6 +32,7 @@ pub struct AdapterConfig {
     #[serde(default)]
     layers_to_transform: Option<serde_json::Value>,
     /// The update is scaled by this / r.
+    #[serde(serialize_with = "whole_if_possible")]
     pub lora_alpha: f64,
     #[serde(default)]
     lora_bias: bool,
@@ -57,6 +57,40 @@ pub struct AdapterConfig {
     use_dora: bool,
     #[serde(default)]
     use_rslora: bool,
+    /// All other fields of a file that is read.
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Other fields that do not change what the adapter computes.
+const HARMLESS: [&str; 8] = [
+    "auto_mapping",
+    "init_lora_weights",
+    "megatron_core",
+    "megatron_config",
+    "peft_version",
+    "qalora_group_size",
+    "runtime_config",
+    "ensure_weight_tying",
+];
+
+/// Servers expect an integer, as peft's own default is.
+fn whole_if_possible<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        serializer.serialize_i64(*value as i64)
+    } else {
+        serializer.serialize_f64(*value)
+    }
+}
+
+/// What peft writes for a feature that is switched off.
+fn is_off(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null | serde_json::Value::Bool(false) => true,
+        serde_json::Value::Array(items) => items.is_empty(),
+        serde_json::Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
 }
 
 fn none() -> String {
@@ -95,6 +129,7 @@ impl AdapterConfig {
             task_type,
             use_dora: false,
             use_rslora: false,
+            others: Default::default(),
         }
     }
 
@@ -116,8 +151,17 @@ impl AdapterConfig {
                 "layers_to_transform is not supported",
             ),
         ];
-        match refused.into_iter().find(|(refused, _)| *refused) {
-            Some((_, reason)) => Err(reason.into()),
+        if let Some((_, reason)) = refused.into_iter().find(|(refused, _)| *refused) {
+            return Err(reason.into());
+        }
+        // "pissa" and its like change the base model's weights as well.
+        let init = self.others.get("init_lora_weights");
+        if init.is_some_and(|init| !init.is_boolean() && init != "gaussian") {
+            return Err("init_lora_weights must be true, false or \"gaussian\"".into());
+        }
+        let on = |(name, value): &(&String, &serde_json::Value)| !HARMLESS.contains(&name.as_str()) && !is_off(value);
+        match self.others.iter().find(on) {
+            Some((name, _)) => Err(format!("{name} is not supported")),
             None => Ok(()),
         }
     }

@@ -1,0 +1,108 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use tch::{Kind, Tensor};
+use wengu_protocol::job::{BaseModel, Method, Parent};
+use wengu_trainer::error::TrainerError;
+use wengu_trainer::model::{Batch, Model};
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+pub fn golden(name: &str) -> PathBuf {
+    repository().join("tests/golden/trainer").join(name)
+}
+
+pub fn tensors(path: &Path) -> HashMap<String, Tensor> {
+    Tensor::read_safetensors(path).unwrap().into_iter().collect()
+}
+
+pub fn batch(expected: &HashMap<String, Tensor>) -> Batch {
+    Batch {
+        ids: expected["ids"].to_kind(Kind::Int64),
+        mask: expected["mask"].to_kind(Kind::Float),
+    }
+}
+
+pub fn base(path: &Path) -> BaseModel {
+    BaseModel {
+        path: path.to_owned(),
+        sha256: BTreeMap::new(),
+    }
+}
+
+pub fn strings(values: &[&str]) -> Vec<String> {
+    values.iter().map(|&value| value.to_owned()).collect()
+}
+
+/// The tiny model's labels.
+pub const LABELS: [&str; 3] = ["甲", "乙", "丙"];
+
+/// How the tiny model's adapter was made.
+pub fn tiny_method(dropout: f64) -> Method {
+    Method::Lora {
+        rank: 4,
+        alpha: 12.0,
+        dropout,
+        target_modules: strings(&["dense", "key", "query", "value"]),
+    }
+}
+
+pub fn parent(folder: &Path, labels: &[&str]) -> Parent {
+    let adapter = Some(folder.join("adapter"));
+    Parent {
+        adapter,
+        head: folder.join("head"),
+        labels: strings(labels),
+        fisher: None,
+    }
+}
+
+/// The tiny model with the golden adapter and head.
+pub fn tiny(base_path: &Path, dropout: f64) -> Result<Model, TrainerError> {
+    let parent = parent(&golden("tiny"), &LABELS);
+    Model::load(
+        &base(base_path),
+        Some(&parent),
+        &strings(&LABELS),
+        &tiny_method(dropout),
+        dropout,
+        1,
+    )
+}
+
+/// Largest difference of two tensors of one shape.
+pub fn difference(left: &Tensor, right: &Tensor) -> f64 {
+    assert_eq!(left.size(), right.size());
+    (left.to_kind(Kind::Double) - right.to_kind(Kind::Double))
+        .abs()
+        .max()
+        .double_value(&[])
+}
+
+/// Copies a folder with its folders.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A copy of the tiny base model that pools by the mean.
+pub fn tiny_with_mean_pooling(folder: &Path) {
+    copy(&golden("tiny/base"), folder);
+    std::fs::create_dir(folder.join("1_Pooling")).unwrap();
+    std::fs::write(
+        folder.join("1_Pooling/config.json"),
+        r#"{"pooling_mode_mean_tokens": true}"#,
+    )
+    .unwrap();
+}

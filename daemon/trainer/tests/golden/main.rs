@@ -1,0 +1,7 @@
+//! The model against expected values that PyTorch, transformers and peft computed (see tests/oracle).
+
+mod common;
+mod damage;
+mod minilm;
+mod tiny;
+mod written;

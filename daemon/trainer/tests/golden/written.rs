@@ -1,0 +1,129 @@
+//! Adapters that the trainer writes. `tests/oracle/run` has PEFT read the same folders: it sets WENGU_ORACLE_OUT.
+
+use crate::common::*;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+use wengu_protocol::job::{Method, Parent};
+use wengu_trainer::model::Model;
+
+/// Moves every factor and the head away from where they begin.
+fn shake(model: &Model) {
+    let _guard = tch::no_grad_guard();
+    for (index, (_, mut tensor, _)) in model.trainable().into_iter().enumerate() {
+        let count = tensor.numel() as i64;
+        let wave = (Tensor::arange(count, (tch::Kind::Float, tch::Device::Cpu)) * (0.7 + 0.1 * index as f64)).sin();
+        tensor.copy_(&(&tensor + wave.reshape(tensor.size()) * 0.1));
+    }
+}
+
+fn write(model: &Model, folder: &Path) {
+    let expected = tensors(&golden("tiny/expected.safetensors"));
+    model.save_adapter(&folder.join("adapter")).unwrap();
+    model.save_head(&folder.join("head")).unwrap();
+    let logits = model.forward(&batch(&expected), None).unwrap().detach();
+    let expected = [
+        ("ids", &expected["ids"]),
+        ("mask", &expected["mask"]),
+        ("logits", &logits),
+    ];
+    Tensor::write_safetensors(&expected, folder.join("expected.safetensors")).unwrap();
+}
+
+fn read_again(base_path: &Path, folder: &Path, method: &Method, labels: &[&str]) -> Model {
+    let parent = Parent {
+        adapter: Some(folder.join("adapter")),
+        head: folder.join("head"),
+        labels: strings(labels),
+        fisher: None,
+    };
+    Model::load(&base(base_path), Some(&parent), &strings(labels), method, 0.0, 99).unwrap()
+}
+
+/// Names and shapes of a written adapter, and its configuration without the path of the base model.
+fn described(folder: &Path) -> serde_json::Value {
+    let mut shapes = serde_json::Map::new();
+    for (name, tensor) in tensors(&folder.join("adapter/adapter_model.safetensors")) {
+        shapes.insert(name, tensor.size().into());
+    }
+    let config = std::fs::read(folder.join("adapter/adapter_config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    assert!(config["base_model_name_or_path"].take().is_string());
+    serde_json::json!({"adapter_config.json": config, "adapter_model.safetensors": shapes})
+}
+
+fn check(name: &str, base_path: &Path, method: &Method) {
+    let expected = tensors(&golden("tiny/expected.safetensors"));
+    let model = Model::load(&base(base_path), None, &strings(&LABELS), method, 0.0, 3).unwrap();
+    shake(&model);
+    let kept = tempfile::tempdir().unwrap();
+    let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
+        Some(out) => PathBuf::from(out).join(name),
+        None => kept.path().to_owned(),
+    };
+    write(&model, &folder);
+
+    let again = read_again(base_path, &folder, method, &LABELS);
+    let answer = |model: &Model| model.forward(&batch(&expected), None).unwrap().detach();
+    assert_eq!(answer(&model), answer(&again));
+    let twice = tempfile::tempdir().unwrap();
+    write(&again, twice.path());
+    for file in [
+        "adapter/adapter_model.safetensors",
+        "adapter/adapter_config.json",
+        "head/head.safetensors",
+        "head/labels.json",
+    ] {
+        assert_eq!(
+            std::fs::read(folder.join(file)).unwrap(),
+            std::fs::read(twice.path().join(file)).unwrap(),
+            "{file}"
+        );
+    }
+
+    let path = golden(&format!("written/{name}.json"));
+    let found = format!("{:#}\n", described(&folder));
+    if std::env::var_os("WENGU_ORACLE_OUT").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(path).unwrap(), "the format of adapters has changed");
+}
+
+#[test]
+fn an_adapter_of_a_model_that_classifies_is_as_peft_writes_it() {
+    check("sequence_classification", &golden("tiny/base"), &tiny_method(0.0));
+}
+
+#[test]
+fn an_adapter_of_a_bare_encoder_is_as_peft_writes_it() {
+    // PEFT reads the base model too, from the path in adapter_config.json.
+    let kept = tempfile::tempdir().unwrap();
+    let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
+        Some(out) => PathBuf::from(out).join("base_with_mean_pooling"),
+        None => kept.path().join("base"),
+    };
+    tiny_with_mean_pooling(&folder);
+    check("feature_extraction", &folder, &tiny_method(0.05));
+}
+
+#[test]
+fn labels_that_are_added_leave_the_logits_of_the_others_as_they_were() {
+    let expected = tensors(&golden("tiny/expected.safetensors"));
+    let before = tiny(&golden("tiny/base"), 0.0).unwrap();
+    let parent = parent(&golden("tiny"), &LABELS);
+    let labels = strings(&["甲", "乙", "丙", "丁", "戊"]);
+    let after = Model::load(
+        &base(&golden("tiny/base")),
+        Some(&parent),
+        &labels,
+        &tiny_method(0.0),
+        0.0,
+        1,
+    )
+    .unwrap();
+    let answer = |model: &Model| model.forward(&batch(&expected), None).unwrap().detach();
+    // A matrix of another size may be multiplied in another order.
+    assert!(difference(&answer(&after).narrow(1, 0, 3), &answer(&before)) < 1e-5);
+    assert_eq!(after.head().0.size(), [5, 32]);
+    assert_eq!(after.labels(), labels);
+}
