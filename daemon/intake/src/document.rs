@@ -25,7 +25,13 @@ fn push_body(
     collector: &mut Collector<'_>,
 ) -> Result<(), IntakeError> {
     let body = &text[body_start..];
-    let first_char = body_start + body.len() - body.trim_start().len();
+    let trimmed = body.trim_start();
+    let first_char = body_start
+        + if trimmed.is_empty() {
+            0
+        } else {
+            body.len() - trimmed.len()
+        };
     let draft = match collector.refuse_length(body.len()) {
         Some(reason) => Err(reason),
         None => draft.map(|draft| Draft {

@@ -26,7 +26,7 @@ mod table;
 pub use encoding::is_known_encoding;
 pub use error::IntakeError;
 pub use format::Format;
-pub use sidecar::{Sidecar, is_sidecar, sidecar_names};
+pub use sidecar::{Sidecar, case_file_name, is_sidecar, sidecar_names};
 
 use record::Collector;
 use sidecar::SidecarData;

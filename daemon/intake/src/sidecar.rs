@@ -21,7 +21,8 @@ pub fn is_sidecar(file_name: &str) -> bool {
     case_file_name(file_name).is_some()
 }
 
-fn case_file_name(sidecar: &str) -> Option<&str> {
+/// The case file that a sidecar of this name belongs to; None: it is no sidecar's name.
+pub fn case_file_name(sidecar: &str) -> Option<&str> {
     let stem = sidecar
         .strip_suffix(LABEL_SUFFIX)
         .or_else(|| sidecar.strip_suffix(META_SUFFIX))?;

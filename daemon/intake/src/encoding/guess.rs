@@ -53,19 +53,22 @@ fn sample(bytes: &[u8]) -> &[u8] {
         .map_or(cut, |end| &cut[..=end])
 }
 
-/// ASCII text where every other byte stands alone and is a symbol of windows-1252 (quotation marks, dashes, £ § ® ° ±
-/// µ × ÷), and at least one is followed by what cannot be the second byte of a Chinese, Japanese or Korean character.
+/// ASCII text where every other byte stands alone and is a symbol of windows-1252 (quotation marks, dashes, bullets,
+/// £ § ® ° ± µ × ÷). In Chinese, Japanese and Korean such bytes follow each other, at once or with one ASCII byte
+/// between; in the other Latin encodings some are letters, and stand between letters.
 fn is_latin_with_symbols(sample: &[u8]) -> bool {
-    let mut proofs = 0;
-    for (index, &byte) in sample.iter().enumerate().filter(|(_, byte)| !byte.is_ascii()) {
-        let next = sample.get(index + 1).copied().unwrap_or(b' ');
-        let is_symbol = matches!(byte, 0x80 | 0x82 | 0x84..=0x87 | 0x89 | 0x8b | 0x91..=0x97 | 0x99 | 0x9b)
-            || matches!(byte, 0xa0..=0xbf | 0xd7 | 0xf7);
-        if !is_symbol || !next.is_ascii() {
-            return false;
-        }
-        // 0x30 to 0x39 are second bytes of GB18030, but never the last of a character.
-        proofs += usize::from(!matches!(next, b'@'..=b'~'));
-    }
-    proofs > 0
+    let at = |index: Option<usize>| index.and_then(|index| sample.get(index)).copied().unwrap_or(b' ');
+    sample
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| !byte.is_ascii())
+        .all(|(index, &byte)| {
+            let (before, next, after_next) = (at(index.checked_sub(1)), at(Some(index + 1)), at(Some(index + 2)));
+            let is_inner = matches!(byte, 0x80..=0x9f | 0xa0 | 0xad | 0xb7);
+            let is_symbol = matches!(byte, 0x80 | 0x82 | 0x84..=0x87 | 0x89 | 0x8b | 0x91..=0x97 | 0x99 | 0x9b)
+                || matches!(byte, 0xa0..=0xbf | 0xd7 | 0xf7);
+            let is_inside_word = before.is_ascii_alphabetic() && next.is_ascii_alphabetic();
+            let is_pair = !next.is_ascii() || (matches!(next, b'@'..=b'~') && !after_next.is_ascii());
+            is_symbol && !is_pair && (is_inner || !is_inside_word)
+        })
 }

@@ -28,6 +28,14 @@ pub(super) fn common_share(text: &str) -> (f64, usize) {
     (common as f64 / total.max(1) as f64, total)
 }
 
+/// Share of characters that are everyday Chinese, its punctuation or ASCII: tells the byte orders of UTF-16 apart.
+pub(super) fn everyday_share(text: &str) -> f64 {
+    let is_everyday = |c: &char| {
+        matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{3001}' | '\u{3002}' | '\u{ff0c}') || COMMON.contains(c)
+    };
+    text.chars().filter(is_everyday).count() as f64 / text.chars().count().max(1) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
