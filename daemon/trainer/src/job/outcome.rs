@@ -6,7 +6,7 @@ use super::spec::JobDir;
 use crate::error::TrainerError;
 use crate::train_loop::Cancel;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, layout};
@@ -82,17 +82,14 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, TrainerError>) -> Result<T, Train
     })
 }
 
-/// Two trainers in one directory would write over each other.
+/// Two trainers in one directory would write over each other. A file system that has no locks does without.
 fn lock(root: &Path) -> Result<File, TrainerError> {
     let dir = File::open(root).map_err(|e| TrainerError::at(JobEnd::BadJob, root, e))?;
-    match dir.try_lock() {
-        Ok(()) => Ok(dir),
-        Err(_) => Err(TrainerError::at(
-            JobEnd::Internal,
-            root,
-            "another trainer works in this directory; wait for its end",
-        )),
+    if let Err(TryLockError::WouldBlock) = dir.try_lock() {
+        let text = "another trainer works in this directory; wait for its end";
+        return Err(TrainerError::at(JobEnd::Internal, root, text));
     }
+    Ok(dir)
 }
 
 fn existing_result(root: &Path) -> Result<Option<JobEnd>, TrainerError> {

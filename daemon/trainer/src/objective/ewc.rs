@@ -26,10 +26,10 @@ impl<'a> Ewc<'a> {
             let found = match name {
                 HEAD_WEIGHT => Some(head.0.size()),
                 HEAD_BIAS => Some(head.1.size()),
-                _ => match sites.iter().find(|site| site.name == name) {
-                    Some(site) => Some(vec![site.b.size()[0], site.a.size()[1]]),
-                    None => None,
-                },
+                _ => {
+                    let site = sites.iter().find(|site| site.name == name);
+                    site.map(|site| vec![site.b.size()[0], site.a.size()[1]])
+                }
             };
             let expected = entry.fisher.size();
             let grows = matches!(name, HEAD_WEIGHT | HEAD_BIAS);
