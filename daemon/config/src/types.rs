@@ -1,10 +1,12 @@
 //! What the rest of wengu sees of the configuration: checked values with units in their names, defaults filled in,
 //! paths absolute.
 
+use crate::problem::Problem;
+use crate::section::Position;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use wengu_decide::schedule::{CronExpr, QuietHours};
+use wengu_protocol::job::FisherEstimate;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -23,6 +25,10 @@ pub struct Config {
     pub domains: BTreeMap<String, Domain>,
     /// Webhook endpoints by name.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// What is allowed but looks like a mistake.
+    pub warnings: Vec<Problem>,
+    /// Where each key stands in the file.
+    pub(crate) positions: BTreeMap<String, Position>,
 }
 
 /// `[trainer]`.
@@ -54,7 +60,7 @@ pub struct Domain {
     pub name: String,
     /// Watched folders.
     pub watch: Vec<PathBuf>,
-    /// Id of an installed plugin, or the path of a plugin folder.
+    /// Id of an installed plugin; None: records bring their labels, and text goes as it is.
     pub plugin: Option<String>,
     /// Name of a `[models.*]` table.
     pub model: String,
@@ -90,19 +96,7 @@ pub struct Intake {
 }
 
 /// `[domains.NAME.schedule]`.
-#[derive(Debug, Clone)]
-pub struct Schedule {
-    /// When to look whether an update is due; None: as soon as `min_new_examples` is reached.
-    pub cron: Option<CronExpr>,
-    /// Zone of `cron` and `quiet_hours`.
-    pub timezone: chrono_tz::Tz,
-    /// No update with fewer new training examples.
-    pub min_new_examples: u64,
-    /// New examples wait no longer than this, however few.
-    pub max_staleness: Option<Duration>,
-    /// No update starts within these.
-    pub quiet_hours: Vec<QuietHours>,
-}
+pub use wengu_decide::schedule::ScheduleConfig as Schedule;
 
 /// `[domains.NAME.learning]`. Names and meaning as in the job.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,8 +139,8 @@ pub struct Learning {
     pub distill_temperature: f64,
     /// Weight of the EWC penalty.
     pub ewc_lambda: f64,
-    /// "exact", "sampled" or "empirical".
-    pub fisher: String,
+    /// How the Fisher information is estimated.
+    pub fisher: FisherEstimate,
     /// Examples the Fisher is estimated on.
     pub fisher_examples: u32,
     /// Decay of the old Fisher.

@@ -1,0 +1,215 @@
+//! What the file system says to a configuration.
+
+use crate::folders::normal;
+use crate::problem::{Problem, Severity};
+use crate::types::Config;
+use nix::unistd::{AccessFlags, access};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const MODEL_FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+const OTHERS: u32 = 0o007;
+
+/// Looks at every folder and file that the configuration names, as the user that runs this. The configuration's own
+/// warnings come first. Nothing is made or changed.
+pub fn check_environment(config: &Config) -> Vec<Problem> {
+    let mut check = Check {
+        config,
+        problems: config.warnings.clone(),
+    };
+    check.state();
+    check.watched();
+    check.models();
+    check.secrets();
+    check.trainer();
+    check.problems
+}
+
+struct Check<'c> {
+    config: &'c Config,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn error(&mut self, key: &str, message: String, remedy: &str) {
+        let position = self.config.positions.get(key);
+        self.problems.push(Problem {
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+            key: key.to_string(),
+            message,
+            remedy: remedy.to_string(),
+            severity: Severity::Error,
+        });
+    }
+
+    fn state(&mut self) {
+        let config = self.config;
+        self.writable_or_creatable("state_dir", &config.state_dir);
+        if let Some(folder) = config.socket.parent()
+            && folder != config.state_dir
+        {
+            self.writable_or_creatable("socket", folder);
+        }
+        if let Ok(about) = config.socket.symlink_metadata()
+            && !about.file_type().is_socket()
+        {
+            let message = format!("{} is there and is no socket", config.socket.display());
+            self.error("socket", message, "remove it, or name another path");
+        }
+    }
+
+    fn writable_or_creatable(&mut self, key: &str, folder: &Path) {
+        let Some(existing) = folder.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else {
+            return;
+        };
+        let remedy = "make the folder and give it to the user that runs wengu";
+        if !existing.is_dir() {
+            self.error(key, format!("{} is no folder", existing.display()), remedy);
+        } else if let Err(error) = access(existing, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+            let what = if existing == folder {
+                "cannot be written"
+            } else {
+                "is not there and cannot be made"
+            };
+            self.error(key, format!("{} {what}: {}", folder.display(), error.desc()), remedy);
+        }
+    }
+
+    fn watched(&mut self) {
+        let state = real(&self.config.state_dir);
+        let mut seen: Vec<(PathBuf, &Path)> = Vec::new();
+        for domain in self.config.domains.values() {
+            let key = format!("domains.{}.watch", domain.name);
+            for folder in &domain.watch {
+                if !self.readable_folder(
+                    &key,
+                    folder,
+                    "make the folder, or mount it, and let wengu's user read it",
+                ) {
+                    continue;
+                }
+                // The text was compared before; here it is where symbolic links lead.
+                let real = real(folder);
+                let through_links = |other: &Path, named: &Path| {
+                    let meet = real.starts_with(other) || other.starts_with(&real);
+                    meet && !(folder.starts_with(named) || named.starts_with(folder))
+                };
+                if through_links(&state, &self.config.state_dir) {
+                    let message = format!(
+                        "{} and the state folder are one inside the other, by a symbolic link",
+                        folder.display()
+                    );
+                    self.error(&key, message, "watch a folder outside `state_dir`");
+                }
+                let other = seen.iter().find(|(other, named)| through_links(other, named));
+                if let Some((_, named)) = other {
+                    let message = format!(
+                        "{} leads into {}, by a symbolic link",
+                        folder.display(),
+                        named.display()
+                    );
+                    self.error(
+                        &key,
+                        message,
+                        "give each domain folders of its own, none inside another",
+                    );
+                }
+                seen.push((real, folder));
+            }
+        }
+    }
+
+    fn models(&mut self) {
+        for (name, model) in &self.config.models {
+            let key = format!("models.{name}.path");
+            if !self.readable_folder(
+                &key,
+                &model.path,
+                "download it with `wengu model pull`, or correct the path",
+            ) {
+                continue;
+            }
+            for file in MODEL_FILES.map(|file| model.path.join(file)) {
+                if let Some(why) = unreadable(&file) {
+                    let message = format!("{} {why}", file.display());
+                    self.error(
+                        &key,
+                        message,
+                        "name a Hugging Face folder with config.json, model.safetensors and tokenizer.json",
+                    );
+                }
+            }
+        }
+    }
+
+    fn secrets(&mut self) {
+        for webhook in self.config.webhooks.values() {
+            let key = format!("webhooks.{}.secret_file", webhook.name);
+            let file = &webhook.secret_file;
+            if let Some(why) = unreadable(file) {
+                let remedy = "make one with `wengu webhook secret` and let only wengu's user read it";
+                self.error(&key, format!("{} {why}", file.display()), remedy);
+                continue;
+            }
+            let mode = file.metadata().map_or(0, |about| about.permissions().mode());
+            if mode & OTHERS != 0 {
+                let message = format!("{} is open to every user (mode {:03o})", file.display(), mode & 0o777);
+                self.error(
+                    &key,
+                    message,
+                    "chmod o= it, and make a new secret if others may have read this one",
+                );
+            }
+        }
+    }
+
+    fn trainer(&mut self) {
+        let Some(program) = self.config.trainer.command.as_ref().and_then(|command| command.first()) else {
+            return;
+        };
+        let runs = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+        let found = if program.contains('/') {
+            runs(Path::new(program))
+        } else {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&folders).any(|folder| runs(&folder.join(program)))
+        };
+        if !found {
+            let remedy = "name the trainer's program, or leave `command` out";
+            self.error("trainer.command", format!("`{program}` cannot be run"), remedy);
+        }
+    }
+
+    fn readable_folder(&mut self, key: &str, folder: &Path, remedy: &str) -> bool {
+        let why = if folder.symlink_metadata().is_err() {
+            "is not there".to_string()
+        } else if !folder.is_dir() {
+            "is no folder".to_string()
+        } else {
+            match access(folder, AccessFlags::R_OK | AccessFlags::X_OK) {
+                Ok(()) => return true,
+                Err(error) => format!("cannot be read: {}", error.desc()),
+            }
+        };
+        self.error(key, format!("{} {why}", folder.display()), remedy);
+        false
+    }
+}
+
+/// Why a file cannot be read; None if it can.
+fn unreadable(file: &Path) -> Option<String> {
+    match file.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("is not there".to_string()),
+        Err(error) => Some(format!("cannot be read: {error}")),
+        Ok(about) if !about.is_file() => Some("is no file".to_string()),
+        Ok(_) => access(file, AccessFlags::R_OK)
+            .err()
+            .map(|error| format!("cannot be read: {}", error.desc())),
+    }
+}
+
+/// Where a path leads; the path itself where it leads nowhere.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| normal(path))
+}

@@ -1,0 +1,127 @@
+//! `[domains.NAME.learning]` and `[domains.NAME.gate]`.
+
+use crate::section::{Section, above, choose};
+use crate::types::{Gate, GateMode, Learning};
+use wengu_protocol::job::FisherEstimate;
+
+const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
+/// Training needs some of the case files too.
+const HELD_OUT_PERCENT_MAX: u32 = 60;
+
+pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
+    let report = section.report;
+    let small = |section: &mut Section<'_>, name, most: u32, default: u32| {
+        section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
+    };
+    let modules = section.strings("target_modules").map_or_else(
+        || vec!["query".to_string(), "value".to_string()],
+        |modules| modules.into_iter().map(|module| module.value).collect(),
+    );
+    if modules.is_empty() {
+        let remedy = "name linear layers of the model, as in `target_modules = [\"query\", \"value\"]`";
+        report.error(&section.at("target_modules"), "names no layer", remedy);
+    }
+    let baselines = section.strings("baselines").unwrap_or_default();
+    let learning = Learning {
+        seed: section.integer("seed", 0..=i64::MAX as u64, 1),
+        rank: small(&mut section, "rank", 512, 8),
+        alpha: section.number("alpha", above(0.0..1024.0), 16.0),
+        dropout: section.number("dropout", 0.0..1.0, 0.05),
+        target_modules: modules,
+        max_length: small(&mut section, "max_length", 131_072, 128),
+        epochs: small(&mut section, "epochs", 1000, 4),
+        batch_size: small(&mut section, "batch_size", 4096, 16),
+        accumulation: small(&mut section, "accumulation", 4096, 1),
+        learning_rate: section.number("learning_rate", above(0.0..1.0), 1e-3),
+        head_learning_rate: section.number("head_learning_rate", above(0.0..1.0), 1e-2),
+        weight_decay: section.number("weight_decay", 0.0..=1.0, 0.01),
+        warmup_fraction: section.number("warmup_fraction", 0.0..=1.0, 0.1),
+        clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
+        head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
+        replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
+        distill_alpha: section.number("distill_alpha", 0.0..=100.0, 0.5),
+        distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
+        ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
+        fisher: section.choice(
+            "fisher",
+            &[
+                ("exact", FisherEstimate::Exact),
+                ("sampled", FisherEstimate::Sampled),
+                ("empirical", FisherEstimate::Empirical),
+            ],
+        ),
+        fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
+        fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
+        memory_bytes: section.integer("memory_mib", 0..=65_536, 16) << 20,
+        baselines: baselines.iter().map(|baseline| baseline.value.clone()).collect(),
+    };
+    for baseline in &baselines {
+        choose(report, baseline, &BASELINES);
+    }
+    check_learning(&section, &learning);
+    section.finish();
+    learning
+}
+
+/// Settings that are fine one by one and make no sense together.
+fn check_learning(section: &Section<'_>, learning: &Learning) {
+    let report = section.report;
+    if learning.accumulation > learning.batch_size {
+        let message = format!(
+            "{} micro-batches of a batch of {}",
+            learning.accumulation, learning.batch_size
+        );
+        report.error(
+            &section.at("accumulation"),
+            message,
+            "set `accumulation` to `batch_size` at most",
+        );
+    }
+    if learning.distill_alpha > 0.0 && learning.replay_ratio == 0.0 {
+        let message = "distillation works on replayed examples, and replay is off";
+        let remedy = "set `replay_ratio` above 0, or `distill_alpha = 0.0`";
+        report.error(&section.at("distill_alpha"), message, remedy);
+    }
+    if learning.replay_ratio > 0.0 && learning.memory_bytes == 0 {
+        let message = "replay needs a memory, and it has no room";
+        report.error(
+            &section.at("memory_mib"),
+            message,
+            "set `memory_mib` above 0, or `replay_ratio = 0.0`",
+        );
+    }
+    if learning.ewc_lambda > 0.0 && learning.fisher_examples == 0 {
+        let message = "the EWC penalty needs a Fisher, and none is estimated";
+        report.error(
+            &section.at("fisher_examples"),
+            message,
+            "set `fisher_examples` above 0, or `ewc_lambda = 0.0`",
+        );
+    }
+}
+
+pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
+    let gate = Gate {
+        gate_percent: section.integer("gate_percent", 1..=60, 20) as u32,
+        audit_percent: section.integer("audit_percent", 0..=60, 10) as u32,
+        alpha: section.number("alpha", above(0.0..0.5), 0.05),
+        margin_points: section.number("margin_points", above(0.0..100.0), 5.0),
+        min_items: section.integer("min_items", 1..=1_000_000, 30),
+        min_era_items: section.integer("min_era_items", 1..=1_000_000, 20),
+        mode: section.choice(
+            "mode",
+            &[
+                ("require_noninferiority", GateMode::RequireNoninferiority),
+                ("promote_unless_regressed", GateMode::PromoteUnlessRegressed),
+            ],
+        ),
+    };
+    let held_out = gate.gate_percent + gate.audit_percent;
+    if held_out > HELD_OUT_PERCENT_MAX {
+        let message = format!("gate and audit hold out {held_out} % of the case files");
+        let remedy = format!("let `gate_percent` and `audit_percent` add up to {HELD_OUT_PERCENT_MAX} at most");
+        section.report.error(&section.at("gate_percent"), message, remedy);
+    }
+    section.finish();
+    gate
+}

@@ -1,0 +1,255 @@
+//! The file as a whole, and the tables that are not of a domain.
+
+use crate::domain::{ReadDomain, read_domain};
+use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
+use crate::section::{Located, Place, Section, nearest};
+use crate::types::{Config, Model, Trainer, Webhook};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::{Host, Url};
+
+const NAME_CHARS_MAX: usize = 64;
+
+pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
+    let report = section.report;
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let mut taken = Vec::new();
+    let mut take = |what, path: &Located<PathBuf>| {
+        taken.push(Taken {
+            what,
+            path: path.clone(),
+        })
+    };
+
+    let state_dir = section
+        .required_string(
+            "state_dir",
+            "name a folder for all that wengu keeps, as in `state_dir = \"/var/lib/wengu\"`",
+        )
+        .map(|text| resolve(report, base, text));
+    if let Some(state_dir) = &state_dir {
+        take(STATE_DIR, state_dir);
+    }
+    let socket = match section.string("socket") {
+        Some(text) => Some(resolve(report, base, text)),
+        None => state_dir.as_ref().map(|state_dir| Located {
+            value: state_dir.value.join("wengu.sock"),
+            place: state_dir.place.clone(),
+        }),
+    };
+    if let Some(socket) = &socket {
+        check_socket(report, socket);
+        take("the socket", socket);
+    }
+    let trainer = read_trainer(section.table("trainer"), base);
+
+    let mut models = BTreeMap::new();
+    let mut model_places: BTreeMap<String, Place> = BTreeMap::new();
+    for (name, mut model) in section.tables("models") {
+        check_name(&model, &name);
+        if let Some(text) =
+            model.required_string("path", "name the model's folder, as in `path = \"/srv/models/minilm\"`")
+        {
+            let path = resolve(report, base, text);
+            take("the model", &path);
+            models.insert(name.value.clone(), Model { path: path.value });
+        }
+        model_places.insert(name.value, name.place);
+        model.finish();
+    }
+    let mut webhooks = BTreeMap::new();
+    for (name, webhook) in section.tables("webhooks") {
+        check_name(&webhook, &name);
+        let webhook = read_webhook(&name.value, webhook, base, &mut take);
+        webhooks.insert(name.value, webhook);
+    }
+    let mut domains = BTreeMap::new();
+    let mut watched = Vec::new();
+    let mut used = Vec::new();
+    for (name, domain) in section.tables("domains") {
+        check_name(&domain, &name);
+        let ReadDomain { domain, watch, model } = read_domain(&name.value, domain, base);
+        watched.extend(watch);
+        used.extend(model);
+        domains.insert(name.value, domain);
+    }
+    if domains.is_empty() && !section.is_set("domains") {
+        let remedy = "add a table `[domains.NAME]` with `watch` and `model`";
+        report.error(
+            &section.at("domains"),
+            "no domain is configured: there is nothing to do",
+            remedy,
+        );
+    }
+    for model in &used {
+        if !model_places.contains_key(&model.value) {
+            let remedy = match nearest(&model.value, model_places.keys().map(String::as_str)) {
+                Some(name) => format!("did you mean \"{name}\"?"),
+                None => format!("add a table `[models.{}]` with its `path`", model.value),
+            };
+            report.error(&model.place, format!("no model is named \"{}\"", model.value), remedy);
+        }
+    }
+    for (name, place) in &model_places {
+        if !used.iter().any(|model| model.value == *name) {
+            report.warning(
+                place,
+                "no domain uses this model",
+                "name it in a domain's `model`, or remove it",
+            );
+        }
+    }
+    check_overlaps(report, &watched, &taken);
+    section.finish();
+    let value = |path: Option<Located<PathBuf>>| path.map(|path| path.value).unwrap_or_default();
+    Config {
+        path: path.to_path_buf(),
+        state_dir: value(state_dir),
+        socket: value(socket),
+        trainer,
+        models,
+        domains,
+        webhooks,
+        warnings: Vec::new(),
+        positions: BTreeMap::new(),
+    }
+}
+
+fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
+    let command = section.strings("command");
+    if command.as_ref().is_some_and(Vec::is_empty) {
+        let remedy = "name a program, as in `command = [\"/usr/lib/wengu/wengu-trainer\"]`, or leave the key out";
+        section.report.error(&section.at("command"), "names no program", remedy);
+    }
+    let command = command.map(|words| {
+        let mut words: Vec<String> = words.into_iter().map(|word| word.value).collect();
+        // As a shell would: a name is looked up on PATH, a path is a path.
+        if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+            *program = base.join(&program).display().to_string();
+        }
+        words
+    });
+    let trainer = Trainer {
+        command,
+        threads: section.integer("threads", 0..=1024, 0) as u32,
+        no_progress: Duration::from_secs(section.integer("no_progress_s", 5..=86_400, 300)),
+        deadline: Duration::from_secs(60 * section.integer("deadline_minutes", 1..=525_600, 720)),
+        stop_grace: Duration::from_secs(section.integer("stop_grace_s", 1..=3600, 20)),
+    };
+    if trainer.no_progress > trainer.deadline {
+        let message = "a job is stopped at its deadline before its silence is noticed";
+        section
+            .report
+            .error(&section.at("no_progress_s"), message, "set it below `deadline_minutes`");
+    }
+    section.finish();
+    trainer
+}
+
+fn read_webhook(
+    name: &str,
+    mut section: Section<'_>,
+    base: &Path,
+    take: &mut impl FnMut(&'static str, &Located<PathBuf>),
+) -> Webhook {
+    let report = section.report;
+    let url = section.required_string(
+        "url",
+        "name the receiver, as in `url = \"https://alerts.example.org/wengu\"`",
+    );
+    let allow_http = section.boolean("allow_http", false);
+    if let Some(url) = &url {
+        check_url(&section, url, allow_http);
+    }
+    let secret_file = section
+        .required_string(
+            "secret_file",
+            "make a secret with `wengu webhook secret` and name the file that holds it",
+        )
+        .map(|text| resolve(report, base, text));
+    if let Some(path) = &secret_file {
+        take("the secret", path);
+    }
+    let events = section.strings("events").unwrap_or_default();
+    for event in &events {
+        let known_form = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+        if !event.value.chars().all(known_form) {
+            let message = format!("\"{}\" is not an event's type", event.value);
+            report.error(
+                &event.place,
+                message,
+                "name types, as in \"wengu.gate.regressed\"; none means all",
+            );
+        }
+    }
+    let webhook = Webhook {
+        name: name.to_string(),
+        url: url.map(|url| url.value).unwrap_or_default(),
+        secret_file: secret_file.map(|path| path.value).unwrap_or_default(),
+        events: events.into_iter().map(|event| event.value).collect(),
+        timeout: Duration::from_secs(section.integer("timeout_s", 1..=300, 15)),
+        allow_http,
+    };
+    section.finish();
+    webhook
+}
+
+/// The messages do not repeat the URL: those of some receivers hold a key.
+fn check_url(section: &Section<'_>, url: &Located<String>, allow_http: bool) {
+    let report = section.report;
+    let remedy = "write a whole URL, as in \"https://alerts.example.org/wengu\"";
+    let parsed = match Url::parse(&url.value) {
+        Ok(parsed) => parsed,
+        Err(error) => return report.error(&url.place, format!("is not a URL: {error}"), remedy),
+    };
+    let loopback = match parsed.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match parsed.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" if allow_http => report.warning(
+            &section.at("allow_http"),
+            "alerts travel unencrypted: who listens on the way can read them",
+            "use https where the receiver can",
+        ),
+        "http" => report.error(
+            &url.place,
+            "plain http to another machine",
+            "use https, or set `allow_http = true` if the network is trusted",
+        ),
+        other => report.error(
+            &url.place,
+            format!("the scheme `{other}` is neither https nor http"),
+            remedy,
+        ),
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        let remedy = "leave them out: deliveries are signed with the secret";
+        report.error(&url.place, "holds a user name or a password", remedy);
+    }
+}
+
+/// Names become folder names and parts of keys.
+fn check_name(section: &Section<'_>, name: &Located<String>) {
+    let allowed = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    let starts_well = name.value.chars().next().is_some_and(char::is_alphanumeric);
+    let (count, remedy) = (
+        name.value.chars().count(),
+        "use letters of any script, digits, `-` and `_`, a letter first",
+    );
+    if !name.value.chars().all(allowed) || !starts_well {
+        section
+            .report
+            .error(&name.place, format!("\"{}\" cannot be a name", name.value), remedy);
+    } else if count > NAME_CHARS_MAX || name.value.len() > 3 * NAME_CHARS_MAX {
+        let message = format!("the name has {count} characters");
+        section
+            .report
+            .error(&name.place, message, format!("use {NAME_CHARS_MAX} at most"));
+    }
+}

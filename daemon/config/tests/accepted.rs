@@ -1,0 +1,154 @@
+//! What is taken, with which defaults.
+
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wengu_config::{Config, example, parse};
+
+fn accept(text: &str) -> Config {
+    parse(text, Path::new("/etc/wengu/wengu.toml")).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The example with every key that is commented out put in, but for those that show no default.
+fn example_spelled_out() -> String {
+    let show_no_default = [
+        "plugin",
+        "case_field",
+        "encoding",
+        "max_staleness_hours",
+        "quiet_hours",
+        "command",
+    ];
+    let put_in = |line: &str| {
+        let inside = line.strip_prefix("# ")?;
+        let key = inside.split(" = ").next()?;
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_line = (is_key && inside.contains(" = ")) || inside.starts_with("[webhooks");
+        (is_line && !show_no_default.contains(&key)).then(|| inside.to_string())
+    };
+    let lines = example()
+        .lines()
+        .map(|line| put_in(line).unwrap_or_else(|| line.to_string()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_is_right_and_says_the_defaults() {
+    let config = accept(example());
+    assert_eq!(config.warnings, []);
+    let spelled_out = example_spelled_out();
+    assert!(
+        spelled_out.lines().count() > 90 && spelled_out.contains("\nrank = 8"),
+        "{spelled_out}"
+    );
+    let all = accept(&spelled_out);
+    assert_eq!(format!("{:?}", config.trainer), format!("{:?}", all.trainer));
+    assert_eq!(format!("{:?}", config.domains), format!("{:?}", all.domains));
+    assert_eq!((config.state_dir, config.socket), (all.state_dir, all.socket));
+    let webhook = &all.webhooks["oncall"];
+    assert_eq!(
+        (webhook.timeout, webhook.allow_http, webhook.events.len()),
+        (Duration::from_secs(15), false, 0)
+    );
+}
+
+#[test]
+fn the_example_knows_every_key() {
+    // Of each table the example shows, the keys that the reader names as known.
+    let wrong = "zzzzzzzzzz = 1\n";
+    let text = example_spelled_out();
+    let tables: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+    for table in tables {
+        let problems = parse(
+            &text.replace(table, &format!("{table}\n{wrong}")),
+            Path::new("wengu.toml"),
+        )
+        .unwrap_err();
+        let remedy = &problems.list()[0].remedy;
+        let known = remedy
+            .strip_prefix("the keys known here are ")
+            .expect("a list of keys")
+            .split(", ");
+        for key in known.filter(|key| !["intake", "schedule", "learning", "gate"].contains(key)) {
+            let shown = example()
+                .lines()
+                .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+            assert!(shown, "{table} has a key `{key}` that the example does not show");
+        }
+    }
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let config = accept(
+        "state_dir = '../state'\n[trainer]\ncommand = ['bin/train', '--fast']\n[models.m]\npath = './m/'\n\
+         [domains.合同]\nwatch = ['in', '/srv/合同']\nmodel = 'm'\n\
+         [webhooks.w]\nurl = 'http://localhost:8080/'\nsecret_file = 'secret'\n",
+    );
+    assert_eq!(config.state_dir, PathBuf::from("/etc/state"));
+    assert_eq!(config.socket, PathBuf::from("/etc/state/wengu.sock"));
+    assert_eq!(config.trainer.command.unwrap(), ["/etc/wengu/bin/train", "--fast"]);
+    assert_eq!(config.models["m"].path, PathBuf::from("/etc/wengu/m"));
+    assert_eq!(
+        config.domains["合同"].watch,
+        [PathBuf::from("/etc/wengu/in"), PathBuf::from("/srv/合同")]
+    );
+    assert_eq!(config.webhooks["w"].secret_file, PathBuf::from("/etc/wengu/secret"));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn what_looks_like_a_mistake_is_a_warning() {
+    let config = accept(
+        "state_dir = 's'\n[models.m]\npath = 'm'\n[models.unused]\npath = 'u'\n[domains.d]\nwatch = 'in'\nmodel = 'm'\n\
+         [domains.d.schedule]\ncron = '*/10 9-16 * * 1-5'\nquiet_hours = ['08:00-18:00']\n\
+         [webhooks.w]\nurl = 'http://10.1.2.3/'\nsecret_file = 'x'\nallow_http = true\n",
+    );
+    let keys: Vec<(&str, Option<u32>)> = config.warnings.iter().map(|w| (w.key.as_str(), w.line)).collect();
+    let expected = [
+        ("models.unused", Some(4)),
+        ("domains.d.schedule.cron", Some(10)),
+        ("webhooks.w.allow_http", Some(15)),
+    ];
+    assert_eq!(keys, expected);
+}
+
+/// The example with some of its bytes cut, doubled or replaced.
+fn mutated() -> impl Strategy<Value = String> {
+    let pieces = [
+        "=", "\"", "[", "]", "\n", "[[", "'''", ".", "合", "\0", "-1", "1e999", "{", "}", "#", "inf", "0x", "\u{feff}",
+    ];
+    let change = (
+        any::<prop::sample::Index>(),
+        0..40_usize,
+        prop::sample::select(pieces.to_vec()),
+    );
+    prop::collection::vec(change, 1..8).prop_map(|changes| {
+        let mut chars: Vec<char> = example_spelled_out().chars().collect();
+        for (at, cut, put) in changes {
+            let start = at.index(chars.len());
+            let end = (start + cut).min(chars.len());
+            chars.splice(start..end, put.chars());
+        }
+        chars.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn any_text_has_an_answer(text in prop_oneof![mutated(), any::<String>(), "[a-z.=\\[\\]\"0-9\n ]{0,200}"]) {
+        match parse(&text, Path::new("wengu.toml")) {
+            Ok(config) => prop_assert!(!config.domains.is_empty() && config.state_dir.is_absolute()),
+            Err(problems) => {
+                prop_assert!(problems.has_errors());
+                let lines = 1 + text.matches('\n').count() as u32;
+                for problem in problems.list() {
+                    prop_assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)), "{problem:?}");
+                    prop_assert!(!problem.message.is_empty() && !problem.remedy.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What is refused, and in which words.
+
+use std::path::Path;
+use wengu_config::{Problems, Severity, parse};
+
+const MINIMAL: &str = r#"
+state_dir = "state"
+[models.base]
+path = "model"
+[domains.contracts]
+watch = "inbox"
+model = "base"
+"#;
+
+fn refuse(text: &str) -> Problems {
+    parse(text, Path::new("/etc/wengu/wengu.toml")).expect_err("a configuration with errors")
+}
+
+#[test]
+fn every_mistake_of_a_file_at_once() {
+    insta::assert_snapshot!(refuse(include_str!("bad.toml")));
+}
+
+#[test]
+fn every_broken_line_of_a_file_at_once() {
+    let text = "state_dir = state\n[models.base\npath = \"m\"\n\n[domains.contracts]\nwatch = [\"a\" \"b\"]\nmodel = 'base\n\
+                watch = \"twice\"\n合同 = 1\n";
+    insta::assert_snapshot!(refuse(text));
+}
+
+#[test]
+fn an_empty_file() {
+    insta::assert_snapshot!(refuse(""));
+}
+
+/// Lines added to a file that is right, the key that is named, and words of the message.
+const ONE_MISTAKE: [(&str, &str, &str); 26] = [
+    (
+        "[domains.contracts.gate]\ngate_percent = 41\naudit_percent = 20",
+        "gate.gate_percent",
+        "hold out 61 %",
+    ),
+    (
+        "[domains.contracts.learning]\nreplay_ratio = 0.0",
+        "learning.distill_alpha",
+        "replay is off",
+    ),
+    (
+        "[domains.contracts.learning]\nmemory_mib = 0",
+        "learning.memory_mib",
+        "has no room",
+    ),
+    (
+        "[domains.contracts.learning]\nfisher_examples = 0",
+        "learning.fisher_examples",
+        "none is estimated",
+    ),
+    (
+        "[domains.contracts.learning]\ntarget_modules = []",
+        "learning.target_modules",
+        "names no layer",
+    ),
+    (
+        "[domains.contracts.learning]\nalpha = inf",
+        "learning.alpha",
+        "inf is out of range",
+    ),
+    (
+        "[domains.contracts.learning]\nseed = 99999999999999999999",
+        "learning.seed",
+        "out of range",
+    ),
+    (
+        "[domains.contracts.learning]\nrank = 08:00:00",
+        "learning.rank",
+        "is a date or time",
+    ),
+    (
+        "[domains.contracts.learning]\nrank = true",
+        "learning.rank",
+        "is true or false",
+    ),
+    (
+        "[domains.contracts.gate]\nmode = \"strict\"",
+        "gate.mode",
+        "\"strict\" is not known",
+    ),
+    (
+        "[domains.contracts.schedule]\ncron = \"0 2 * *\"",
+        "schedule.cron",
+        "4 fields instead of five",
+    ),
+    ("[domains.contracts.schedule]\ncron = \"\"", "schedule.cron", "is empty"),
+    (
+        "[domains.contracts.schedule]\nquiet_hours = [\"00:00-12:00\", \"12:00-24:00\"]",
+        "schedule.quiet_hours",
+        "whole day",
+    ),
+    (
+        "[domains.contracts.schedule]\nmax_staleness_hours = 0",
+        "schedule.max_staleness_hours",
+        "0 is out of range",
+    ),
+    (
+        "[domains.second]\nwatch = \"inbox/b\"\nmodel = \"base\"",
+        "domains.second.watch",
+        "lies inside /etc/wengu/inbox of domains.contracts",
+    ),
+    (
+        "[domains.second]\nwatch = \"./inbox/\"\nmodel = \"base\"",
+        "domains.second.watch",
+        "is the same folder as",
+    ),
+    (
+        "[domains.second]\nwatch = \"..\"\nmodel = \"base\"",
+        "domains.second.watch",
+        "contains /etc/wengu/inbox",
+    ),
+    (
+        "[domains.second]\nwatch = \"state/b\"\nmodel = \"base\"",
+        "domains.second.watch",
+        "inside the state folder",
+    ),
+    (
+        "[domains.second]\nwatch = []\nmodel = \"base\"",
+        "domains.second.watch",
+        "names no folder",
+    ),
+    (
+        "[domains.second]\nwatch = \"b\"\nmodel = \"other\"",
+        "domains.second.model",
+        "no model is named \"other\"",
+    ),
+    (
+        "[domains.\".\"]\nwatch = \"b\"\nmodel = \"base\"",
+        "domains..",
+        "cannot be a name",
+    ),
+    (
+        "[trainer]\nno_progress_s = 3600\ndeadline_minutes = 10",
+        "trainer.no_progress_s",
+        "deadline",
+    ),
+    (
+        "[webhooks.a]\nurl = \"alerts\"\nsecret_file = \"s\"",
+        "webhooks.a.url",
+        "is not a URL",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://k:v@h/\"\nsecret_file = \"s\"",
+        "webhooks.a.url",
+        "a user name or a password",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"",
+        "webhooks.a.secret_file",
+        "is missing",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\ntimeout_s = 0",
+        "webhooks.a.timeout_s",
+        "0 is out of range",
+    ),
+];
+
+#[test]
+fn one_mistake_gives_one_error_at_its_key() {
+    assert!(
+        parse(MINIMAL, Path::new("/etc/wengu/wengu.toml"))
+            .unwrap()
+            .warnings
+            .is_empty()
+    );
+    for (added, key, words) in ONE_MISTAKE {
+        let problems = refuse(&format!("{MINIMAL}{added}\n"));
+        let errors: Vec<_> = problems
+            .list()
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .collect();
+        assert_eq!(errors.len(), 1, "{added}\n{problems}");
+        assert!(errors[0].key.ends_with(key), "{added}\n{problems}");
+        assert!(errors[0].message.contains(words), "{added}\n{problems}");
+        assert!(errors[0].line > Some(1), "{added}\n{problems}");
+    }
+}
+
+#[test]
+fn a_socket_path_that_the_system_would_refuse() {
+    let text = MINIMAL.replace("\"state\"", &format!("\"/{}\"", "s".repeat(110)));
+    assert!(refuse(&text).to_string().contains("socket's path has 121 bytes"));
+}
+
+#[test]
+fn names_of_any_script_and_of_bounded_length() {
+    let named = |name: &str| {
+        let text = MINIMAL.replace("domains.contracts", &format!("domains.\"{name}\""));
+        parse(&text, Path::new("wengu.toml"))
+    };
+    for good in ["contracts", "合同", "病历-住院_2026", "Verträge", "9", &"病".repeat(64)] {
+        assert!(named(good).unwrap().domains.contains_key(good), "{good}");
+    }
+    for bad in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "-a",
+        "_a",
+        "a.b",
+        "a\\u0000",
+        "a\\n",
+        "😀",
+        &"病".repeat(65),
+    ] {
+        assert!(named(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn files_that_are_no_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wengu.toml");
+    let said = || wengu_config::load(&path).unwrap_err().to_string();
+    assert!(said().contains("cannot be read"));
+    // GBK, as an editor of another time saves it.
+    std::fs::write(&path, b"state_dir = \"state\"\n# \xba\xcf\xcd\xac\n").unwrap();
+    assert!(said().contains("line 2 is not UTF-8"));
+    std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
+    assert!(said().contains("2097152 bytes"));
+    assert!(
+        wengu_config::load(dir.path())
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
+}
