@@ -1,0 +1,161 @@
+//! Addresses that a webhook must never reach, whoever configured it: the cloud's metadata services hand out the
+//! machine's credentials to anyone who asks from inside.
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Why an address is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("{0} is {1}, which webhooks never reach")]
+    Address(IpAddr, &'static str),
+    #[error("plain http to {0} would show the events to the network: use https, or set allow_http")]
+    PlainHttp(IpAddr),
+}
+
+/// What webhooks may reach.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Guard {
+    /// The endpoint is plain http and may only be on this machine.
+    pub loopback_only: bool,
+}
+
+impl Guard {
+    pub(crate) fn check(self, ip: IpAddr) -> Result<(), Refused> {
+        if let Some(what) = forbidden(ip) {
+            return Err(Refused::Address(ip, what));
+        }
+        if self.loopback_only && !inner(ip).is_loopback() {
+            return Err(Refused::PlainHttp(ip));
+        }
+        Ok(())
+    }
+}
+
+/// The connection goes to exactly the addresses that were checked: a name that resolves differently a moment later
+/// (DNS rebinding) gains nothing.
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = *self;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let (mut allowed, mut refused) = (Vec::new(), None);
+            for address in found {
+                match guard.check(address.ip()) {
+                    Ok(()) => allowed.push(address),
+                    Err(why) => refused = Some(why),
+                }
+            }
+            match refused {
+                Some(why) if allowed.is_empty() => Err(why.into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+const METADATA: &str = "a cloud metadata address";
+
+fn forbidden(ip: IpAddr) -> Option<&'static str> {
+    match inner(ip) {
+        IpAddr::V4(v4) => forbidden_v4(v4),
+        IpAddr::V6(v6) => forbidden_v6(v6),
+    }
+}
+
+fn forbidden_v4(ip: Ipv4Addr) -> Option<&'static str> {
+    match ip.octets() {
+        [169, 254, ..] => Some("a link-local or cloud metadata address"),
+        // Alibaba Cloud, Azure, Oracle Cloud.
+        [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => Some(METADATA),
+        [0, ..] => Some("an unspecified address"),
+        [224..=239, ..] => Some("a multicast address"),
+        [240..=255, ..] => Some("a reserved or broadcast address"),
+        _ => None,
+    }
+}
+
+fn forbidden_v6(ip: Ipv6Addr) -> Option<&'static str> {
+    match ip.segments() {
+        // AWS, Google Cloud.
+        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0x0ce, 0, 0, 0, 0, 0, 0x254] => Some(METADATA),
+        [0xfe80..=0xfebf, ..] => Some("a link-local address"),
+        [0xff00..=0xffff, ..] => Some("a multicast address"),
+        [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
+        _ => None,
+    }
+}
+
+/// An IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) is judged as what it leads to.
+fn inner(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        _ => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_reached() {
+        let guard = Guard { loopback_only: false };
+        for address in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "fe80::1",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "ff02::1",
+            "::",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::ffff:100.100.100.200",
+        ] {
+            assert!(guard.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+        // A hospital's receiver is on its private network.
+        for address in [
+            "10.0.0.5",
+            "192.168.1.9",
+            "172.16.0.1",
+            "127.0.0.1",
+            "::1",
+            "fd12::1",
+            "8.8.8.8",
+            "2001:db8::1",
+        ] {
+            assert_eq!(guard.check(address.parse().unwrap()), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        let guard = Guard { loopback_only: true };
+        for address in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(guard.check(address.parse().unwrap()), Ok(()), "{address}");
+        }
+        for address in ["10.0.0.5", "8.8.8.8", "::ffff:10.0.0.5", "2001:db8::1"] {
+            assert!(
+                matches!(guard.check(address.parse().unwrap()), Err(Refused::PlainHttp(_))),
+                "{address}"
+            );
+        }
+    }
+}
