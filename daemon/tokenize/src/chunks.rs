@@ -13,9 +13,9 @@ pub fn end(text: &str, spans: &[Span], begin: usize, limit: usize) -> usize {
     if text.len() - begin <= limit {
         return text.len();
     }
-    let last = text.floor_char_boundary(begin + limit);
+    let last = char_boundary(text, begin + limit);
     // Half of the piece is enough to look through.
-    let first = text.floor_char_boundary(begin + limit / 2);
+    let first = char_boundary(text, begin + limit / 2);
     let outside_terms = |at: &usize| !in_term(spans, *at);
     let spaces = || text[first..last].rmatch_indices(' ').map(|(at, _)| first + at);
     let between_words = |at: &usize| {
@@ -33,6 +33,11 @@ pub fn end(text: &str, spans: &[Span], begin: usize, limit: usize) -> usize {
         })
         .or_else(|| term_begin(spans, last).filter(|at| *at > begin))
         .unwrap_or(last)
+}
+
+/// The last border of a character that is not after `at`.
+fn char_boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 fn term_begin(spans: &[Span], at: usize) -> Option<usize> {
@@ -70,7 +75,7 @@ mod tests {
         assert_eq!(pieces("one two three four", &[], 8), ["one two", " three", " four"]);
         assert_eq!(
             pieces("合同当事人应当", &[], 10),
-            ["合同当", "事人应", "当"].map(String::from)
+            ["合同", "当事", "人应当"].map(String::from)
         );
         assert_eq!(pieces("abcdefghij", &[], 4), ["abcd", "efgh", "ij"]);
         assert_eq!(pieces("", &[], 4), Vec::<String>::new());
