@@ -55,7 +55,14 @@ impl Batch {
     pub fn new(event: impl Into<String>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        Batch { payload: Payload { event: event.into(), at_ms, note: None, ops: Vec::new() } }
+        Batch {
+            payload: Payload {
+                event: event.into(),
+                at_ms,
+                note: None,
+                ops: Vec::new(),
+            },
+        }
     }
 
     /// Sets the time of the event.
@@ -75,7 +82,12 @@ impl Batch {
         let len = value.get().len();
         if len > MAX_VALUE_BYTES {
             let (table, key) = (R::TABLE.to_string(), key.to_string());
-            return Err(StoreError::ValueTooLarge { table, key, len, limit: MAX_VALUE_BYTES });
+            return Err(StoreError::ValueTooLarge {
+                table,
+                key,
+                len,
+                limit: MAX_VALUE_BYTES,
+            });
         }
         // serde_json writes NaN as null. What cannot be read back must not become the truth.
         serde_json::from_str::<R>(value.get()).map_err(not_storable)?;
@@ -93,7 +105,10 @@ impl Batch {
 
     /// Removes a record, if it is there.
     pub fn delete<R: Record>(mut self, key: &str) -> Self {
-        self.payload.ops.push(Op::Delete { table: R::TABLE.to_string(), key: key.to_string() });
+        self.payload.ops.push(Op::Delete {
+            table: R::TABLE.to_string(),
+            key: key.to_string(),
+        });
         self
     }
 
@@ -131,14 +146,24 @@ impl Batch {
         })?;
         if bytes.len() > MAX_BATCH_BYTES {
             let event = event.clone();
-            return Err(StoreError::BatchTooLarge { event, len: bytes.len(), limit: MAX_BATCH_BYTES });
+            return Err(StoreError::BatchTooLarge {
+                event,
+                len: bytes.len(),
+                limit: MAX_BATCH_BYTES,
+            });
         }
         Ok((bytes, self.payload.ops))
     }
 }
 
 fn check_key(key: &str) -> Result<(), StoreError> {
-    let bad = |why| Err(StoreError::BadName { what: "key", name: key.chars().take(80).collect(), why });
+    let bad = |why| {
+        Err(StoreError::BadName {
+            what: "key",
+            name: key.chars().take(80).collect(),
+            why,
+        })
+    };
     match key.len() {
         0 => bad("it is empty"),
         1..=MAX_KEY_BYTES => Ok(()),
@@ -152,5 +177,9 @@ pub(crate) fn check_table(table: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     let why = "1 to 64 lowercase letters, digits, _ and - are allowed";
-    Err(StoreError::BadName { what: "table", name: table.chars().take(80).collect(), why })
+    Err(StoreError::BadName {
+        what: "table",
+        name: table.chars().take(80).collect(),
+        why,
+    })
 }

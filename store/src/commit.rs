@@ -76,8 +76,10 @@ impl Writer<'_> {
     }
 
     fn commit(&mut self, group: Vec<Request>) {
-        let (admitted, refused): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|request| (self.admit(&request), request)).partition(|(verdict, _)| verdict.is_ok());
+        let (admitted, refused): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|request| (self.admit(&request), request))
+            .partition(|(verdict, _)| verdict.is_ok());
         for (verdict, request) in refused {
             answer(&request, verdict.map(|()| 0));
         }
@@ -96,7 +98,9 @@ impl Writer<'_> {
             Err(AppendError::Fatal(why)) => {
                 tracing::error!("the store accepts no more commits: {why}");
                 let why = self.shared.poison.get_or_init(|| why).clone();
-                group.iter().for_each(|request| answer(request, Err(StoreError::Poisoned { why: why.clone() })));
+                group
+                    .iter()
+                    .for_each(|request| answer(request, Err(StoreError::Poisoned { why: why.clone() })));
             }
         }
     }
@@ -107,11 +111,21 @@ impl Writer<'_> {
         space::check(&self.dir, request.payload.len() as u64, self.reserve_bytes)?;
         let index = self.shared.lock_index();
         for op in &request.ops {
-            let Op::Put { table, key, version, .. } = op else { continue };
+            let Op::Put {
+                table, key, version, ..
+            } = op
+            else {
+                continue;
+            };
             // A record of a newer wengu may hold what this one would drop.
             if let Some((found, _)) = index.get(table, key)?.filter(|(found, _)| found > version) {
                 let (table, key) = (table.clone(), key.clone());
-                return Err(StoreError::NewerRecord { table, key, found, supported: *version });
+                return Err(StoreError::NewerRecord {
+                    table,
+                    key,
+                    found,
+                    supported: *version,
+                });
             }
         }
         Ok(())
@@ -122,8 +136,13 @@ impl Writer<'_> {
         let fail = |why: String| {
             let _ = self.shared.index_failed.set(why.clone());
             let _ = self.shared.poison.set(format!("the index failed: {why}"));
-            tracing::error!(seq, "a durable commit could not be indexed, the next open rebuilds the index: {why}");
-            StoreError::IndexFailed { why: format!("commit {seq} is durable, but {why}") }
+            tracing::error!(
+                seq,
+                "a durable commit could not be indexed, the next open rebuilds the index: {why}"
+            );
+            StoreError::IndexFailed {
+                why: format!("commit {seq} is durable, but {why}"),
+            }
         };
         let mut index = self.shared.lock_index();
         // Once it has missed a commit it must not take a later one.

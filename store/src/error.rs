@@ -210,13 +210,24 @@ impl StoreError {
     pub(crate) fn io(what: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         if is_disk_full(&source) {
-            return StoreError::DiskFull { path, detail: source.to_string() };
+            return StoreError::DiskFull {
+                path,
+                detail: source.to_string(),
+            };
         }
-        StoreError::Io { what, path, source: Arc::new(source) }
+        StoreError::Io {
+            what,
+            path,
+            source: Arc::new(source),
+        }
     }
 
     pub(crate) fn corrupt(path: impl AsRef<Path>, offset: u64, what: impl Into<String>) -> Self {
-        StoreError::JournalCorrupt { path: path.as_ref().to_path_buf(), offset, what: what.into() }
+        StoreError::JournalCorrupt {
+            path: path.as_ref().to_path_buf(),
+            offset,
+            what: what.into(),
+        }
     }
 }
 

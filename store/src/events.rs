@@ -53,7 +53,9 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn open(journal: &Path, from_seq: u64, to_seq: u64) -> Result<Self, StoreError> {
-        Ok(Events { frames: Frames::open(journal, from_seq, to_seq)? })
+        Ok(Events {
+            frames: Frames::open(journal, from_seq, to_seq)?,
+        })
     }
 }
 
@@ -64,8 +66,19 @@ impl Iterator for Events {
         let frame = self.frames.next()?;
         Some(frame.and_then(|(frame, path)| {
             let seq = frame.seq;
-            let Payload { event, at_ms, note, ops } = Payload::decode(&frame, &path)?;
-            Ok(Event { seq, at_ms, event, note, changes: ops.into_iter().map(Change::from).collect() })
+            let Payload {
+                event,
+                at_ms,
+                note,
+                ops,
+            } = Payload::decode(&frame, &path)?;
+            Ok(Event {
+                seq,
+                at_ms,
+                event,
+                note,
+                changes: ops.into_iter().map(Change::from).collect(),
+            })
         }))
     }
 }
@@ -73,9 +86,20 @@ impl Iterator for Events {
 impl From<Op> for Change {
     fn from(op: Op) -> Self {
         match op {
-            Op::Put { table, key, version, value, .. } => {
+            Op::Put {
+                table,
+                key,
+                version,
+                value,
+                ..
+            } => {
                 let value = serde_json::from_str(value.get()).expect("raw values were parsed when they were made");
-                Change::Put { table, key, version, value }
+                Change::Put {
+                    table,
+                    key,
+                    version,
+                    value,
+                }
             }
             Op::Delete { table, key } => Change::Delete { table, key },
         }

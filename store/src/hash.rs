@@ -74,7 +74,9 @@ impl Serialize for Hash {
 
 impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -86,11 +88,20 @@ mod tests {
     fn hex_round_trip_and_nothing_else_parses() {
         let hash = Hash::of(b"");
         // The published BLAKE3 test vector of the empty input.
-        assert_eq!(hash.to_string(), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+        assert_eq!(
+            hash.to_string(),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{hash}\""));
         let digits = hash.to_string();
-        for bad in [&digits[1..], &digits.to_uppercase(), &format!("{digits}0"), &"字".repeat(22)[..64 / 3 * 3], ""] {
+        for bad in [
+            &digits[1..],
+            &digits.to_uppercase(),
+            &format!("{digits}0"),
+            &"字".repeat(22)[..64 / 3 * 3],
+            "",
+        ] {
             assert!(bad.parse::<Hash>().is_err(), "{bad}");
             assert!(serde_json::from_value::<Hash>(bad.into()).is_err(), "{bad}");
         }

@@ -70,7 +70,13 @@ impl Index {
         let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
         for op in ops {
             match op {
-                Op::Put { table, key, version, value, .. } => {
+                Op::Put {
+                    table,
+                    key,
+                    version,
+                    value,
+                    ..
+                } => {
                     let key = record_key(table, key);
                     let value = encode_value(&key, *version, value.get().as_bytes());
                     changes.insert(key, Some(value));
@@ -104,16 +110,23 @@ impl Index {
     /// Version and JSON of a record.
     pub fn get(&self, table: &str, key: &str) -> Result<Option<(u16, IVec)>, StoreError> {
         let key = record_key(table, key);
-        sled_call(|| self.db.get(&key))?.map(|value| decode_value(&key, value)).transpose()
+        sled_call(|| self.db.get(&key))?
+            .map(|value| decode_value(&key, value))
+            .transpose()
     }
 
     /// Key, version and JSON of each record of a table whose key begins with `prefix`, in the order of their keys.
     pub fn scan(&self, table: &str, prefix: &str) -> Result<Vec<(String, u16, IVec)>, StoreError> {
         let table_key = record_key(table, "");
-        let entries: Vec<(IVec, IVec)> =
-            sled_call(|| self.db.scan_prefix(record_key(table, prefix)).collect::<sled::Result<_>>())?;
+        let entries: Vec<(IVec, IVec)> = sled_call(|| {
+            self.db
+                .scan_prefix(record_key(table, prefix))
+                .collect::<sled::Result<_>>()
+        })?;
         let decode = |(full_key, value): (IVec, IVec)| {
-            let key = std::str::from_utf8(&full_key[table_key.len()..]).map_err(|_| damaged(&full_key))?.to_string();
+            let key = std::str::from_utf8(&full_key[table_key.len()..])
+                .map_err(|_| damaged(&full_key))?
+                .to_string();
             let (version, json) = decode_value(&full_key, value)?;
             Ok((key, version, json))
         };
@@ -123,20 +136,30 @@ impl Index {
     /// Number of records of a table whose key begins with `prefix`.
     pub fn count(&self, table: &str, prefix: &str) -> Result<u64, StoreError> {
         sled_call(|| {
-            self.db.scan_prefix(record_key(table, prefix)).keys().try_fold(0, |count, key| key.map(|_| count + 1))
+            self.db
+                .scan_prefix(record_key(table, prefix))
+                .keys()
+                .try_fold(0, |count, key| key.map(|_| count + 1))
         })
     }
 
     /// All entries but the index's own, as stored.
     pub fn entries(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-        sled_call(|| self.db.scan_prefix(RECORDS).map(|e| e.map(|(k, v)| (k.to_vec(), v.to_vec()))).collect())
+        sled_call(|| {
+            self.db
+                .scan_prefix(RECORDS)
+                .map(|e| e.map(|(k, v)| (k.to_vec(), v.to_vec())))
+                .collect()
+        })
     }
 
     /// Makes the index durable. sled's own flush does not reach the disk on Linux: it never calls fsync.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         sled_call(|| self.db.flush())?;
         for path in [self.path.join("db"), self.path.clone()] {
-            std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(|e| StoreError::io("fsync", &path, e))?;
+            std::fs::File::open(&path)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| StoreError::io("fsync", &path, e))?;
         }
         Ok(())
     }
@@ -187,10 +210,15 @@ fn value_crc(full_key: &[u8], version: u16, json: &[u8]) -> u32 {
 /// The length in front keeps key and value apart.
 fn entry_hash(full_key: &[u8], value: &[u8]) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&(full_key.len() as u64).to_le_bytes()).update(full_key).update(value);
+    hasher
+        .update(&(full_key.len() as u64).to_le_bytes())
+        .update(full_key)
+        .update(value);
     u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().expect("8 of 32 bytes"))
 }
 
 fn damaged(full_key: &[u8]) -> StoreError {
-    StoreError::IndexFailed { why: format!("the entry {} does not match its checksum", shown_key(full_key)) }
+    StoreError::IndexFailed {
+        why: format!("the entry {} does not match its checksum", shown_key(full_key)),
+    }
 }

@@ -18,6 +18,7 @@ mod journal;
 mod lock;
 mod objects;
 mod record;
+mod recover;
 mod report;
 mod space;
 mod store;

@@ -1,12 +1,14 @@
 //! Immutable files named by the hash of their bytes: `objects/ab/cdef…`.
 
 use crate::{Hash, StoreError, durable, space};
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -16,26 +18,26 @@ pub struct Objects {
     dir: PathBuf,
     reserve_bytes: u64,
     next_temporary: AtomicU64,
+    /// The directories whose names are durable. One that is only there may be gone after a power cut.
+    shards: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Objects {
-    /// Makes the directories, and removes what interrupted puts have left. Only for the holder of the store's lock.
+    /// Removes what interrupted puts have left. Only for the holder of the store's lock.
     pub(crate) fn open(dir: PathBuf, reserve_bytes: u64) -> Result<Self, StoreError> {
         let temporary = dir.join("tmp");
-        // All of them at once, so that a put never has to make the name of a directory durable.
-        let all = (0..=255).map(|byte| dir.join(format!("{byte:02x}")));
-        for path in [dir.clone(), temporary.clone()].into_iter().chain(all) {
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(StoreError::io("create", path, e)),
-                _ => {}
-            }
-        }
+        create_dir(&temporary)?;
+        let shards = read_dir(&dir)?.into_iter().collect();
         durable::fsync_dir(&dir).map_err(|e| StoreError::io("fsync", &dir, e))?;
-        for entry in fs::read_dir(&temporary).map_err(|e| StoreError::io("list", &temporary, e))? {
-            let path = entry.map_err(|e| StoreError::io("list", &temporary, e))?.path();
+        for path in read_dir(&temporary)? {
             fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
         }
-        Ok(Objects { dir, reserve_bytes, next_temporary: AtomicU64::new(0) })
+        Ok(Objects {
+            dir,
+            reserve_bytes,
+            next_temporary: AtomicU64::new(0),
+            shards: Mutex::new(shards),
+        })
     }
 
     /// Stores these bytes.
@@ -56,12 +58,18 @@ impl Objects {
 
     /// Stores what the reader gives, unless it is more than `limit_bytes`. Returns hash and number of the bytes.
     pub fn put_reader(&self, mut reader: impl Read, limit_bytes: u64) -> Result<(Hash, u64), StoreError> {
-        let name = format!("{}-{}", process::id(), self.next_temporary.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "{}-{}",
+            process::id(),
+            self.next_temporary.fetch_add(1, Ordering::Relaxed)
+        );
         let temporary = self.dir.join("tmp").join(name);
-        let put = self.write(&mut reader, limit_bytes, &temporary).and_then(|(hash, len)| {
-            self.adopt(&temporary, &hash)?;
-            Ok((hash, len))
-        });
+        let put = self
+            .write(&mut reader, limit_bytes, &temporary)
+            .and_then(|(hash, len)| {
+                self.adopt(&temporary, &hash)?;
+                Ok((hash, len))
+            });
         if put.is_err() {
             // The caller needs the first error; a leftover goes when the store is opened.
             let _ = fs::remove_file(&temporary);
@@ -91,7 +99,8 @@ impl Objects {
             file.write_all(&chunk[..read]).map_err(failed("write"))?;
         }
         // Case files are private: for the owner only, and not for writing.
-        file.set_permissions(Permissions::from_mode(0o400)).map_err(failed("set the mode of"))?;
+        file.set_permissions(Permissions::from_mode(0o400))
+            .map_err(failed("set the mode of"))?;
         file.sync_all().map_err(failed("fsync"))?;
         Ok((hasher.finalize().into(), len))
     }
@@ -100,8 +109,15 @@ impl Objects {
     /// costs no more than comparing them, and heals a damaged one.
     fn adopt(&self, temporary: &Path, hash: &Hash) -> Result<(), StoreError> {
         let path = self.path(hash);
-        fs::rename(temporary, &path).map_err(|e| StoreError::io("create", &path, e))?;
         let dir = path.parent().expect("objects are in a directory");
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shards.contains(dir) {
+            create_dir(dir)?;
+            durable::fsync_dir(&self.dir).map_err(|e| StoreError::io("fsync", &self.dir, e))?;
+            shards.insert(dir.to_path_buf());
+        }
+        drop(shards);
+        fs::rename(temporary, &path).map_err(|e| StoreError::io("create", &path, e))?;
         durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))
     }
 
@@ -177,7 +193,17 @@ impl Objects {
     }
 }
 
+fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(StoreError::io("create", dir, e)),
+        _ => Ok(()),
+    }
+}
+
 fn read_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let failed = |e| StoreError::io("list", dir, e);
-    fs::read_dir(dir).map_err(failed)?.map(|entry| entry.map(|e| e.path()).map_err(failed)).collect()
+    fs::read_dir(dir)
+        .map_err(failed)?
+        .map(|entry| entry.map(|e| e.path()).map_err(failed))
+        .collect()
 }

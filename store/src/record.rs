@@ -19,7 +19,11 @@ pub trait Record: Serialize + DeserializeOwned {
     /// Turns the JSON of an older version into that of [`Record::VERSION`].
     fn upgrade(from: u16, value: Value) -> Result<Value, StoreError> {
         let _ = value;
-        Err(StoreError::NoUpgrade { table: Self::TABLE, from, to: Self::VERSION })
+        Err(StoreError::NoUpgrade {
+            table: Self::TABLE,
+            from,
+            to: Self::VERSION,
+        })
     }
 
     /// The objects that this record needs. A commit is refused while one is missing, and
@@ -31,8 +35,12 @@ pub trait Record: Serialize + DeserializeOwned {
 
 /// A stored record as its type, upgraded where it is older.
 pub(crate) fn read<R: Record>(key: &str, version: u16, json: &[u8]) -> Result<R, StoreError> {
-    let unreadable =
-        |why: String| StoreError::Unreadable { table: R::TABLE.to_string(), key: key.to_string(), version, why };
+    let unreadable = |why: String| StoreError::Unreadable {
+        table: R::TABLE.to_string(),
+        key: key.to_string(),
+        version,
+        why,
+    };
     if version > R::VERSION {
         return Err(StoreError::NewerRecord {
             table: R::TABLE.to_string(),

@@ -14,7 +14,10 @@ pub(crate) fn check(path: &Path, len: u64, reserve_bytes: u64) -> Result<(), Sto
     let free = stat.blocks_available() * stat.fragment_size();
     if free < reserve_bytes.saturating_add(len) {
         let detail = format!("{free} bytes are free, {len} are needed and {reserve_bytes} are kept in reserve");
-        return Err(StoreError::DiskFull { path: path.to_path_buf(), detail });
+        return Err(StoreError::DiskFull {
+            path: path.to_path_buf(),
+            detail,
+        });
     }
     Ok(())
 }

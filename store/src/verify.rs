@@ -86,15 +86,26 @@ pub(crate) fn verify(journal: &Path, index: &Index, objects: &Objects) -> Result
     problems.extend(foreign.into_iter().map(Problem::ForeignFile));
     for hash in &hashes {
         if let Err(error) = objects.check(hash) {
-            problems.push(Problem::BadObject { hash: *hash, why: error.to_string() });
+            problems.push(Problem::BadObject {
+                hash: *hash,
+                why: error.to_string(),
+            });
         }
     }
     let present: BTreeSet<&Hash> = hashes.iter().collect();
     for (key, record) in &expected {
         let missing = record.objects.iter().filter(|hash| !present.contains(hash));
-        problems.extend(missing.map(|hash| Problem::NoObject { hash: *hash, record: shown_key(key) }));
+        problems.extend(missing.map(|hash| Problem::NoObject {
+            hash: *hash,
+            record: shown_key(key),
+        }));
     }
-    Ok(VerifyReport { commits, records: expected.len() as u64, objects: hashes.len() as u64, problems })
+    Ok(VerifyReport {
+        commits,
+        records: expected.len() as u64,
+        objects: hashes.len() as u64,
+        problems,
+    })
 }
 
 fn replay(journal: &Path, last_seq: u64) -> Result<BTreeMap<Vec<u8>, Expected>, StoreError> {
@@ -103,7 +114,13 @@ fn replay(journal: &Path, last_seq: u64) -> Result<BTreeMap<Vec<u8>, Expected>, 
         let (frame, path) = frame?;
         for op in Payload::decode(&frame, &path)?.ops {
             match op {
-                Op::Put { table, key, version, objects, value } => {
+                Op::Put {
+                    table,
+                    key,
+                    version,
+                    objects,
+                    value,
+                } => {
                     let key = record_key(&table, &key);
                     let value = encode_value(&key, version, value.get().as_bytes());
                     records.insert(key, Expected { value, objects });

@@ -30,18 +30,39 @@ fn bytes_are_kept_under_their_hash() {
     let large: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
     let hash = objects.put_bytes(&large).unwrap();
     assert_eq!(hash, Hash::of(&large));
-    assert_eq!(objects.path(&hash), dir.path().join("objects").join(&hash.to_string()[..2]).join(&hash.to_string()[2..]));
-    assert_eq!(fs::metadata(objects.path(&hash)).unwrap().permissions().mode() & 0o777, 0o400);
+    assert_eq!(
+        objects.path(&hash),
+        dir.path()
+            .join("objects")
+            .join(&hash.to_string()[..2])
+            .join(&hash.to_string()[2..])
+    );
+    assert_eq!(
+        fs::metadata(objects.path(&hash)).unwrap().permissions().mode() & 0o777,
+        0o400
+    );
     assert_eq!(objects.get(&hash).unwrap(), large);
     assert_eq!(objects.check(&hash).unwrap(), 1_000_000);
     fs::write(dir.path().join("病历.txt"), &large).unwrap();
-    assert_eq!(objects.put_file(&dir.path().join("病历.txt")).unwrap(), (hash, 1_000_000));
-    assert_eq!(objects.put_reader(&large[..10], 10).unwrap(), (Hash::of(&large[..10]), 10));
+    assert_eq!(
+        objects.put_file(&dir.path().join("病历.txt")).unwrap(),
+        (hash, 1_000_000)
+    );
+    assert_eq!(
+        objects.put_reader(&large[..10], 10).unwrap(),
+        (Hash::of(&large[..10]), 10)
+    );
     assert_eq!(objects.list().unwrap().0.len(), 2);
 
-    assert!(matches!(objects.put_reader(&large[..11], 10), Err(StoreError::ObjectTooLarge { limit_bytes: 10 })));
+    assert!(matches!(
+        objects.put_reader(&large[..11], 10),
+        Err(StoreError::ObjectTooLarge { limit_bytes: 10 })
+    ));
     assert!(objects.put_file(dir.path()).is_err());
-    assert!(matches!(objects.get(&Hash::of(b"?")), Err(StoreError::ObjectMissing { .. })));
+    assert!(matches!(
+        objects.get(&Hash::of(b"?")),
+        Err(StoreError::ObjectMissing { .. })
+    ));
     assert_eq!(fs::read_dir(dir.path().join("objects/tmp")).unwrap().count(), 0);
 
     assert!(objects.remove(&hash).unwrap() && !objects.contains(&hash) && !objects.remove(&hash).unwrap());
@@ -55,8 +76,14 @@ fn damaged_bytes_are_never_handed_out() {
     let path = store.objects().path(&hash);
     fs::remove_file(&path).unwrap();
     fs::write(&path, b"case fils").unwrap();
-    for error in [store.objects().get(&hash).unwrap_err(), store.objects().check(&hash).unwrap_err()] {
-        assert!(matches!(error, StoreError::ObjectDamaged { found, .. } if found == Hash::of(b"case fils")), "{error}");
+    for error in [
+        store.objects().get(&hash).unwrap_err(),
+        store.objects().check(&hash).unwrap_err(),
+    ] {
+        assert!(
+            matches!(error, StoreError::ObjectDamaged { found, .. } if found == Hash::of(b"case fils")),
+            "{error}"
+        );
     }
 }
 
@@ -64,13 +91,25 @@ fn damaged_bytes_are_never_handed_out() {
 fn a_record_is_not_committed_without_its_objects() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
-    let batch = || Batch::new("x").put("c", &Case { text: Hash::of(b"text") }).unwrap();
+    let batch = || {
+        Batch::new("x")
+            .put(
+                "c",
+                &Case {
+                    text: Hash::of(b"text"),
+                },
+            )
+            .unwrap()
+    };
     assert!(matches!(store.commit(batch()), Err(StoreError::ObjectMissing { .. })));
     let hash = store.objects().put_bytes(b"text").unwrap();
     store.commit(batch()).unwrap();
     assert_sound(&store);
     store.objects().remove(&hash).unwrap();
-    let missing = Problem::NoObject { hash, record: "case/c".to_string() };
+    let missing = Problem::NoObject {
+        hash,
+        record: "case/c".to_string(),
+    };
     assert_eq!(store.verify().unwrap().problems, [missing]);
     // A record that is gone needs nothing.
     store.commit(Batch::new("x").delete::<Case>("c")).unwrap();

@@ -26,7 +26,11 @@ pub(crate) struct Opened {
 /// Opens and checks the index in `path`, or makes an empty one.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, RebuildReason> {
     let (send, receive) = mpsc::channel();
-    let (dir, cache_bytes, timeout) = (path.to_path_buf(), options.index_cache_bytes, options.index_open_timeout);
+    let (dir, cache_bytes, timeout) = (
+        path.to_path_buf(),
+        options.index_cache_bytes,
+        options.index_open_timeout,
+    );
     let work = move || {
         let result = guarded(|| open_and_check(&dir, cache_bytes, timeout)).and_then(|opened| opened);
         // Nobody listens after the time limit; the index is then dropped here.
@@ -44,7 +48,10 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, RebuildReas
 
 fn open_and_check(path: &Path, cache_bytes: u64, timeout: Duration) -> Result<Opened, String> {
     // The periodic flush also drives sled's garbage collection.
-    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(Some(500));
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(Some(500));
     let started = Instant::now();
     let db = loop {
         match config.open() {
@@ -82,7 +89,14 @@ fn open_and_check(path: &Path, cache_bytes: u64, timeout: Duration) -> Result<Op
     let disk_bytes = size_of(path).map_err(|e| e.to_string())?;
     let bloated = disk_bytes > BLOAT_FLOOR_BYTES.max(live_bytes.saturating_mul(BLOAT_FACTOR));
     let bloat = bloated.then_some(RebuildReason::Bloated { disk_bytes, live_bytes });
-    Ok(Opened { index: Index { db, path: path.to_path_buf(), applied }, bloat })
+    Ok(Opened {
+        index: Index {
+            db,
+            path: path.to_path_buf(),
+            applied,
+        },
+        bloat,
+    })
 }
 
 /// sled wraps the error of its own lock in another error with the same text.
@@ -109,5 +123,6 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }

@@ -55,7 +55,11 @@ impl SegmentHeader {
         if version != FORMAT {
             return Err(BadHeader::Version(version));
         }
-        Ok(SegmentHeader { number: u32_at(bytes, 12), first_seq: u64_at(bytes, 16), prev_crc: u32_at(bytes, 24) })
+        Ok(SegmentHeader {
+            number: u32_at(bytes, 12),
+            first_seq: u64_at(bytes, 16),
+            prev_crc: u32_at(bytes, 24),
+        })
     }
 }
 
@@ -120,9 +124,13 @@ fn checksum(len: u32, prev_crc: u32, seq: u64, payload: &[u8]) -> u32 {
 /// no zero bytes, and the length of a frame has one.
 pub fn find_intact(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len().saturating_sub(FRAME_HEADER - 1)).find(|&at| {
-        let (header, rest) = bytes[at..].split_first_chunk::<FRAME_HEADER>().expect("the range leaves a header");
-        FrameHeader::decode(header)
-            .is_some_and(|header| rest.get(..header.len as usize).is_some_and(|payload| header.covers(payload)))
+        let (header, rest) = bytes[at..]
+            .split_first_chunk::<FRAME_HEADER>()
+            .expect("the range leaves a header");
+        FrameHeader::decode(header).is_some_and(|header| {
+            rest.get(..header.len as usize)
+                .is_some_and(|payload| header.covers(payload))
+        })
     })
 }
 

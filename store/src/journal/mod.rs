@@ -28,17 +28,29 @@ pub fn segment_paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         if name == SUSPECT || durable::is_temporary(&name) {
             continue;
         }
-        let known = name.to_str().filter(|n| n.len() == 11 && n.ends_with(".wj") && n[..8].parse::<u32>().is_ok());
+        let known = name
+            .to_str()
+            .filter(|n| n.len() == 11 && n.ends_with(".wj") && n[..8].parse::<u32>().is_ok());
         match known {
             Some(name) => names.push(name.to_string()),
-            None => return Err(StoreError::corrupt(dir.join(name), 0, "this file does not belong in a journal")),
+            None => {
+                return Err(StoreError::corrupt(
+                    dir.join(name),
+                    0,
+                    "this file does not belong in a journal",
+                ));
+            }
         }
     }
     names.sort();
     for (name, number) in names.iter().zip(1..) {
         if *name != segment_name(number) {
             let missing = dir.join(segment_name(number));
-            return Err(StoreError::corrupt(missing, 0, format!("this segment is missing, {name} is there")));
+            return Err(StoreError::corrupt(
+                missing,
+                0,
+                format!("this segment is missing, {name} is there"),
+            ));
         }
     }
     Ok(names.into_iter().map(|name| dir.join(name)).collect())

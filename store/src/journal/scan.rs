@@ -1,6 +1,6 @@
 //! Reading the journal: checking all of it, and replaying a part.
 
-use super::frame::{self, BadHeader, FRAME_HEADER, FORMAT, FrameHeader, SEGMENT_HEADER, SegmentHeader};
+use super::frame::{self, BadHeader, FORMAT, FRAME_HEADER, FrameHeader, SEGMENT_HEADER, SegmentHeader};
 use super::segment_paths;
 use crate::batch::MAX_BATCH_BYTES;
 use crate::{StoreError, TornTail};
@@ -65,17 +65,32 @@ impl SegmentReader {
         file.read_exact(&mut bytes).map_err(read)?;
         let header = SegmentHeader::decode(&bytes).map_err(|bad| match bad {
             BadHeader::Damaged(what) => StoreError::corrupt(path, 0, what),
-            BadHeader::Version(found) => {
-                StoreError::JournalVersion { path: path.to_path_buf(), found, supported: FORMAT }
-            }
+            BadHeader::Version(found) => StoreError::JournalVersion {
+                path: path.to_path_buf(),
+                found,
+                supported: FORMAT,
+            },
         })?;
         let (first_seq, prev_crc) = position.unwrap_or((header.first_seq, header.prev_crc));
-        if header != (SegmentHeader { number, first_seq, prev_crc }) {
+        if header
+            != (SegmentHeader {
+                number,
+                first_seq,
+                prev_crc,
+            })
+        {
             let what = format!("it does not continue the segment before it (number {number}, commit {first_seq})");
             return Err(StoreError::corrupt(path, 0, what));
         }
         let (path, offset) = (path.to_path_buf(), SEGMENT_HEADER as u64);
-        Ok(Some(SegmentReader { path, file, file_len, offset, next_seq: first_seq, prev_crc }))
+        Ok(Some(SegmentReader {
+            path,
+            file,
+            file_len,
+            offset,
+            next_seq: first_seq,
+            prev_crc,
+        }))
     }
 
     fn next(&mut self) -> Result<Result<Frame, Stop>, StoreError> {
@@ -106,7 +121,12 @@ impl SegmentReader {
             let what = format!("commit {} stands where commit {} belongs", header.seq, self.next_seq);
             return Ok(Err(Stop::Misplaced(what)));
         }
-        let frame = Frame { seq: header.seq, crc: header.crc, offset: self.offset, payload };
+        let frame = Frame {
+            seq: header.seq,
+            crc: header.crc,
+            offset: self.offset,
+            payload,
+        };
         self.offset += (FRAME_HEADER + frame.payload.len()) as u64;
         self.next_seq += 1;
         self.prev_crc = frame.crc;
@@ -114,7 +134,9 @@ impl SegmentReader {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), StoreError> {
-        self.file.read_exact(bytes).map_err(|e| StoreError::io("read", &self.path, e))
+        self.file
+            .read_exact(bytes)
+            .map_err(|e| StoreError::io("read", &self.path, e))
     }
 }
 
@@ -146,7 +168,11 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
             if !last {
                 return Err(StoreError::corrupt(path, bytes, "the segment ends within its header"));
             }
-            scan.torn = Some(TornTail { path: path.clone(), offset: 0, bytes });
+            scan.torn = Some(TornTail {
+                path: path.clone(),
+                offset: 0,
+                bytes,
+            });
             break;
         };
         let stop = loop {
@@ -173,7 +199,11 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
             return Err(StoreError::corrupt(path, offset, what));
         }
         scan.torn_in_full = matches!(stop, Stop::Damaged(_));
-        scan.torn = Some(TornTail { path: path.clone(), offset, bytes: reader.file_len - offset });
+        scan.torn = Some(TornTail {
+            path: path.clone(),
+            offset,
+            bytes: reader.file_len - offset,
+        });
     }
     scan.segments = segments;
     Ok(scan)
@@ -183,7 +213,10 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
 fn intact_after(path: &Path, offset: u64) -> Result<Option<u64>, StoreError> {
     let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
     let start = usize::try_from(offset).expect("segments fit in memory") + 1;
-    Ok(bytes.get(start..).and_then(frame::find_intact).map(|at| (start + at) as u64))
+    Ok(bytes
+        .get(start..)
+        .and_then(frame::find_intact)
+        .map(|at| (start + at) as u64))
 }
 
 /// The frames `from_seq..=to_seq` of a journal that was scanned before. What it yields was fsynced, so anything that
@@ -212,7 +245,15 @@ impl Frames {
         segments.drain(..skip);
         let done = from_seq > to_seq;
         let dir = dir.to_path_buf();
-        Ok(Frames { dir, segments: segments.into_iter(), reader: None, position: None, from_seq, to_seq, done })
+        Ok(Frames {
+            dir,
+            segments: segments.into_iter(),
+            reader: None,
+            position: None,
+            from_seq,
+            to_seq,
+            done,
+        })
     }
 
     fn step(&mut self) -> Result<Option<(Frame, PathBuf)>, StoreError> {

@@ -1,15 +1,29 @@
 //! Every cut and every flipped byte of a journal.
 
 use super::frame::{FRAME_HEADER, SEGMENT_HEADER};
-use super::io::DiskIo;
+use super::io::JournalIo;
 use super::scan::{Frames, Scan, scan};
 use super::write::Journal;
 use super::{segment_name, segment_paths};
 use crate::StoreError;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 const COMMITS: u64 = 14;
+
+/// Nothing here is cut off from a real disk, so nothing needs a real fsync.
+struct NoSync;
+
+impl JournalIo for NoSync {
+    fn create(&mut self, path: &Path, header: &[u8]) -> io::Result<()> {
+        fs::write(path, header)
+    }
+
+    fn sync(&mut self, _: &mut File) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 fn payload(n: u64) -> String {
     format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(n as usize * 7 % 40))
@@ -17,19 +31,28 @@ fn payload(n: u64) -> String {
 
 /// A journal of several segments, and the size that each commit ends at, over all segments.
 fn journal(dir: &Path) -> Vec<u64> {
-    let (mut journal, _) = Journal::open(dir, &Scan::default(), Box::new(DiskIo), 250).unwrap();
+    let (mut journal, _) = Journal::open(dir, &Scan::default(), Box::new(NoSync), 250).unwrap();
     let mut ends = vec![SEGMENT_HEADER as u64];
     for n in 1..=COMMITS {
         journal.append(&[payload(n).as_bytes()]).unwrap();
-        ends.push(segment_paths(dir).unwrap().iter().map(|p| p.metadata().unwrap().len()).sum());
+        ends.push(
+            segment_paths(dir)
+                .unwrap()
+                .iter()
+                .map(|p| p.metadata().unwrap().len())
+                .sum(),
+        );
     }
     assert!(segment_paths(dir).unwrap().len() > 2);
     ends
 }
 
 fn read(dir: &Path) -> Vec<Vec<u8>> {
-    fs::read_dir(dir).unwrap().count();
-    segment_paths(dir).unwrap().iter().map(|path| fs::read(path).unwrap()).collect()
+    segment_paths(dir)
+        .unwrap()
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect()
 }
 
 fn write(dir: &Path, segments: &[Vec<u8>]) {
@@ -42,7 +65,10 @@ fn write(dir: &Path, segments: &[Vec<u8>]) {
 
 /// The commits that can be read must be the first ones, unchanged.
 fn assert_prefix(dir: &Path, scan: &Scan) {
-    let frames: Vec<_> = Frames::open(dir, 1, scan.last_seq).unwrap().map(|f| f.unwrap().0.payload).collect();
+    let frames: Vec<_> = Frames::open(dir, 1, scan.last_seq)
+        .unwrap()
+        .map(|f| f.unwrap().0.payload)
+        .collect();
     assert_eq!(frames.len() as u64, scan.last_seq);
     for (frame, n) in frames.iter().zip(1..) {
         assert_eq!(frame, payload(n).as_bytes());
@@ -71,10 +97,22 @@ fn any_prefix_of_the_journal_is_a_prefix_of_the_commits_and_can_be_continued() {
         let whole = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
         assert_eq!(found.last_seq, whole as u64, "cut at {cut}");
         let torn = found.torn.as_ref().map_or(0, |torn| torn.bytes);
-        let on_boundary = segments.iter().scan(0, |sum, s| { *sum += s.len(); Some(*sum) }).any(|sum| sum == cut);
-        assert_eq!(torn > 0, !(on_boundary || ends.contains(&(cut as u64)) || ends_with_header(&kept)) && cut > 0);
+        let on_boundary = segments
+            .iter()
+            .scan(0, |sum, s| {
+                *sum += s.len();
+                Some(*sum)
+            })
+            .any(|sum| sum == cut);
+        assert_eq!(
+            torn > 0,
+            !(on_boundary || ends.contains(&(cut as u64)) || ends_with_header(&kept)) && cut > 0
+        );
+        if cut % 5 > 0 {
+            continue;
+        }
         // Go on from there.
-        let (mut journal, _) = Journal::open(dir, &found, Box::new(DiskIo), 250).unwrap();
+        let (mut journal, _) = Journal::open(dir, &found, Box::new(NoSync), 250).unwrap();
         for n in found.last_seq + 1..=COMMITS {
             journal.append(&[payload(n).as_bytes()]).unwrap();
         }
@@ -187,5 +225,15 @@ fn a_newer_format_is_refused_by_name() {
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
     let error = scan(dir.path(), 0).unwrap_err();
-    assert!(matches!(error, StoreError::JournalVersion { found: 2, supported: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            StoreError::JournalVersion {
+                found: 2,
+                supported: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

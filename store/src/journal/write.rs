@@ -51,14 +51,20 @@ impl Journal {
         if number == 0 {
             number = 1;
             let path = dir.join(segment_name(1));
-            let header = SegmentHeader { number, first_seq: 1, prev_crc: 0 };
-            io.create(&path, &header.encode()).map_err(|e| StoreError::io("create", &path, e))?;
+            let header = SegmentHeader {
+                number,
+                first_seq: 1,
+                prev_crc: 0,
+            };
+            io.create(&path, &header.encode())
+                .map_err(|e| StoreError::io("create", &path, e))?;
         }
         let path = dir.join(segment_name(number));
         let resynced = resync(dir, &path)?;
         let mut file = io.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
         if let Some(torn) = torn.filter(|torn| torn.offset > 0) {
-            io.truncate(&mut file, torn.offset).map_err(|e| StoreError::io("truncate", &path, e))?;
+            io.truncate(&mut file, torn.offset)
+                .map_err(|e| StoreError::io("truncate", &path, e))?;
         }
         // A killed process may have left frames that were never fsynced. From now on they are served.
         io.sync(&mut file).map_err(|e| StoreError::io("fsync", &path, e))?;
@@ -66,7 +72,20 @@ impl Journal {
         let len = file.metadata().map_err(|e| StoreError::io("read", &path, e))?.len();
         let (last_seq, last_crc) = (scan.last_seq, scan.last_crc);
         let dir = dir.to_path_buf();
-        Ok((Journal { dir, io, path, file, number, len, last_seq, last_crc, segment_bytes }, resynced))
+        Ok((
+            Journal {
+                dir,
+                io,
+                path,
+                file,
+                number,
+                len,
+                last_seq,
+                last_crc,
+                segment_bytes,
+            },
+            resynced,
+        ))
     }
 
     /// Appends a group and makes it durable. Returns sequence number and checksum of each.
@@ -108,8 +127,14 @@ impl Journal {
 
     fn refused(&self, error: io::Error) -> StoreError {
         match is_disk_full(&error) {
-            true => StoreError::DiskFull { path: self.path.clone(), detail: error.to_string() },
-            false => StoreError::AppendFailed { path: self.path.clone(), why: error.to_string() },
+            true => StoreError::DiskFull {
+                path: self.path.clone(),
+                detail: error.to_string(),
+            },
+            false => StoreError::AppendFailed {
+                path: self.path.clone(),
+                why: error.to_string(),
+            },
         }
     }
 
@@ -124,8 +149,15 @@ impl Journal {
     fn rotate(&mut self) -> Result<(), AppendError> {
         let number = self.number + 1;
         let path = self.dir.join(segment_name(number));
-        let header = SegmentHeader { number, first_seq: self.last_seq + 1, prev_crc: self.last_crc };
-        let opened = self.io.create(&path, &header.encode()).and_then(|()| self.io.open(&path));
+        let header = SegmentHeader {
+            number,
+            first_seq: self.last_seq + 1,
+            prev_crc: self.last_crc,
+        };
+        let opened = self
+            .io
+            .create(&path, &header.encode())
+            .and_then(|()| self.io.open(&path));
         match opened {
             Ok(file) => {
                 (self.file, self.path, self.number) = (file, path, number);
@@ -135,7 +167,10 @@ impl Journal {
             // With the new segment in place, nothing may be appended to the old one.
             Err(error) => match path.try_exists() {
                 Ok(false) => Err(AppendError::Refused(self.refused(error))),
-                _ => Err(AppendError::Fatal(format!("cannot begin segment {}: {error}", path.display()))),
+                _ => Err(AppendError::Fatal(format!(
+                    "cannot begin segment {}: {error}",
+                    path.display()
+                ))),
             },
         }
     }

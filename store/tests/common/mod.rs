@@ -28,12 +28,20 @@ impl Record for Score {
 }
 
 pub fn doc(n: u64, text: &str) -> Doc {
-    Doc { n, text: text.to_string() }
+    Doc {
+        n,
+        text: text.to_string(),
+    }
 }
 
 /// Small segments, so that tests see several, and no reserve, so that they do not depend on the disk.
 pub fn options() -> Options {
-    Options { segment_bytes: 2000, index_cache_bytes: 1 << 20, reserve_bytes: 0, ..Options::default() }
+    Options {
+        segment_bytes: 2000,
+        index_cache_bytes: 1 << 20,
+        reserve_bytes: 0,
+        ..Options::default()
+    }
 }
 
 pub fn open(dir: &Path) -> (Store, OpenReport) {
@@ -41,7 +49,14 @@ pub fn open(dir: &Path) -> (Store, OpenReport) {
 }
 
 pub fn put(store: &Store, key: &str, n: u64) -> u64 {
-    store.commit(Batch::new("doc.put").at(n as i64).put(key, &doc(n, "温故而知新")).unwrap()).unwrap()
+    store
+        .commit(
+            Batch::new("doc.put")
+                .at(n as i64)
+                .put(key, &doc(n, "温故而知新"))
+                .unwrap(),
+        )
+        .unwrap()
 }
 
 pub type Model = BTreeMap<String, Doc>;
@@ -55,15 +70,23 @@ pub fn assert_sound(store: &Store) {
     let report = store.verify().unwrap();
     assert_eq!(report.problems, []);
     assert_eq!(report.commits, store.last_seq());
-    assert_eq!(store.journal_events(1).unwrap().map(|e| e.unwrap().seq).collect::<Vec<_>>(), {
-        (1..=store.last_seq()).collect::<Vec<_>>()
-    });
+    assert_eq!(
+        store
+            .journal_events(1)
+            .unwrap()
+            .map(|e| e.unwrap().seq)
+            .collect::<Vec<_>>(),
+        { (1..=store.last_seq()).collect::<Vec<_>>() }
+    );
 }
 
 /// The journal's segments, in order.
 pub fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir.join("journal")).unwrap();
-    let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some())
+        .collect();
     paths.sort();
     paths
 }
