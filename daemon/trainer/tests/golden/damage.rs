@@ -12,6 +12,9 @@ use wengu_trainer::model::{Batch, Model};
 /// A tensor as it is in a file.
 type Stored = (String, Dtype, Vec<usize>, Vec<u8>);
 
+/// What is done to a copy of the model.
+type Damage = Box<dyn FnOnce(&Path)>;
+
 /// Writes a safetensors file again with its tensors changed.
 fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<Stored>)) {
     let bytes = std::fs::read(path).unwrap();
@@ -55,7 +58,7 @@ fn damaged_files_are_refused_by_name() {
     let rename = |tensors: &mut Vec<Stored>, from: &str, to: &str| {
         tensors.iter_mut().find(|t| t.0.ends_with(from)).unwrap().0 = to.to_owned();
     };
-    let cases: Vec<(&str, Box<dyn FnOnce(&Path)>)> = vec![
+    let cases: Vec<(&str, Damage)> = vec![
         (
             QUERY,
             Box::new(|f| rewrite(&f.join(ADAPTER), |t| t.retain(|t| !t.0.ends_with(QUERY)))),

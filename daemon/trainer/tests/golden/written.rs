@@ -86,7 +86,11 @@ fn check(name: &str, base_path: &Path, method: &Method) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &found).unwrap();
     }
-    assert_eq!(found, std::fs::read_to_string(path).unwrap(), "the format of adapters has changed");
+    assert_eq!(
+        found,
+        std::fs::read_to_string(path).unwrap(),
+        "the format of adapters has changed"
+    );
 }
 
 #[test]
