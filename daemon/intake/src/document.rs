@@ -80,9 +80,9 @@ fn from_front_matter(front: &str, collector: &Collector<'_>) -> Result<Draft, St
             continue;
         }
         let Some((key, value)) = split_key(line) else { continue };
-        let value = scalar(value);
         let is_nested = value.starts_with(['[', '{', '|', '>'])
             || (value.is_empty() && lines.peek().is_some_and(|next| next.starts_with([' ', '\t', '-'])));
+        let value = scalar(value);
         if key == options.label_field {
             if is_nested {
                 return Err(format!("{key:?} in its front matter is not one value"));

@@ -2,6 +2,8 @@
 
 use crate::record::{Collector, Draft, case_of, label_of, type_name};
 use crate::{IntakeError, Options};
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -13,16 +15,40 @@ pub(crate) fn whole(text: &str, collector: &mut Collector<'_>) -> Result<(), Int
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
         return collector.push(line_at(text, start), draft(raw.get(), collector));
     }
-    let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
-    let (mut line, mut counted) = (1, 0);
-    for element in elements {
-        let raw = element.get();
-        let offset = raw.as_ptr() as usize - text.as_ptr() as usize;
-        line += count_lines(&text[counted..offset]);
-        counted = offset;
-        collector.push(line, draft(raw, collector))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outcome = deserializer
+        .deserialize_seq(Elements { text, collector })
+        .map_err(|error| syntax_error(&error))?;
+    deserializer.end().map_err(|error| syntax_error(&error))?;
+    outcome
+}
+
+/// Pushes the elements of an array one by one: an array of millions is not held before the limit is looked at.
+struct Elements<'e, 'o> {
+    text: &'e str,
+    collector: &'e mut Collector<'o>,
+}
+
+impl<'de> Visitor<'de> for Elements<'_, '_> {
+    type Value = Result<(), IntakeError>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an array of objects")
     }
-    Ok(())
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let (mut line, mut counted) = (1, 0);
+        let mut outcome = Ok(());
+        while let Some(element) = elements.next_element::<&'de RawValue>()? {
+            let raw = element.get();
+            let offset = raw.as_ptr() as usize - self.text.as_ptr() as usize;
+            line += count_lines(&self.text[counted..offset]);
+            counted = offset;
+            // After the limit the rest is still parsed, so that broken JSON is told as such.
+            outcome = outcome.and_then(|()| self.collector.push(line, draft(raw, self.collector)));
+        }
+        Ok(outcome)
+    }
 }
 
 /// One object a line; blank lines are skipped.

@@ -192,6 +192,10 @@ fn front_matter_gives_label_case_and_metadata() {
         let record = &take(text).records[0];
         assert_eq!((record.text.as_str(), &record.label), (text, &None));
     }
+    assert_eq!(
+        take("---\nlabel: '[甲] 它''s'\n---\ntext").records[0].label.as_deref(),
+        Some("[甲] 它's")
+    );
     let error = refuse("a.md", b"---\nlabel: [a, b]\n---\ntext");
     assert!(
         error
@@ -313,6 +317,12 @@ fn limits_hold() {
     };
     let error = extract("a.jsonl", b"{}\n{}\n{}\n", &[], &options).unwrap_err();
     assert_eq!(error, IntakeError::TooManyRecords { limit: 2 });
+    let error = extract("a.json", b"[{}, {}, {}, {}]", &[], &options).unwrap_err();
+    assert_eq!(error, IntakeError::TooManyRecords { limit: 2 });
+    assert!(matches!(
+        extract("a.json", b"[{}, {}, {}", &[], &options),
+        Err(IntakeError::Json { .. })
+    ));
     let text = format!("{{\"text\": \"{}\"}}\n{{\"text\": \"ok\"}}\n", "x".repeat(20));
     let extracted = extract("a.jsonl", text.as_bytes(), &[], &options).unwrap();
     assert_eq!(

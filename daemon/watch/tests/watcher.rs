@@ -327,6 +327,29 @@ fn a_root_that_goes_and_comes_back_is_watched_again() {
 }
 
 #[test]
+fn another_folder_in_the_place_of_a_root_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, file) in [("in", "old.txt"), ("other", "new.txt")] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join(file), name).unwrap();
+    }
+    let mut watched = Watched::over(dir, |dir| dir.join("in"), SETTLE);
+    fs::rename(watched.path("in"), watched.path("away")).unwrap();
+    fs::rename(watched.path("other"), watched.path("in")).unwrap();
+    let back = WatchEvent::RootBack {
+        root: watched.path("in"),
+    };
+    watched.until("the new folder", |watched| {
+        watched.others.contains(&back) && watched.sizes("in/new.txt") == [5]
+    });
+    assert!(watched.others.contains(&WatchEvent::Removed {
+        path: watched.path("in/old.txt")
+    }));
+    fs::write(watched.path("in/later.txt"), "later").unwrap();
+    watched.until("a file in it", |watched| watched.sizes("in/later.txt") == [5]);
+}
+
+#[test]
 fn names_that_are_not_utf8_are_kept_as_they_are() {
     let mut watched = Watched::new(SETTLE);
     let name = OsStr::from_bytes(b"\xb0\xb8\xc0\xfd.txt");
