@@ -158,4 +158,24 @@ mod tests {
             );
         }
     }
+
+    #[tokio::test]
+    async fn what_a_name_leads_to_is_checked() {
+        let resolve = async |loopback_only, name: &str| {
+            let found = Guard { loopback_only }.resolve(name.parse().unwrap()).await;
+            found
+                .map(|addresses| addresses.count())
+                .map_err(|e| e.downcast_ref::<Refused>().cloned())
+        };
+        assert!(matches!(
+            resolve(false, "169.254.169.254").await,
+            Err(Some(Refused::Address(..)))
+        ));
+        assert!(matches!(
+            resolve(true, "10.0.0.5").await,
+            Err(Some(Refused::PlainHttp(_)))
+        ));
+        assert_eq!(resolve(false, "10.0.0.5").await, Ok(1));
+        assert!(resolve(true, "localhost").await.is_ok_and(|n| n > 0));
+    }
 }
