@@ -1,43 +1,71 @@
 //! Events for people and machines elsewhere. An event is written to the outbox in the transaction of what it tells.
 
+use crate::clock::to_utc;
 use crate::engine::Engine;
 use anyhow::Result;
-use wengu_alert::event::{CloudEvent, EventType};
-use wengu_store::Batch;
-use wengu_store::records::{OutboxRecord, OutboxState};
+use serde::{Deserialize, Serialize};
+use wengu_alert::event::{CloudEvent, Event, Scores};
+use wengu_alert::outbox::OutboxItem;
+use wengu_decide::gate::Comparison;
+use wengu_store::{Batch, Record};
 
-/// Adds `event` to `batch`, once for every endpoint that wants its type. `discriminator` makes the id: the same event
-/// written again after a crash gets the same id.
-pub fn enqueue(
+/// Table `outbox`: one event to one endpoint. Key: the event's id, `/`, the endpoint's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OutboxRecord(pub OutboxItem);
+
+impl Record for OutboxRecord {
+    const TABLE: &'static str = "outbox";
+    const VERSION: u16 = 1;
+}
+
+impl OutboxRecord {
+    /// The table key.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.0.id, self.0.endpoint)
+    }
+}
+
+/// Adds `event` to `batch`, once for every endpoint that wants its type.
+pub fn enqueue(engine: &Engine, batch: Batch, now_ms: i64, event: &Event) -> Result<Batch> {
+    enqueue_for(engine, batch, now_ms, event, None)
+}
+
+/// As [`enqueue`], but for `only` one endpoint, which gets it whatever types it wants.
+pub fn enqueue_for(
     engine: &Engine,
     mut batch: Batch,
     now_ms: i64,
-    event_type: EventType,
-    domain: &str,
-    subject: &str,
-    data: serde_json::Value,
+    event: &Event,
+    only: Option<&str>,
 ) -> Result<Batch> {
-    let name = event_type.as_str();
+    let subject = event.subject();
     let sequence = engine.store.last_seq() + 1;
-    let id = format!("{}-{}", now_ms, &blake3::hash(format!("{name}/{domain}/{subject}/{now_ms}").as_bytes()).to_hex()[..16]);
-    let event = CloudEvent::new(event_type, &id, domain, subject, crate::clock::to_utc(now_ms), data);
-    let body = engine.store.objects().put_bytes(&serde_json::to_vec(&event)?)?;
+    let id = format!("{now_ms:013}-{}", &blake3::hash(format!("{sequence}/{subject}").as_bytes()).to_hex()[..16]);
+    let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    let cloud_event = CloudEvent::new(&id, &host, to_utc(now_ms), event);
     for endpoint in engine.config.webhooks.values() {
-        if !endpoint.events.is_empty() && !endpoint.events.iter().any(|e| e == name) {
-            continue;
-        }
-        let record = OutboxRecord {
-            event_id: id.clone(),
-            event_type: name.to_string(),
-            subject: format!("{domain}/{subject}"),
-            endpoint: endpoint.name.clone(),
-            body,
-            created_ms: now_ms,
-            attempts: 0,
-            next_at_ms: now_ms,
-            state: OutboxState::Waiting { last_error: None },
+        let wanted = match only {
+            Some(name) => endpoint.name == name,
+            None => endpoint.events.is_empty() || endpoint.events.contains(&cloud_event.kind),
         };
-        batch = batch.put(&OutboxRecord::key(sequence, &format!("{}-{subject}-{name}", endpoint.name)), &record)?;
+        if wanted {
+            let record =
+                OutboxRecord(OutboxItem::new(&cloud_event, &endpoint.name, sequence, to_utc(now_ms)));
+            batch = batch.put(&record.key(), &record)?;
+        }
     }
     Ok(batch)
+}
+
+/// A comparison as an event tells it.
+pub fn scores(comparison: &Comparison, has_champion: bool) -> Scores {
+    Scores {
+        items: comparison.n,
+        champion_accuracy: has_champion.then_some(comparison.champion_accuracy),
+        challenger_accuracy: comparison.challenger_accuracy,
+        difference_points: comparison.difference_points,
+        interval95_points: comparison.interval95_points,
+        p_value: comparison.p_value,
+    }
 }

@@ -15,7 +15,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
-    wengu_alert::install_crypto();
+    crate::tls::install();
     // Signals first: one that comes during the start must not kill what has begun.
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;

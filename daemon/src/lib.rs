@@ -17,3 +17,4 @@ mod model;
 mod outbox;
 mod rollback;
 mod schedule;
+mod tls;

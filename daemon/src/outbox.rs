@@ -1,15 +1,17 @@
-//! Delivers what the outbox holds, with retry and backoff, across restarts.
+//! Delivers what the outbox holds, with retry and backoff, across restarts. When to try is `wengu_alert`'s to say.
 
-use crate::clock::{now_ms, to_utc};
+use crate::alerts::OutboxRecord;
 use crate::engine::Engine;
 use anyhow::Result;
-use std::collections::{BTreeMap, HashSet};
+use chrono::Utc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use wengu_alert::delivery::{Client, NextStep, next_attempt};
+use wengu_alert::client::{Client, Endpoint};
+use wengu_alert::outbox::{OutboxItem, due};
+use wengu_alert::secret::read_secret_file;
+use wengu_config::Webhook;
 use wengu_store::Batch;
-use wengu_store::records::{OutboxRecord, OutboxState};
 
 /// Between looks where nothing wakes the delivery.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,13 +19,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Delivers until the daemon stops. Endpoints are served side by side, so that one that hangs delays no other.
 pub async fn run(engine: Arc<Engine>) {
     let mut endpoints = JoinSet::new();
-    for webhook in engine.config.webhooks.values() {
+    for webhook in engine.config.webhooks.values().cloned() {
         let engine = engine.clone();
-        let webhook = webhook.clone();
         endpoints.spawn(async move {
             loop {
-                if let Err(e) = deliver_due(&engine, &webhook).await {
-                    tracing::error!(endpoint = webhook.name, error = format!("{e:#}"), "alert_delivery_failed");
+                tokio::select! {
+                    () = engine.stopped() => return,
+                    done = deliver_due(&engine, &webhook) => if let Err(e) = done {
+                        tracing::error!(endpoint = webhook.name, error = format!("{e:#}"), "alert_delivery_failed");
+                    }
                 }
                 tokio::select! {
                     () = engine.stopped() => return,
@@ -36,54 +40,51 @@ pub async fn run(engine: Arc<Engine>) {
     while endpoints.join_next().await.is_some() {}
 }
 
-/// What is due at one endpoint: of each subject only the oldest, so that "resolved" never comes before "firing".
-fn due(engine: &Engine, endpoint: &str) -> Result<BTreeMap<String, OutboxRecord>> {
-    let now = now_ms();
-    let mut subjects = HashSet::new();
-    Ok(engine
-        .store
-        .scan::<OutboxRecord>("")?
-        .into_iter()
-        .filter(|(_, item)| item.endpoint == endpoint && matches!(item.state, OutboxState::Waiting { .. }))
-        .filter(|(_, item)| subjects.insert(item.subject.clone()))
-        .filter(|(_, item)| item.next_at_ms <= now)
-        .collect())
-}
-
-async fn deliver_due(engine: &Arc<Engine>, webhook: &wengu_config::Webhook) -> Result<()> {
-    let worker = engine.clone();
-    let name = webhook.name.clone();
-    let due = tokio::task::spawn_blocking(move || due(&worker, &name)).await??;
-    if due.is_empty() {
+async fn deliver_due(engine: &Arc<Engine>, webhook: &Webhook) -> Result<()> {
+    let items = waiting(engine.clone(), webhook.name.clone()).await?;
+    if items.is_empty() {
         return Ok(());
     }
-    let client = Client::new(webhook.into())?;
-    for (key, mut item) in due {
-        if engine.is_stopping() {
-            return Ok(());
-        }
-        let body = engine.store.objects().get(&item.body)?;
-        let now = now_ms();
-        let outcome = client.send(&item.event_id, now / 1000, &body).await;
-        item.attempts += 1;
-        let step = next_attempt(item.attempts, to_utc(item.created_ms), to_utc(now_ms()), &outcome, &item.event_id);
-        match step {
-            NextStep::Delivered => item.state = OutboxState::Delivered { at_ms: now_ms() },
-            NextStep::RetryAt(at) => {
-                item.next_at_ms = at.timestamp_millis();
-                item.state = OutboxState::Waiting { last_error: Some(outcome.to_string()) };
-            }
-            NextStep::DeadLetter(reason) | NextStep::Disable(reason) => item.state = OutboxState::Dead { reason },
-        }
+    // Read anew each time, so that a rotated secret takes effect without a restart.
+    let client = Client::new(Endpoint {
+        id: webhook.name.clone(),
+        url: webhook.url.clone(),
+        secrets: read_secret_file(&webhook.secret_file)?,
+        allow_http: webhook.allow_http,
+        ca_file: None,
+        proxy: None,
+        timeout: webhook.timeout,
+    })?;
+    for item in items {
+        let outcome = client.send(&item.id, Utc::now().timestamp(), &item.body).await;
+        let mut record = OutboxRecord(item);
+        let seed = u64::from_le_bytes(blake3::hash(record.key().as_bytes()).as_bytes()[..8].try_into()?);
+        let next = record.0.settle(Utc::now(), &outcome, seed);
         tracing::info!(
             endpoint = webhook.name,
-            event = item.event_type,
-            attempt = item.attempts,
-            outcome = %outcome,
+            event = record.0.id,
+            attempt = record.0.attempts,
+            outcome = outcome.describe(),
+            ?next,
             "alert_attempt"
         );
-        let batch = Batch::new("outbox.attempt").at(now_ms()).put(&key, &item)?;
+        let batch = Batch::new("outbox.attempt").at(Utc::now().timestamp_millis()).put(&record.key(), &record)?;
         engine.store.commit(batch)?;
     }
     Ok(())
+}
+
+/// What is to be tried now at one endpoint.
+async fn waiting(engine: Arc<Engine>, endpoint: String) -> Result<Vec<OutboxItem>> {
+    tokio::task::spawn_blocking(move || {
+        let items: Vec<OutboxItem> = engine
+            .store
+            .scan::<OutboxRecord>("")?
+            .into_iter()
+            .map(|(_, record)| record.0)
+            .filter(|item| item.endpoint == endpoint)
+            .collect();
+        Ok(due(&items, Utc::now()).into_iter().cloned().collect())
+    })
+    .await?
 }

@@ -6,9 +6,8 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::learn::adopt::verify_version;
 use anyhow::{Context, Result, bail};
-use serde_json::json;
 use std::collections::BTreeMap;
-use wengu_alert::event::EventType;
+use wengu_alert::event::Event;
 use wengu_store::Batch;
 use wengu_store::records::{CurrentRecord, FileRecord, FileState, How, RunState};
 
@@ -56,8 +55,13 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
         file.updated_ms = now;
         batch = batch.put(&key, &file)?;
     }
-    let data = json!({"from": serving.id, "to": target});
-    let batch = alerts::enqueue(engine, batch, now, EventType::VersionRolledBack, domain, "rollback", data)?;
+    let event = Event::VersionRolledBack {
+        domain: domain.into(),
+        from: serving.id.clone(),
+        to: target.clone(),
+        automatic: false,
+    };
+    let batch = alerts::enqueue(engine, batch, now, &event)?;
     engine.store.commit(batch)?;
     engine.publish_current(domain)?;
     engine.outbox_wake.notify_one();

@@ -18,6 +18,7 @@ mod journal;
 mod lock;
 mod objects;
 mod record;
+pub mod records;
 mod recover;
 mod report;
 mod space;

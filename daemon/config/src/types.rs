@@ -6,6 +6,8 @@ use crate::section::Position;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+/// What a promotion takes.
+pub use wengu_decide::gate::GateMode;
 use wengu_protocol::job::FisherEstimate;
 
 /// A checked configuration.
@@ -168,15 +170,6 @@ pub struct Gate {
     pub min_era_items: u64,
     /// `require_noninferiority` (default) or `promote_unless_regressed`.
     pub mode: GateMode,
-}
-
-/// What a promotion takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GateMode {
-    /// The upper bound of the drop lies under the margin.
-    RequireNoninferiority,
-    /// No regression was found.
-    PromoteUnlessRegressed,
 }
 
 /// `[webhooks.NAME]`.

@@ -26,7 +26,7 @@ pub struct Client {
 impl Client {
     /// A client for the daemon that listens on `socket`.
     pub fn new(socket: &Path) -> Result<Client> {
-        wengu_alert::install_crypto();
+        crate::tls::install();
         let http =
             reqwest::Client::builder().unix_socket(socket).no_proxy().timeout(Duration::from_secs(30)).build()?;
         Ok(Client { http, socket: socket.to_path_buf() })

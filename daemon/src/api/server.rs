@@ -174,10 +174,11 @@ async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainR
 async fn test_webhooks(State(engine): State<Arc<Engine>>) -> Answer<u64> {
     blocking(move || {
         let now = now_ms();
-        let batch = Batch::new("webhook.test").at(now);
-        let data = serde_json::json!({"message": "a test of the alert path; nothing is wrong"});
-        let event = wengu_alert::event::EventType::WebhookTest;
-        let batch = crate::alerts::enqueue(&engine, batch, now, event, "wengu", "test", data)?;
+        let mut batch = Batch::new("webhook.test").at(now);
+        for endpoint in engine.config.webhooks.keys() {
+            let event = wengu_alert::event::Event::WebhookTest { endpoint: endpoint.clone() };
+            batch = crate::alerts::enqueue_for(&engine, batch, now, &event, Some(endpoint))?;
+        }
         engine.store.commit(batch)?;
         engine.outbox_wake.notify_one();
         Ok(engine.config.webhooks.len() as u64)

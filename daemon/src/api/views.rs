@@ -1,6 +1,7 @@
 //! From records to answers.
 
 use super::types::*;
+use crate::alerts::OutboxRecord;
 use crate::clock;
 use crate::engine::Engine;
 use crate::learn::examples::{Examples, LabelSource};
@@ -9,9 +10,10 @@ use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
+use wengu_alert::outbox::OutboxState;
 use wengu_decide::schedule::{Decision, WhyNot, decide};
-use wengu_store::Hash;
-use wengu_store::records::{FileRecord, FileState, How, OutboxRecord, OutboxState, RunRecord, VersionRecord};
+use wengu_store::{Change, Hash};
+use wengu_store::records::{FileRecord, FileState, How, RunRecord, VersionRecord};
 
 /// The status screen.
 pub fn status(engine: &Engine) -> Result<Status> {
@@ -20,17 +22,14 @@ pub fn status(engine: &Engine) -> Result<Status> {
         domains.push(domain_status(engine, name)?);
     }
     let mut alerts = AlertStatus::default();
-    for (_, item) in engine.store.scan::<OutboxRecord>("")? {
+    for (_, OutboxRecord(item)) in engine.store.scan::<OutboxRecord>("")? {
         match item.state {
-            OutboxState::Waiting { last_error } => {
-                alerts.waiting += 1;
-                alerts.last_error = last_error.or(alerts.last_error);
-            }
-            OutboxState::Delivered { .. } => alerts.delivered += 1,
-            OutboxState::Dead { reason } => {
-                alerts.dead += 1;
-                alerts.last_error = Some(reason);
-            }
+            OutboxState::Pending => alerts.waiting += 1,
+            OutboxState::Delivered => alerts.delivered += 1,
+            OutboxState::Dead { .. } => alerts.dead += 1,
+        }
+        if item.state != OutboxState::Delivered {
+            alerts.last_error = item.last_outcome.or(alerts.last_error);
         }
     }
     Ok(Status {
@@ -246,9 +245,13 @@ fn dropped(engine: &Engine, domain: &str, examples: &Hash) -> Result<HashMap<u32
 /// The journal's events about one record.
 fn history(engine: &Engine, key: &str) -> Result<Vec<(i64, String)>> {
     let mut history = Vec::new();
-    for event in engine.store.events()? {
+    for event in engine.store.journal_events(1)? {
         let event = event?;
-        if event.changes.iter().any(|c| c.table == "file" && c.key == key) {
+        let about = |change: &Change| {
+            let (Change::Put { table, key: k, .. } | Change::Delete { table, key: k }) = change;
+            table == "file" && k == key
+        };
+        if event.changes.iter().any(about) {
             history.push((event.at_ms, event.event));
         }
     }

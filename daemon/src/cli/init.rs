@@ -14,7 +14,7 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
     let secret = args.dir.join("webhook.secret");
     if !secret.exists() {
         let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&secret)?;
-        writeln!(file, "{}", wengu_alert::Secret::generate().to_text())?;
+        writeln!(file, "{}", wengu_alert::secret::Secret::generate()?.reveal())?;
     }
     let model = match &args.model {
         Some(dir) => std::path::absolute(dir)?.display().to_string(),

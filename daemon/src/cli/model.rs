@@ -49,7 +49,7 @@ async fn pull(repo: &str, revision: &str, to: &Path) -> Result<Exit> {
     if to.exists() {
         bail!("{} exists already; remove it to download the model again", to.display());
     }
-    wengu_alert::install_crypto();
+    crate::tls::install();
     let endpoint = std::env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".into());
     let mut headers = reqwest::header::HeaderMap::new();
     if let Ok(token) = std::env::var("HF_TOKEN") {

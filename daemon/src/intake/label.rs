@@ -10,8 +10,8 @@ use wengu_config::Domain;
 use wengu_decide::split::side;
 use wengu_decide::weak::{self, aggregate};
 use wengu_intake::{Extracted, Options, Record, Sidecar, extract};
-use wengu_plugin_client::{PluginClient, StartOptions};
-use wengu_protocol::plugin::{self, LabelInput};
+use wengu_plugin_client::{Options as StartOptions, PluginClient};
+use wengu_protocol::plugin::{self, LabelInput, Segment};
 use wengu_store::Hash;
 use wengu_store::records::{FileRecord, FileState};
 
@@ -104,7 +104,7 @@ impl Labeler {
         engine: &Engine,
         domain: &Domain,
         records: &[Record],
-    ) -> anyhow::Result<(Vec<Vec<wengu_tokenize::Segment>>, Vec<Option<(String, f64)>>, Option<String>)> {
+    ) -> anyhow::Result<(Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>)> {
         let Some(id) = self.plugin.clone() else {
             return Ok((vec![Vec::new(); records.len()], vec![None; records.len()], None));
         };
@@ -112,7 +112,7 @@ impl Labeler {
             let installed = wengu_plugin_package::find(&engine.layout.plugins(), &id)?;
             let host = sibling("wengu-plugin-host")?;
             let options = StartOptions { call_timeout: CALL_TIMEOUT, ..StartOptions::default() };
-            match PluginClient::start(&host, &installed.dir, options).await {
+            match PluginClient::start(&host, &installed, options).await {
                 Ok(client) => self.client = Some(client),
                 Err(end) => return Err(self.failed(engine, domain, &id, &end.to_string())),
             }
@@ -139,18 +139,17 @@ impl Labeler {
         &mut self,
         records: &[Record],
         domain: &Domain,
-    ) -> Result<(Vec<Vec<wengu_tokenize::Segment>>, Vec<Option<(String, f64)>>, Option<String>), String> {
+    ) -> Result<(Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>), String> {
         let client = self.client.as_mut().ok_or("the plugin was not started")?;
         let ready = client.ready().clone();
         let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);
         let (mut segments, mut votes) = (Vec::new(), Vec::new());
         for chunk in records.chunks(DOCUMENTS_A_CALL) {
-            let texts: Vec<String> = chunk.iter().map(|r| r.text.clone()).collect();
+            let texts: Vec<&str> = chunk.iter().map(|r| r.text.as_str()).collect();
             if provides("wengu.segmenter/1") {
-                for answer in client.segment(texts.clone()).await.map_err(|e| e.to_string())? {
-                    // A text that the plugin cannot segment is tokenised as the base model does.
-                    segments.push(answer.map(|s| s.iter().map(to_segment).collect()).unwrap_or_default());
-                }
+                // A text that the plugin cannot segment is tokenised as the base model does.
+                let answers = client.segment(&texts).await.map_err(|e| e.to_string())?;
+                segments.extend(answers.into_iter().map(|a| a.unwrap_or_default()));
             } else {
                 segments.extend(chunk.iter().map(|_| Vec::new()));
             }
@@ -158,7 +157,7 @@ impl Labeler {
                 votes.extend(chunk.iter().map(|_| None));
                 continue;
             }
-            let documents = chunk
+            let documents: Vec<LabelInput> = chunk
                 .iter()
                 .map(|r| LabelInput {
                     text: r.text.clone(),
@@ -166,7 +165,7 @@ impl Labeler {
                     seed: domain.learning.seed,
                 })
                 .collect();
-            for answer in client.label(documents).await.map_err(|e| e.to_string())? {
+            for answer in client.label(&documents).await.map_err(|e| e.to_string())? {
                 votes.push(answer.ok().and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)));
             }
         }
@@ -186,23 +185,11 @@ fn decide(votes: &[plugin::Vote], labels: &[String], min_confidence: f64) -> Opt
     (confidence >= min_confidence).then(|| (labels[label as usize].clone(), confidence))
 }
 
-fn to_segment(s: &plugin::Segment) -> wengu_tokenize::Segment {
-    wengu_tokenize::Segment {
-        kind: match s.kind {
-            plugin::SegmentKind::Text => wengu_tokenize::SegmentKind::Text,
-            plugin::SegmentKind::Term => wengu_tokenize::SegmentKind::Term,
-            plugin::SegmentKind::Drop => wengu_tokenize::SegmentKind::Drop,
-        },
-        begin: s.begin as usize,
-        end: s.end as usize,
-    }
-}
-
 fn example(
     domain: &Domain,
     file: &FileRecord,
     record: Record,
-    segments: Vec<wengu_tokenize::Segment>,
+    segments: Vec<Segment>,
     vote: Option<(String, f64)>,
 ) -> Example {
     let case = record.case.map_or_else(|| format!("file:{}", file.case_key), |case| format!("case:{case}"));

@@ -9,11 +9,10 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use anyhow::Result;
 use label::Labeler;
-use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use wengu_alert::event::EventType;
+use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
@@ -176,10 +175,14 @@ impl Intake {
             return;
         }
         let now = now_ms();
-        let data = json!({"files": self.quarantined});
-        let batch = Batch::new("files.quarantined_reported").at(now).note(data.clone());
-        let name = &self.domain.name;
-        let done = alerts::enqueue(&self.engine, batch, now, EventType::FilesQuarantined, name, "files", data)
+        let event = Event::FilesQuarantined {
+            domain: self.domain.name.clone(),
+            files: self.quarantined,
+            reasons: Default::default(),
+            name_hashes: Vec::new(),
+        };
+        let batch = Batch::new("files.quarantined_reported").at(now);
+        let done = alerts::enqueue(&self.engine, batch, now, &event)
             .and_then(|batch| Ok(self.engine.store.commit(batch)?));
         match done {
             Ok(_) => {

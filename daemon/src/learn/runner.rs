@@ -14,8 +14,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use wengu_alert::event::EventType;
-use wengu_decide::gate::Decision;
+use wengu_alert::event::Event;
+use wengu_decide::gate::{Decision, Verdict};
 use wengu_protocol::job::{self, JobResult};
 use std::collections::BTreeSet;
 use wengu_store::{Batch, Hash};
@@ -39,7 +39,7 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                 Ok(Some(run)) => {
                     let (domain, number) = (run.domain.clone(), run.run);
                     if let Err(e) = advance(&engine, run) {
-                        tracing::error!(domain, run = number, error = format!("{e:#}"), "run_step_failed");
+                        tracing::error!(domain = domain.as_str(), run = number, error = format!("{e:#}"), "run_step_failed");
                         if let Err(e) = give_up(&engine, &domain, number, "internal", &format!("{e:#}")) {
                             tracing::error!(domain, run = number, error = format!("{e:#}"), "run_not_recorded");
                             pause(&engine, Duration::from_secs(5));
@@ -173,10 +173,13 @@ fn give_up(engine: &Engine, domain: &str, number: u64, end: &str, message: &str)
         .at(now)
         .put(&RunRecord::key(domain, number), &run)?
         .put(domain, &schedule)?;
-    let data = json!({"run": number, "end": end, "message": shorten(message),
-        "failures_in_a_row": schedule.failures_in_a_row});
-    let subject = format!("run/{number}");
-    let batch = alerts::enqueue(engine, batch, now, EventType::TrainingFailed, domain, &subject, data)?;
+    let event = Event::TrainingFailed {
+        domain: domain.into(),
+        run: number.to_string(),
+        end: end.into(),
+        failures: schedule.failures_in_a_row,
+    };
+    let batch = alerts::enqueue(engine, batch, now, &event)?;
     engine.store.commit(batch)?;
     engine.outbox_wake.notify_one();
     tracing::warn!(domain, run = number, end, message, "run_failed");
@@ -240,20 +243,7 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
     if promoted {
         batch = batch.put(&domain, &CurrentRecord { version: id.into(), since_ms: now, how: How::Promoted })?;
     }
-    let event = match verdict.decision {
-        Decision::Promote => EventType::VersionPromoted,
-        Decision::Regressed => EventType::GateRegressed,
-        Decision::Hold | Decision::EvalFailed | Decision::NoData => EventType::GateHold,
-    };
-    let data = json!({
-        "run": run.run,
-        "version": id,
-        "champion": run.parent,
-        "decision": decision_name(verdict.decision),
-        "reasons": verdict.reasons,
-        "accuracy": run.accuracy,
-    });
-    batch = alerts::enqueue(engine, batch, now, event, &domain, &format!("run/{}", run.run), data)?;
+    batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
     engine.store.commit(batch)?;
     engine.outbox_wake.notify_one();
     engine.publish_current(&domain)?;
@@ -266,6 +256,32 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
         "run_judged"
     );
     Ok(())
+}
+
+fn verdict_event(run: &RunRecord, verdict: &Verdict, id: &str) -> Event {
+    let (domain, number, champion) = (run.domain.clone(), run.run.to_string(), run.parent.clone());
+    let scores = alerts::scores(&verdict.earlier, champion.is_some());
+    match (verdict.decision, champion) {
+        (Decision::Promote, previous) => {
+            Event::VersionPromoted { domain, version: id.into(), previous, run: number, scores }
+        }
+        (Decision::Regressed, Some(champion)) => Event::GateRegressed {
+            domain,
+            challenger: id.into(),
+            champion,
+            run: number,
+            scores,
+            eras: verdict.eras.iter().filter(|e| e.regressed).map(|e| e.era.clone()).collect(),
+        },
+        (decision, champion) => Event::GateHold {
+            domain,
+            challenger: id.into(),
+            champion,
+            run: number,
+            scores: (scores.items > 0).then_some(scores),
+            decision: decision_name(decision).into(),
+        },
+    }
 }
 
 /// The name of a decision in records, events and on the screen.

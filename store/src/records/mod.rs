@@ -1,13 +1,11 @@
 //! What the tables hold. Small by rule: text, logits and long lists are objects, and records name them by hash.
 
 mod file;
-mod outbox;
 mod run;
 mod schedule;
 mod version;
 
 pub use file::{ContentRecord, Counts, FileRecord, FileState, Seen, Sidecar};
-pub use outbox::{OutboxRecord, OutboxState};
 pub use run::{EraAccuracy, RunRecord, RunState};
 pub use schedule::ScheduleRecord;
 pub use version::{CurrentRecord, How, VersionRecord};
