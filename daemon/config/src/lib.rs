@@ -77,12 +77,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
                 key: String::new(),
                 position,
             };
-            let message = format!("is not TOML: {}", error.message().replace('\n', ", "));
-            report.error(
-                &place,
-                message,
-                "texts stand in quotes, lists in brackets, and each key once in its table",
-            );
+            let message = error.message().replace('\n', ", ");
+            let remedy = if message.contains("unquoted key") {
+                "put a name with other letters in quotes, as in `[domains.\"合同\"]`"
+            } else {
+                "texts stand in quotes, lists in brackets, and each key once in its table"
+            };
+            report.error(&place, format!("is not TOML: {message}"), remedy);
         }
     }
     Err(Problems::new(path, report.problems.into_inner()))

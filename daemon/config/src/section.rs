@@ -8,6 +8,8 @@ use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+const BEGIN_TABLE: &str = "begin a table with its name in brackets on a line of its own, and put its keys under it";
+
 /// The document and what was found wrong with it so far.
 pub(crate) struct Report<'t> {
     text: &'t str,
@@ -231,7 +233,7 @@ impl<'t> Section<'t> {
         let table = self.get(name).and_then(|(place, value)| {
             let table = value.as_table();
             if table.is_none() {
-                self.wrong_type(&place, "a table", value, format!("begin it with `[{}]`", place.key));
+                self.wrong_type(&place, "a table", value, BEGIN_TABLE.to_string());
             }
             table
         });
@@ -255,8 +257,7 @@ impl<'t> Section<'t> {
             };
             self.report.remember(&place);
             let Some(table) = value.get_ref().as_table() else {
-                let remedy = format!("begin it with `[{}]`", place.key);
-                self.wrong_type(&place, "a table", value.get_ref(), remedy);
+                self.wrong_type(&place, "a table", value.get_ref(), BEGIN_TABLE.to_string());
                 continue;
             };
             let section = Section {
@@ -362,7 +363,8 @@ fn in_words(range: &impl RangeBounds<f64>) -> String {
         Bound::Unbounded => String::new(),
     };
     match range.end_bound() {
-        Bound::Included(most) => format!("{from} to {most}"),
+        Bound::Included(most) if matches!(range.start_bound(), Bound::Included(_)) => format!("{from} to {most}"),
+        Bound::Included(most) => format!("{from} and at most {most}"),
         Bound::Excluded(most) => format!("{from} and below {most}"),
         Bound::Unbounded => from,
     }

@@ -40,7 +40,9 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
     };
     if let Some(socket) = &socket {
         check_socket(report, socket);
-        take("the socket", socket);
+        if section.is_set("socket") {
+            take("the socket", socket);
+        }
     }
     let trainer = read_trainer(section.table("trainer"), base);
 

@@ -37,10 +37,7 @@ fn the_example_is_right_and_says_the_defaults() {
     let config = accept(example());
     assert_eq!(config.warnings, []);
     let spelled_out = example_spelled_out();
-    assert!(
-        spelled_out.lines().count() > 90 && spelled_out.contains("\nrank = 8"),
-        "{spelled_out}"
-    );
+    assert!(spelled_out.contains("\nrank = 8"), "{spelled_out}");
     let all = accept(&spelled_out);
     assert_eq!(format!("{:?}", config.trainer), format!("{:?}", all.trainer));
     assert_eq!(format!("{:?}", config.domains), format!("{:?}", all.domains));
@@ -82,7 +79,7 @@ fn the_example_knows_every_key() {
 fn paths_are_relative_to_the_file() {
     let config = accept(
         "state_dir = '../state'\n[trainer]\ncommand = ['bin/train', '--fast']\n[models.m]\npath = './m/'\n\
-         [domains.合同]\nwatch = ['in', '/srv/合同']\nmodel = 'm'\n\
+         [domains.\"合同\"]\nwatch = ['in', '/srv/合同']\nmodel = 'm'\n\
          [webhooks.w]\nurl = 'http://localhost:8080/'\nsecret_file = 'secret'\n",
     );
     assert_eq!(config.state_dir, PathBuf::from("/etc/state"));

@@ -11,7 +11,7 @@ path = "model"
 [domains.contracts]
 watch = ["inbox"]
 model = "base"
-[domains.合同]
+[domains."合同"]
 watch = ["收件"]
 model = "base"
 [webhooks.oncall]

@@ -112,9 +112,9 @@ const ONE_MISTAKE: [(&str, &str, &str); 26] = [
         "is the same folder as",
     ),
     (
-        "[domains.second]\nwatch = \"..\"\nmodel = \"base\"",
+        "[domains.second]\nwatch = [\"c/d\", \"c\"]\nmodel = \"base\"",
         "domains.second.watch",
-        "contains /etc/wengu/inbox",
+        "contains /etc/wengu/c/d of domains.second.watch",
     ),
     (
         "[domains.second]\nwatch = \"state/b\"\nmodel = \"base\"",
@@ -188,7 +188,7 @@ fn one_mistake_gives_one_error_at_its_key() {
 #[test]
 fn a_socket_path_that_the_system_would_refuse() {
     let text = MINIMAL.replace("\"state\"", &format!("\"/{}\"", "s".repeat(110)));
-    assert!(refuse(&text).to_string().contains("socket's path has 121 bytes"));
+    assert!(refuse(&text).to_string().contains("socket's path has 122 bytes"));
 }
 
 #[test]
