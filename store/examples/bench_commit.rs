@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wengu_store::{Batch, Options, Record, Store};
 
-const ROUND: Duration = Duration::from_secs(2);
+const SLICES: usize = 25;
+const SLICE: Duration = Duration::from_millis(100);
+const THREADS: [u64; 3] = [1, 4, 16];
 
 /// About as large as the record of a case file.
 #[derive(Serialize, Deserialize)]
@@ -50,22 +52,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
     let (store, _) = Store::open(&dir.join("store"), Options::default())?;
-    // The disk may have other users: each rate stands beside the floor of the same moment, and the best of three
-    // counts.
-    let mut best = [(0.0, 0.0); 3];
-    for round in 0..3 {
-        for (best, threads) in best.iter_mut().zip([1, 4, 16]) {
-            let floor = raw(&dir.join(format!("raw-{round}-{threads}")))?;
-            let rate = commits(&store, threads);
-            if rate > best.1 {
-                *best = (floor, rate);
-            }
+    // The disk may have other users: short slices take turns, and the medians are compared.
+    let mut floors = Vec::new();
+    let mut rates = [const { Vec::new() }; 3];
+    let mut raw = OpenOptions::new().create_new(true).append(true).open(dir.join("raw"))?;
+    for _ in 0..SLICES {
+        floors.push(floor(&mut raw)?);
+        for (rates, threads) in rates.iter_mut().zip(THREADS) {
+            rates.push(commits(&store, threads));
         }
     }
-    for ((floor, rate), threads) in best.into_iter().zip([1, 4, 16]) {
+    let floor = median(floors);
+    println!("append of 330 bytes + fdatasync: {floor:.0} /s");
+    for (rates, threads) in rates.into_iter().zip(THREADS) {
+        let rate = median(rates);
         println!(
-            "{threads:>2} threads: {rate:>6.0} durable commits/s; append of 330 bytes + fdatasync: {floor:>6.0} /s; \
-             ratio {:.2}",
+            "durable commits, {threads:>2} threads: {rate:>6.0} /s ({:.2} of the above)",
             rate / floor
         );
     }
@@ -75,10 +77,7 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
     for n in 0..reads {
         store.get::<File>(&format!("0/{}", n % 100))?;
     }
-    println!(
-        "get                                  {:>8.0} /s",
-        f64::from(reads) / started.elapsed().as_secs_f64()
-    );
+    println!("get: {:.0} /s", f64::from(reads) / started.elapsed().as_secs_f64());
     let started = Instant::now();
     store.scan::<File>("")?;
     println!("scan of {count} records: {:?}", started.elapsed());
@@ -109,16 +108,20 @@ fn measure(dir: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// What one thread gets from the disk.
-fn raw(path: &Path) -> std::io::Result<f64> {
-    let mut file = OpenOptions::new().create_new(true).append(true).open(path)?;
+fn floor(file: &mut fs::File) -> std::io::Result<f64> {
     let started = Instant::now();
     let mut count = 0;
-    while started.elapsed() < ROUND {
+    while started.elapsed() < SLICE {
         file.write_all(&[b'x'; 330])?;
         file.sync_data()?;
         count += 1;
     }
     Ok(f64::from(count) / started.elapsed().as_secs_f64())
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }
 
 fn commits(store: &Store, threads: u64) -> f64 {
@@ -128,7 +131,7 @@ fn commits(store: &Store, threads: u64) -> f64 {
         for t in 0..threads {
             scope.spawn(move || {
                 for n in 0.. {
-                    if started.elapsed() > ROUND {
+                    if started.elapsed() > SLICE {
                         break;
                     }
                     let batch = Batch::new("file.ingested").put(&format!("{t}/{n}"), &file(n));
