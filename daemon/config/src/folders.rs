@@ -82,15 +82,17 @@ pub(crate) fn check_overlaps(report: &Report<'_>, watched: &[Located<PathBuf>], 
                 );
             }
         }
-        if let Some(state) = taken.iter().find(|taken| taken.what == STATE_DIR) {
-            if second.value.starts_with(&state.path.value) && second.value != state.path.value {
-                let message = format!("{} lies inside the state folder", second.value.display());
-                report.error(
-                    &second.place,
-                    message,
-                    "watch a folder outside `state_dir`, which is wengu's own",
-                );
-            }
+        let state = taken
+            .iter()
+            .find(|taken| taken.what == STATE_DIR)
+            .map(|taken| &taken.path.value);
+        if state.is_some_and(|state| second.value.starts_with(state) && second.value != *state) {
+            let message = format!("{} lies inside the state folder", second.value.display());
+            report.error(
+                &second.place,
+                message,
+                "watch a folder outside `state_dir`, which is wengu's own",
+            );
         }
     }
 }

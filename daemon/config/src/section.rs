@@ -49,7 +49,10 @@ impl<'t> Report<'t> {
 
     pub fn position(&self, offset: usize) -> Position {
         // A span may end behind the text or, in broken text, inside a character.
-        let before = &self.text[..self.text.floor_char_boundary(offset)];
+        let boundary = (0..=offset.min(self.text.len()))
+            .rev()
+            .find(|&at| self.text.is_char_boundary(at));
+        let before = &self.text[..boundary.unwrap_or(0)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Position {
             line: 1 + before.bytes().filter(|&byte| byte == b'\n').count() as u32,
