@@ -106,12 +106,12 @@ def install(target, projects, fill):
         (fresh / STAMP).write_text(stamp)
         os.sync()
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            target.rename(work / "old")
         try:
+            if target.exists() and not is_made_of(target, stamp):
+                target.rename(work / "old")
             fresh.rename(target)
         except OSError:
-            # Another run was faster.
+            # Another run may have been faster.
             if not is_made_of(target, stamp):
                 raise
     return True

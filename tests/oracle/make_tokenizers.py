@@ -1,4 +1,6 @@
-"""Small tokenizers for the tests of wengu-tokenize, trained on texts.jsonl."""
+"""Small tokenizers for the tests of wengu-tokenize, made from texts.jsonl."""
+
+from collections import Counter
 
 from common import ROOT, TEXTS
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -9,11 +11,19 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 def wordpiece():
     """As BERT's: lower case, ideographs alone, `##` before what goes on."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=SPECIAL, show_progress=False)
-    tokenizer.train_from_iterator([t["text"] for t in TEXTS], trainer)
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    words = Counter()
+    for text in TEXTS:
+        words.update(word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text["text"])))
+    # The library's trainer breaks ties at random.
+    characters = sorted(set("".join(words)))
+    going_on = [f"##{c}" for c in characters if c.isascii() and c.isalnum()]
+    frequent = sorted((word for word in words if len(word) > 1), key=lambda word: (-words[word], word))[:200]
+    vocabulary = [*SPECIAL, *characters, *going_on, *frequent]
+    entries = {word: index for index, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(entries, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    tokenizer.add_special_tokens(SPECIAL)
     cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
