@@ -63,7 +63,7 @@ pub(crate) fn set_aside(dir: &Path, index_dir: &Path, reason: &RebuildReason) ->
         reason,
         RebuildReason::Requested | RebuildReason::Missing | RebuildReason::Bloated { .. }
     ) {
-        fs::remove_dir_all(index_dir).map_err(|e| StoreError::io("remove", index_dir, e))?;
+        remove(index_dir)?;
         return Ok(None);
     }
     let quarantine = dir.join("quarantine");
@@ -82,9 +82,19 @@ pub(crate) fn set_aside(dir: &Path, index_dir: &Path, reason: &RebuildReason) ->
         .map_err(failed)?;
     kept.sort();
     for old in kept.iter().rev().skip(QUARANTINE_KEPT) {
-        fs::remove_dir_all(old).map_err(|e| StoreError::io("remove", old, e))?;
+        remove(old)?;
     }
     Ok(Some(place))
+}
+
+/// What goes by the name of an index need not be a directory.
+fn remove(path: &Path) -> Result<(), StoreError> {
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.map_err(|e| StoreError::io("remove", path, e))
 }
 
 /// Applies what the index does not have yet. Returns the number of commits.

@@ -10,6 +10,7 @@ use crate::{
     Batch, DiskIo, Events, JournalIo, Objects, OpenReport, Options, RebuildReason, Record, StoreError, VerifyReport,
     durable, record, recover, space, verify,
 };
+use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -211,6 +212,15 @@ impl Store {
             Some(why) => Err(StoreError::IndexFailed { why: why.clone() }),
             None => Ok(self.shared.lock_index()),
         }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.dir)
+            .field("last_seq", &self.last_seq())
+            .finish_non_exhaustive()
     }
 }
 
