@@ -9,20 +9,32 @@ use std::process::Command;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, VOCABULARY, labels, toy_rows, write_set};
 use wengu_protocol::job::{JobEnd, Method, layout};
+use wengu_trainer::job;
+use wengu_trainer::train_loop::Cancel;
 
-/// The job ends so, says so in result.json, and its message holds every one of `words`.
+/// The job, run by the program, ends so, says so in result.json, and its message holds every one of `words`.
 fn ends(dir: &JobDir, end: JobEnd, words: &[&str]) {
     dir.run(end);
+    says(dir, end, words);
+    // Told again, it says the same without doing anything.
+    let before = fs::read(dir.root.join(layout::RESULT)).unwrap();
+    assert_eq!(job::run(&dir.root, &Cancel::default()), end);
+    assert_eq!(fs::read(dir.root.join(layout::RESULT)).unwrap(), before);
+}
+
+/// The same for one of many cases, without a process of its own.
+fn ends_here(dir: &JobDir, end: JobEnd, words: &[&str]) {
+    assert_eq!(job::run(&dir.root, &Cancel::default()), end);
+    says(dir, end, words);
+}
+
+fn says(dir: &JobDir, end: JobEnd, words: &[&str]) {
     let result = dir.result();
     assert_eq!(result.end, end);
     assert!(result.outputs.is_empty());
     for word in words {
         assert!(result.message.contains(word), "`{word}` is not in: {}", result.message);
     }
-    // Told again, it says the same without doing anything.
-    let before = fs::read(dir.root.join(layout::RESULT)).unwrap();
-    dir.run(end);
-    assert_eq!(fs::read(dir.root.join(layout::RESULT)).unwrap(), before);
 }
 
 fn edit(dir: &JobDir, change: impl FnOnce(&mut serde_json::Value)) {
@@ -35,10 +47,14 @@ fn edit(dir: &JobDir, change: impl FnOnce(&mut serde_json::Value)) {
 #[test]
 fn bad_jobs() {
     let bench = Bench::new();
+    let dir = bench.job("malformed", |_| ());
+    fs::write(dir.root.join("job.json"), "{").unwrap();
+    ends(&dir, JobEnd::BadJob, &["job.json", "not JSON"]);
+
     let case = |name: &str, words: &[&str], change: &dyn Fn(&JobDir)| {
         let dir = bench.job(name, |_| ());
         change(&dir);
-        ends(&dir, JobEnd::BadJob, words);
+        ends_here(&dir, JobEnd::BadJob, words);
     };
     case("missing", &["job.json"], &|dir| {
         fs::remove_file(dir.root.join("job.json")).unwrap()
@@ -97,7 +113,7 @@ fn bad_models() {
     );
 
     let gone = bench.job("gone", |job| job.base.path = "no/such/folder".into());
-    ends(&gone, JobEnd::BadModel, &["no/such/folder"]);
+    ends_here(&gone, JobEnd::BadModel, &["no/such/folder"]);
 
     let base = train_support::tiny_model(&bench.folder.path().join("torn"));
     let weights = base.path.join("model.safetensors");
@@ -107,7 +123,7 @@ fn bad_models() {
         job.base = base.clone();
         job.base.sha256.clear();
     });
-    ends(&torn, JobEnd::BadModel, &["model.safetensors"]);
+    ends_here(&torn, JobEnd::BadModel, &["model.safetensors"]);
 
     let adapter = parent.root.join("out/adapter/adapter_model.safetensors");
     let fisher = parent.root.join("out/fisher.safetensors");
@@ -115,7 +131,7 @@ fn bad_models() {
         let whole = fs::read(file).unwrap();
         fs::write(file, &whole[..whole.len() / 2]).unwrap();
         let dir = bench.job(&format!("torn-{name}"), |job| job.parent = Some(parent.parent(4)));
-        ends(&dir, JobEnd::BadModel, &[file.file_name().unwrap().to_str().unwrap()]);
+        ends_here(&dir, JobEnd::BadModel, &[file.file_name().unwrap().to_str().unwrap()]);
         fs::write(file, &whole).unwrap();
     }
 
@@ -127,7 +143,7 @@ fn bad_models() {
             *target_modules = vec!["key".into()];
         }
     });
-    ends(&other, JobEnd::BadModel, &["Fisher", "query"]);
+    ends_here(&other, JobEnd::BadModel, &["Fisher", "query"]);
 }
 
 /// A data file with raw tensors, to hold what no honest writer would write.
@@ -143,11 +159,16 @@ fn raw_set(path: &Path, ids: &[i32], offsets: &[i64], labels: &[i64]) {
 #[test]
 fn bad_data() {
     let bench = Bench::new();
+    let dir = bench.job("set", |job| {
+        job.data.eval.insert("gone".into(), "data/gone.safetensors".into());
+    });
+    ends(&dir, JobEnd::BadData, &["gone.safetensors", "No such file"]);
+
     let case = |name: &str, words: &[&str], change: &dyn Fn(&Path)| {
         let dir = bench.job(name, |_| ());
         let path = dir.root.join("data/train.safetensors");
         change(&path);
-        ends(&dir, JobEnd::BadData, &[&["train.safetensors"], words].concat());
+        ends_here(&dir, JobEnd::BadData, &[&["train.safetensors"], words].concat());
     };
     case("missing", &["No such file"], &|path| fs::remove_file(path).unwrap());
     case("garbage", &["safetensors"], &|path| {
@@ -201,7 +222,7 @@ fn bad_replay() {
             job.data.replay = Some("data/replay.safetensors".into());
         });
         write_set(&dir.root.join("data/replay.safetensors"), &rows, teacher.as_ref());
-        ends(&dir, JobEnd::BadData, &[&["replay.safetensors"], words].concat());
+        ends_here(&dir, JobEnd::BadData, &[&["replay.safetensors"], words].concat());
     };
     let zeros = |shape: [i64; 2]| Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu));
     case("absent", &["teacher_logits"], None);
@@ -249,17 +270,15 @@ fn a_loss_that_explodes_is_said_to() {
 fn memory_that_is_not_there_is_said_to_be_missing() {
     let bench = Bench::new();
     let dir = bench.job("memory", |job| {
-        job.learning.batch_size = 200_000;
+        job.learning.batch_size = 60_000;
         job.learning.fisher_examples = 0;
         job.data.candidates = None;
     });
-    let rows: Vec<_> = (0..200_000)
-        .map(|i| (vec![(i % 60) as i32; 32], i64::from(i % 4)))
-        .collect();
+    let rows: Vec<_> = (0..60_000).map(|i| (vec![i % 60; 32], i64::from(i % 4))).collect();
     write_set(&dir.root.join("data/train.safetensors"), &rows, None);
     // Address space in KiB: enough to start, too little for the attention of the whole batch.
     let output = Command::new("sh")
-        .args(["-c", "ulimit -v 6000000; exec \"$0\" run \"$1\""])
+        .args(["-c", "ulimit -v 2500000; exec \"$0\" run \"$1\""])
         .arg(env!("CARGO_BIN_EXE_wengu-trainer"))
         .arg(&dir.root)
         .env("OMP_NUM_THREADS", "1")

@@ -126,7 +126,7 @@ mod tests {
         write_durable(&path, b"one").unwrap();
         write_durable(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(files_under(dir.path()).unwrap(), [path.clone()]);
+        assert_eq!(files_under(dir.path()).unwrap(), std::slice::from_ref(&path));
         assert_eq!(sha256_file(&path).unwrap(), sha256_hex(b"two"));
     }
 
