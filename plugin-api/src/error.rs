@@ -45,7 +45,10 @@ pub struct Error {
 impl Error {
     /// An error of this kind.
     pub fn new(status: Status, message: impl Into<String>) -> Error {
-        Error { status, message: message.into() }
+        Error {
+            status,
+            message: message.into(),
+        }
     }
 
     /// The document, item or config is bad.

@@ -16,15 +16,20 @@ unsafe impl Send for Leaked {}
 unsafe impl Sync for Leaked {}
 
 impl Entry {
-    #[allow(clippy::new_without_default, reason = "a const for the macro's static, made nowhere else")]
+    #[allow(
+        clippy::new_without_default,
+        reason = "a const for the macro's static, made nowhere else"
+    )]
     pub const fn new() -> Entry {
         Entry(OnceLock::new())
     }
 
     pub fn get<P: Plugin>(&self, extension: abi::Extension, provides: &[&'static CStr]) -> *const abi::Entry {
         // A NUL in a descriptor's text is the only way to fail; a null entry is refused by name.
-        catch_unwind(AssertUnwindSafe(|| self.0.get_or_init(|| Leaked(entry::<P>(extension, provides))).0))
-            .map_or(std::ptr::null(), |entry| entry)
+        catch_unwind(AssertUnwindSafe(|| {
+            self.0.get_or_init(|| Leaked(entry::<P>(extension, provides))).0
+        }))
+        .map_or(std::ptr::null(), |entry| entry)
     }
 }
 
@@ -74,33 +79,52 @@ pub fn find(id: *const c_char, capabilities: &[Capability]) -> *const c_void {
     }
     // SAFETY: not null, and the ABI says NUL-terminated.
     let id = unsafe { CStr::from_ptr(id) };
-    capabilities.iter().find(|c| c.id == id).map_or(std::ptr::null(), |c| c.table)
+    capabilities
+        .iter()
+        .find(|c| c.id == id)
+        .map_or(std::ptr::null(), |c| c.table)
 }
 
 struct Tables<P>(P);
 impl<P: Segmenter> Tables<P> {
-    const SEGMENTER: &'static abi::SegmenterV1 =
-        &abi::SegmenterV1 { terms: Some(terms::<P>), segment: Some(segment::<P>) };
+    const SEGMENTER: &'static abi::SegmenterV1 = &abi::SegmenterV1 {
+        terms: Some(terms::<P>),
+        segment: Some(segment::<P>),
+    };
 }
 impl<P: Labeler> Tables<P> {
-    const LABELER: &'static abi::LabelerV1 =
-        &abi::LabelerV1 { labels: Some(labels::<P>), functions: Some(functions::<P>), label: Some(label::<P>) };
+    const LABELER: &'static abi::LabelerV1 = &abi::LabelerV1 {
+        labels: Some(labels::<P>),
+        functions: Some(functions::<P>),
+        label: Some(label::<P>),
+    };
 }
 impl<P: Evaluator> Tables<P> {
-    const EVALUATOR: &'static abi::EvaluatorV1 =
-        &abi::EvaluatorV1 { metrics: Some(metrics::<P>), score: Some(score::<P>) };
+    const EVALUATOR: &'static abi::EvaluatorV1 = &abi::EvaluatorV1 {
+        metrics: Some(metrics::<P>),
+        score: Some(score::<P>),
+    };
 }
 
 pub fn segmenter<P: Segmenter>() -> Capability {
-    Capability { id: abi::EXT_SEGMENTER, table: std::ptr::from_ref(Tables::<P>::SEGMENTER).cast() }
+    Capability {
+        id: abi::EXT_SEGMENTER,
+        table: std::ptr::from_ref(Tables::<P>::SEGMENTER).cast(),
+    }
 }
 
 pub fn labeler<P: Labeler>() -> Capability {
-    Capability { id: abi::EXT_LABELER, table: std::ptr::from_ref(Tables::<P>::LABELER).cast() }
+    Capability {
+        id: abi::EXT_LABELER,
+        table: std::ptr::from_ref(Tables::<P>::LABELER).cast(),
+    }
 }
 
 pub fn evaluator<P: Evaluator>() -> Capability {
-    Capability { id: abi::EXT_EVALUATOR, table: std::ptr::from_ref(Tables::<P>::EVALUATOR).cast() }
+    Capability {
+        id: abi::EXT_EVALUATOR,
+        table: std::ptr::from_ref(Tables::<P>::EVALUATOR).cast(),
+    }
 }
 
 /// What an `abi::Instance` pointer points to. The plugin is gone after a panic.
@@ -119,7 +143,10 @@ unsafe extern "C" fn create<P: Plugin>(
         // SAFETY: the ABI says that these live for the call, and the host until destroy() has returned.
         let (config, call) = unsafe { (text(&config, "config")?, Host::from_raw(host)) };
         let plugin = P::create(&call, &json(config, "config")?)?;
-        let instance = Box::into_raw(Box::new(Instance { host, plugin: Some(plugin) }));
+        let instance = Box::into_raw(Box::new(Instance {
+            host,
+            plugin: Some(plugin),
+        }));
         // SAFETY: the ABI says that `out` may be written.
         unsafe { out.write(instance.cast()) };
         Ok(())
@@ -168,7 +195,11 @@ unsafe extern "C" fn segment<P: Segmenter>(
             .segment(host, text)?
             .into_iter()
             .map(|s| {
-                Ok(abi::Segment { kind: s.kind as u32, begin: offset(s.range.start)?, end: offset(s.range.end)? })
+                Ok(abi::Segment {
+                    kind: s.kind as u32,
+                    begin: offset(s.range.start)?,
+                    end: offset(s.range.end)?,
+                })
             })
             .collect::<Result<_, Error>>()?;
         push(sink, &segments)
@@ -188,7 +219,14 @@ unsafe extern "C" fn label<P: Labeler>(
         let (text, metadata) = unsafe { (text(&text_bytes, "text")?, text(&metadata, "metadata")?) };
         let metadata = json(metadata, "metadata")?;
         let votes: Vec<abi::Vote> = plugin
-            .label(host, &Document { text, metadata: &metadata, seed })?
+            .label(
+                host,
+                &Document {
+                    text,
+                    metadata: &metadata,
+                    seed,
+                },
+            )?
             .into_iter()
             .map(|v| {
                 let span = v.span.unwrap_or(0..0);
@@ -223,7 +261,14 @@ unsafe extern "C" fn score<P: Evaluator>(
             }
         };
         let values = plugin.score(host, &item, seed)?;
-        let scores: Vec<abi::Score> = (0u32..).zip(values).map(|(metric, value)| abi::Score { metric, reserved: 0, value }).collect();
+        let scores: Vec<abi::Score> = (0u32..)
+            .zip(values)
+            .map(|(metric, value)| abi::Score {
+                metric,
+                reserved: 0,
+                value,
+            })
+            .collect();
         push(sink, &scores)
     })
 }
@@ -242,7 +287,10 @@ fn with<P: Plugin>(
     let host = unsafe { Host::from_raw(instance.host) };
     let status = finish(err, || match &mut instance.plugin {
         Some(plugin) => call(plugin, &host),
-        None => Err(Error::new(Status::Poisoned, "the instance is poisoned by an earlier panic")),
+        None => Err(Error::new(
+            Status::Poisoned,
+            "the instance is poisoned by an earlier panic",
+        )),
     });
     // `AssertUnwindSafe` in `finish` is sound because the state that a panic left half changed is dropped here.
     if status == Status::Poisoned as i32
@@ -266,7 +314,10 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     // A payload's own drop may panic, and nothing may leave this module.
     std::mem::forget(payload);
-    Error::new(Status::Poisoned, format!("panicked: {}", text.as_deref().unwrap_or("without a message")))
+    Error::new(
+        Status::Poisoned,
+        format!("panicked: {}", text.as_deref().unwrap_or("without a message")),
+    )
 }
 
 fn write_error(err: *mut abi::Error, message: &str) {
@@ -315,10 +366,17 @@ fn offset(value: usize) -> Result<u32, Error> {
 }
 
 fn metric(metric: &crate::Metric) -> Result<abi::Metric, Error> {
-    let mut raw = abi::Metric { name: [0; 56], higher_is_better: i32::from(metric.higher_is_better), reserved: 0 };
+    let mut raw = abi::Metric {
+        name: [0; 56],
+        higher_is_better: i32::from(metric.higher_is_better),
+        reserved: 0,
+    };
     let name = metric.name.as_bytes();
     if name.len() >= raw.name.len() || name.contains(&0) {
-        return Err(Error::new(Status::Internal, format!("metric name {:?} does not fit 55 bytes", metric.name)));
+        return Err(Error::new(
+            Status::Internal,
+            format!("metric name {:?} does not fit 55 bytes", metric.name),
+        ));
     }
     for (to, from) in raw.name.iter_mut().zip(name) {
         *to = *from as c_char;
@@ -327,7 +385,13 @@ fn metric(metric: &crate::Metric) -> Result<abi::Metric, Error> {
 }
 
 fn push_names(sink: *const abi::Sink, names: &[String]) -> Result<(), Error> {
-    let names: Vec<_> = names.iter().map(|n| abi::Bytes { ptr: n.as_ptr(), len: n.len() as u64 }).collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(|n| abi::Bytes {
+            ptr: n.as_ptr(),
+            len: n.len() as u64,
+        })
+        .collect();
     push(sink, &names)
 }
 
@@ -336,7 +400,13 @@ fn push<T>(sink: *const abi::Sink, items: &[T]) -> Result<(), Error> {
     let status = unsafe {
         let sink = sink.as_ref().ok_or_else(|| Error::input("the sink is null"))?;
         let put = sink.put.ok_or_else(|| Error::input("the sink has no put()"))?;
-        if items.is_empty() { 0 } else { put(sink.ctx, items.as_ptr().cast(), items.len() as u64) }
+        if items.is_empty() {
+            0
+        } else {
+            put(sink.ctx, items.as_ptr().cast(), items.len() as u64)
+        }
     };
-    Status::from_raw(status).map_or(Ok(()), |status| Err(Error::new(status, "the receiver refused the items")))
+    Status::from_raw(status).map_or(Ok(()), |status| {
+        Err(Error::new(status, "the receiver refused the items"))
+    })
 }

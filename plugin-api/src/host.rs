@@ -23,6 +23,16 @@ pub struct Host<'call> {
     call: PhantomData<&'call abi::Host>,
 }
 
+impl Host<'static> {
+    /// A host that hears nothing and never stops a call: for a plugin's own tests.
+    pub fn silent() -> Self {
+        Host {
+            raw: std::ptr::null(),
+            call: PhantomData,
+        }
+    }
+}
+
 impl Host<'_> {
     /// # Safety
     /// `raw` is null or points to a host that stays valid for the lifetime.
@@ -44,7 +54,10 @@ impl Host<'_> {
         if let Some(table) = self.table()
             && let Some(log) = table.log
         {
-            let text = abi::Bytes { ptr: text.as_ptr(), len: text.len() as u64 };
+            let text = abi::Bytes {
+                ptr: text.as_ptr(),
+                len: text.len() as u64,
+            };
             // SAFETY: the host gave the function and its context; the text is borrowed for the call.
             unsafe { log(table.ctx, level as i32, text) }
         }
@@ -56,7 +69,9 @@ impl Host<'_> {
     /// [`Status::Cancelled`] when the host wants the call to end.
     pub fn keep_going(&self, done: u64, total: u64) -> Result<(), Error> {
         let Some(table) = self.table() else { return Ok(()) };
-        let Some(keep_going) = table.keep_going else { return Ok(()) };
+        let Some(keep_going) = table.keep_going else {
+            return Ok(());
+        };
         // SAFETY: the host gave the function and its context, and this is the thread of the call (`!Send`).
         match unsafe { keep_going(table.ctx, done, total) } {
             0 => Err(Error::new(Status::Cancelled, "stopped by the host")),

@@ -23,6 +23,7 @@ pub struct Rule {
 pub struct Labelling {
     labels: Vec<String>,
     rules: Vec<Compiled>,
+    min_confidence: f64,
 }
 
 struct Compiled {
@@ -42,12 +43,50 @@ impl Labelling {
         let compile = |rule: &Rule| {
             let label = labels.iter().position(|l| *l == rule.label);
             let label = label.ok_or_else(|| bug(format!("{}: no label {:?}", rule.function, rule.label)))?;
-            let unless = (!rule.unless.is_empty()).then(|| regex(rule.function, rule.unless, true)).transpose()?;
+            let unless = (!rule.unless.is_empty())
+                .then(|| regex(rule.function, rule.unless, true))
+                .transpose()?;
             let when = regex(rule.function, rule.when, true)?;
-            Ok(Compiled { function: rule.function, label, confidence: rule.confidence, when, unless })
+            Ok(Compiled {
+                function: rule.function,
+                label,
+                confidence: rule.confidence,
+                when,
+                unless,
+            })
         };
         let rules = rules.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Labelling { labels: labels.iter().map(|l| (*l).to_owned()).collect(), rules })
+        Ok(Labelling {
+            labels: labels.iter().map(|l| (*l).to_owned()).collect(),
+            rules,
+            min_confidence: 0.0,
+        })
+    }
+
+    /// Silences the rules below a confidence. What an operator may configure as `min_confidence`.
+    ///
+    /// # Errors
+    /// A config with another key, or with a value outside 0..1.
+    pub fn configure(&mut self, config: &serde_json::Value) -> Result<(), Error> {
+        let keys = config
+            .as_object()
+            .ok_or_else(|| Error::input("the config must be a table"))?;
+        for (key, value) in keys {
+            match (key.as_str(), value.as_f64()) {
+                ("min_confidence", Some(min)) if (0.0..=1.0).contains(&min) => self.min_confidence = min,
+                ("min_confidence", _) => {
+                    return Err(Error::input(format!(
+                        "min_confidence is {value}; it must be from 0 to 1"
+                    )));
+                }
+                _ => {
+                    return Err(Error::input(format!(
+                        "unknown key {key:?}; there is only min_confidence"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The labels.
@@ -63,7 +102,9 @@ impl Labelling {
     /// A vote of each rule that matches, about the whole document.
     pub fn votes(&self, document: &Document) -> Vec<Vote> {
         let matches = |r: &Compiled| {
-            r.when.is_match(document.text) && !r.unless.as_ref().is_some_and(|u| u.is_match(document.text))
+            r.confidence >= self.min_confidence
+                && r.when.is_match(document.text)
+                && !r.unless.as_ref().is_some_and(|u| u.is_match(document.text))
         };
         let votes = self.rules.iter().enumerate().filter(|(_, r)| matches(r));
         votes.map(|(i, r)| Vote::whole(i, r.label, r.confidence)).collect()
@@ -83,7 +124,9 @@ impl Spans {
     /// A pattern that cannot be compiled: a bug of the plugin.
     pub fn new(patterns: &[(SegmentKind, &str)]) -> Result<Spans, Error> {
         let compile = |(kind, pattern): &(SegmentKind, &str)| Ok((*kind, regex("spans", pattern, false)?));
-        Ok(Spans { patterns: patterns.iter().map(compile).collect::<Result<_, Error>>()? })
+        Ok(Spans {
+            patterns: patterns.iter().map(compile).collect::<Result<_, Error>>()?,
+        })
     }
 
     /// Segments that tile the text; overlaps are resolved as [`crate::segments::tile`] says.
@@ -111,7 +154,10 @@ pub fn label_credit(expected: &str, actual: &str, groups: &[&[&str]], related: f
 }
 
 fn regex(function: &str, pattern: &str, ignore_case: bool) -> Result<Regex, Error> {
-    let built = RegexBuilder::new(pattern).case_insensitive(ignore_case).dot_matches_new_line(ignore_case).build();
+    let built = RegexBuilder::new(pattern)
+        .case_insensitive(ignore_case)
+        .dot_matches_new_line(ignore_case)
+        .build();
     built.map_err(|e| bug(format!("{function}: {e}")))
 }
 
@@ -123,16 +169,54 @@ fn bug(message: String) -> Error {
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { function: "f", label: "b", confidence: 0.8, when: "yes", unless: "but" };
+    const RULE: Rule = Rule {
+        function: "f",
+        label: "b",
+        confidence: 0.8,
+        when: "yes",
+        unless: "but",
+    };
 
     #[test]
     fn a_rule_votes_or_abstains() {
         let labelling = Labelling::new(&["a", "b"], &[RULE]).unwrap();
         let metadata = serde_json::Value::Null;
-        let votes = |text| labelling.votes(&Document { text, metadata: &metadata, seed: 0 });
+        let votes = |text| {
+            labelling.votes(&Document {
+                text,
+                metadata: &metadata,
+                seed: 0,
+            })
+        };
         assert_eq!(votes("oh YES"), [Vote::whole(0, 1, 0.8)]);
         assert_eq!(votes("yes, but"), []);
         assert_eq!(votes("no"), []);
+    }
+
+    #[test]
+    fn the_config_silences_and_is_checked() {
+        let mut labelling = Labelling::new(&["a", "b"], &[RULE]).unwrap();
+        let metadata = serde_json::Value::Null;
+        let document = Document {
+            text: "yes",
+            metadata: &metadata,
+            seed: 0,
+        };
+        labelling
+            .configure(&serde_json::json!({"min_confidence": 0.8}))
+            .unwrap();
+        assert_eq!(labelling.votes(&document).len(), 1);
+        labelling
+            .configure(&serde_json::json!({"min_confidence": 0.81}))
+            .unwrap();
+        assert_eq!(labelling.votes(&document).len(), 0);
+        for bad in [
+            serde_json::json!({"min_confidence": 2}),
+            serde_json::json!({"other": 1}),
+            serde_json::json!([]),
+        ] {
+            assert!(labelling.configure(&bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -154,6 +238,12 @@ mod tests {
     #[test]
     fn a_named_group_is_the_span() {
         let spans = Spans::new(&[(SegmentKind::Term, r"dose (?<span>\d+ mg)")]).unwrap();
-        assert_eq!(spans.segment("dose 5 mg")[1], Segment { kind: SegmentKind::Term, range: 5..9 });
+        assert_eq!(
+            spans.segment("dose 5 mg")[1],
+            Segment {
+                kind: SegmentKind::Term,
+                range: 5..9
+            }
+        );
     }
 }

@@ -58,13 +58,19 @@ pub fn tile(text: &str, spans: impl IntoIterator<Item = Segment>) -> Vec<Segment
     let mut end = 0;
     for span in kept {
         if end < span.range.start {
-            tiles.push(Segment { kind: SegmentKind::Text, range: end..span.range.start });
+            tiles.push(Segment {
+                kind: SegmentKind::Text,
+                range: end..span.range.start,
+            });
         }
         end = span.range.end;
         tiles.push(span);
     }
     if end < text.len() {
-        tiles.push(Segment { kind: SegmentKind::Text, range: end..text.len() });
+        tiles.push(Segment {
+            kind: SegmentKind::Text,
+            range: end..text.len(),
+        });
     }
     tiles
 }
@@ -78,10 +84,15 @@ pub fn check_tiling(text: &str, segments: &[Segment]) -> Result<(), String> {
     for (i, segment) in segments.iter().enumerate() {
         let Range { start, end: stop } = segment.range;
         if start != end {
-            return Err(format!("segment {i} begins at byte {start}, the one before it ends at {end}"));
+            return Err(format!(
+                "segment {i} begins at byte {start}, the one before it ends at {end}"
+            ));
         }
         if stop <= start || stop > text.len() {
-            return Err(format!("segment {i} is {start}..{stop} in a text of {} bytes", text.len()));
+            return Err(format!(
+                "segment {i} is {start}..{stop} in a text of {} bytes",
+                text.len()
+            ));
         }
         if !text.is_char_boundary(stop) {
             return Err(format!("segment {i} ends at byte {stop}, inside a character"));
@@ -107,11 +118,24 @@ mod tests {
     #[test]
     fn dropped_wins_then_first_then_longest() {
         let text = "0123456789";
-        let spans = [segment(Term, 2..5), segment(Term, 2..4), segment(Term, 4..7), segment(Drop, 8..9)];
-        let want = [segment(Text, 0..2), segment(Term, 2..5), segment(Text, 5..8), segment(Drop, 8..9)];
+        let spans = [
+            segment(Term, 2..5),
+            segment(Term, 2..4),
+            segment(Term, 4..7),
+            segment(Drop, 8..9),
+        ];
+        let want = [
+            segment(Text, 0..2),
+            segment(Term, 2..5),
+            segment(Text, 5..8),
+            segment(Drop, 8..9),
+        ];
         assert_eq!(tile(text, spans.clone())[..4], want);
         let over = [segment(Term, 2..5), segment(Drop, 4..6), segment(Drop, 5..7)];
-        assert_eq!(tile(text, over), [segment(Text, 0..4), segment(Drop, 4..7), segment(Text, 7..10)]);
+        assert_eq!(
+            tile(text, over),
+            [segment(Text, 0..4), segment(Drop, 4..7), segment(Text, 7..10)]
+        );
     }
 
     #[test]
@@ -124,8 +148,16 @@ mod tests {
     fn a_broken_tiling_is_named() {
         let gap = check_tiling("abcd", &[segment(Text, 0..1), segment(Text, 2..4)]).unwrap_err();
         assert_eq!(gap, "segment 1 begins at byte 2, the one before it ends at 1");
-        assert!(check_tiling("合", &[segment(Text, 0..2)]).unwrap_err().contains("inside a character"));
-        assert!(check_tiling("ab", &[segment(Text, 0..9)]).unwrap_err().contains("in a text of 2 bytes"));
+        assert!(
+            check_tiling("合", &[segment(Text, 0..2)])
+                .unwrap_err()
+                .contains("inside a character")
+        );
+        assert!(
+            check_tiling("ab", &[segment(Text, 0..9)])
+                .unwrap_err()
+                .contains("in a text of 2 bytes")
+        );
         assert!(check_tiling("ab", &[]).unwrap_err().contains("end at byte 0 of 2"));
     }
 

@@ -42,7 +42,12 @@ pub struct Vote {
 impl Vote {
     /// A vote about the whole document.
     pub fn whole(function: usize, label: usize, confidence: f64) -> Vote {
-        Vote { function, label, span: None, confidence }
+        Vote {
+            function,
+            label,
+            span: None,
+            confidence,
+        }
     }
 }
 

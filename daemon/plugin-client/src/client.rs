@@ -121,7 +121,16 @@ impl PluginClient {
             output.push(tokio::spawn(capture(stderr, plugin.to_owned(), tail.clone())));
         }
         let channel = UnixStream::from_std(ours)?;
-        Ok(PluginClient { plugin: plugin.to_owned(), options, child, channel, output, tail, ready: None, ended: None })
+        Ok(PluginClient {
+            plugin: plugin.to_owned(),
+            options,
+            child,
+            channel,
+            output,
+            tail,
+            ready: None,
+            ended: None,
+        })
     }
 
     /// What the plugin is and offers.
@@ -129,12 +138,19 @@ impl PluginClient {
         self.ready.as_ref().expect("a client is handed out once it is ready")
     }
 
+    /// The process, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Segments texts. Each has its segments, which tile it, or its own error.
     ///
     /// # Errors
     /// How the process ended, and at which document.
     pub async fn segment(&mut self, texts: &[&str]) -> Result<Outcomes<Vec<Segment>>, PluginEnd> {
-        let request = |texts: &[&str]| Request::Segment { documents: texts.iter().map(|t| (*t).to_owned()).collect() };
+        let request = |texts: &[&str]| Request::Segment {
+            documents: texts.iter().map(|t| (*t).to_owned()).collect(),
+        };
         let take = |reply| match reply {
             Reply::Segmented(outcome) => Ok(outcome),
             other => Err(other),
@@ -147,7 +163,9 @@ impl PluginClient {
     /// # Errors
     /// How the process ended, and at which document.
     pub async fn label(&mut self, documents: &[LabelInput]) -> Result<Outcomes<Vec<Vote>>, PluginEnd> {
-        let request = |documents: &[LabelInput]| Request::Label { documents: documents.to_vec() };
+        let request = |documents: &[LabelInput]| Request::Label {
+            documents: documents.to_vec(),
+        };
         let take = |reply| match reply {
             Reply::Labelled(outcome) => Ok(outcome),
             other => Err(other),
@@ -165,7 +183,13 @@ impl PluginClient {
             Reply::Scored(outcome) => Ok(outcome),
             other => Err(other),
         };
-        self.batches(items, |i| i.input.len() + i.expected.len() + i.actual.len(), request, take).await
+        self.batches(
+            items,
+            |i| i.input.len() + i.expected.len() + i.actual.len(),
+            request,
+            take,
+        )
+        .await
     }
 
     /// Stops the process: closes the channel, waits, and kills what is left.
@@ -215,7 +239,10 @@ impl PluginClient {
             Ok(frame) => frame,
             // Only a document that is alone in its batch can be so large: escapes make no text ten times longer.
             Err(error) => {
-                let error = DocumentError { status: Status::Input, message: error.to_string() };
+                let error = DocumentError {
+                    status: Status::Input,
+                    message: error.to_string(),
+                };
                 outcomes.extend(documents.iter().map(|_| Err(error.clone())));
                 return Ok(());
             }
@@ -241,7 +268,10 @@ impl PluginClient {
         match timeout(limit, self.channel.write_all(frame)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.gone().await),
-            Err(_) => Err(End::TimedOut { wanted: "sign of life", after: limit }),
+            Err(_) => Err(End::TimedOut {
+                wanted: "sign of life",
+                after: limit,
+            }),
         }
     }
 
@@ -257,9 +287,17 @@ impl PluginClient {
                 Ok(Err(FrameError::Io(_) | FrameError::Closed)) => return Err(self.gone().await),
                 Ok(Err(error)) => return Err(End::BadMessage(error.to_string())),
                 Err(_) if silence_end < call_end => {
-                    return Err(End::TimedOut { wanted: "sign of life", after: self.options.silence_timeout });
+                    return Err(End::TimedOut {
+                        wanted: "sign of life",
+                        after: self.options.silence_timeout,
+                    });
                 }
-                Err(_) => return Err(End::TimedOut { wanted: "result", after: self.options.call_timeout }),
+                Err(_) => {
+                    return Err(End::TimedOut {
+                        wanted: "result",
+                        after: self.options.call_timeout,
+                    });
+                }
             }
         }
     }
@@ -284,7 +322,12 @@ impl PluginClient {
                 abort.abort();
             }
         }
-        let ended = PluginEnd { plugin: self.plugin.clone(), end, document, output: self.tail.lines() };
+        let ended = PluginEnd {
+            plugin: self.plugin.clone(),
+            end,
+            document,
+            output: self.tail.lines(),
+        };
         self.ended = Some(ended.clone());
         ended
     }
@@ -317,6 +360,8 @@ async fn read_reply(channel: &mut UnixStream) -> Result<Reply, FrameError> {
 fn by_status(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Exited { code },
-        (None, signal) => End::Signal { signal: signal.unwrap_or_default() },
+        (None, signal) => End::Signal {
+            signal: signal.unwrap_or_default(),
+        },
     }
 }

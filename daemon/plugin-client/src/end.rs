@@ -61,5 +61,8 @@ fn at(document: Option<usize>) -> String {
 }
 
 fn tail(output: &[String]) -> String {
-    output.last().map(|line| format!("; its last words: {line}")).unwrap_or_default()
+    output
+        .last()
+        .map(|line| format!("; its last words: {line}"))
+        .unwrap_or_default()
 }

@@ -16,7 +16,12 @@ pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 
     fn push(&self, line: String) {
@@ -30,7 +35,13 @@ impl Tail {
 
 /// Reads until the stream ends. Lines over the length are cut, lines over the rate are counted and not logged.
 pub(crate) async fn capture(mut from: impl AsyncRead + Unpin, plugin: String, tail: Tail) {
-    let mut log = Log { plugin, tail, window: Instant::now(), lines: 0, dropped: 0 };
+    let mut log = Log {
+        plugin,
+        tail,
+        window: Instant::now(),
+        lines: 0,
+        dropped: 0,
+    };
     let mut line = Vec::new();
     let mut cut = false;
     let mut chunk = [0; 4096];
@@ -73,7 +84,10 @@ impl Log {
         }
         let (level, line) = priority(line);
         // A line break or an escape sequence in a plugin's line must not forge a line of the log.
-        let text: String = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        let text: String = String::from_utf8_lossy(line)
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\t')
+            .collect();
         let text = if cut { format!("{text} [cut]") } else { text };
         self.lines += 1;
         if self.lines > LINES_PER_SECOND_MAX {
@@ -93,7 +107,11 @@ impl Log {
     fn report_dropped(&mut self) {
         if self.dropped > 0 {
             let plugin = self.plugin.as_str();
-            tracing::warn!(plugin, lines = self.dropped, "more than {LINES_PER_SECOND_MAX} lines a second; the rest is not logged");
+            tracing::warn!(
+                plugin,
+                lines = self.dropped,
+                "more than {LINES_PER_SECOND_MAX} lines a second; the rest is not logged"
+            );
             self.dropped = 0;
         }
     }

@@ -40,7 +40,11 @@ pub fn die_with(channel: UnixStream) -> io::Result<()> {
         // SIGKILL: exit handlers of the plugin could hang too.
         let _ = kill(nix::unistd::getpid(), Signal::SIGKILL);
     };
-    std::thread::Builder::new().name("watch".into()).stack_size(64 << 10).spawn(watch).map(drop)
+    std::thread::Builder::new()
+        .name("watch".into())
+        .stack_size(64 << 10)
+        .spawn(watch)
+        .map(drop)
 }
 
 /// Limits for the rest of the process's life.

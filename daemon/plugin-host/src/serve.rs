@@ -24,7 +24,13 @@ pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
             plugin
         }
         Err(refusal) => {
-            write_frame(channel, &Reply::Refused { check: refusal.check.into(), message: refusal.message })?;
+            write_frame(
+                channel,
+                &Reply::Refused {
+                    check: refusal.check.into(),
+                    message: refusal.message,
+                },
+            )?;
             return Ok(exit::REFUSED);
         }
     };
@@ -51,7 +57,13 @@ type Loaded = Result<(Plugin, wire::Ready), Refusal>;
 
 fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
     let refusal = |check, message| Ok(Err(Refusal { check, message }));
-    let Request::Hello { protocol, plugin_dir, config, memory_mib } = request else {
+    let Request::Hello {
+        protocol,
+        plugin_dir,
+        config,
+        memory_mib,
+    } = request
+    else {
         return refusal("protocol", "the first request must be a hello".into());
     };
     if protocol != PLUGIN_PROTOCOL {
@@ -65,7 +77,10 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
     if let Err(error) = limits::apply(memory_mib.unwrap_or(installed.manifest.limits.memory_mib)) {
         return refusal("limits", format!("the process cannot be limited: {error}"));
     }
-    let calls = Calls { channel: channel.try_clone()?, last: Mutex::new(Instant::now()) };
+    let calls = Calls {
+        channel: channel.try_clone()?,
+        last: Mutex::new(Instant::now()),
+    };
     match Plugin::load(&installed, &config.to_string(), Box::new(calls)) {
         Ok(plugin) => {
             let ready = ready(&installed, &plugin);
@@ -83,7 +98,10 @@ fn ready(installed: &Installed, plugin: &Plugin) -> wire::Ready {
         terms.update((term.len() as u64).to_le_bytes());
         terms.update(term);
     }
-    let metric = |m: wengu_plugin::Metric| wire::Metric { name: m.name, higher_is_better: m.higher_is_better };
+    let metric = |m: wengu_plugin::Metric| wire::Metric {
+        name: m.name,
+        higher_is_better: m.higher_is_better,
+    };
     wire::Ready {
         protocol: PLUGIN_PROTOCOL,
         library_sha256: m.sha256.unwrap_or_default(),
@@ -111,10 +129,18 @@ fn answer(request: Request, plugin: &mut Plugin, channel: &UnixStream) -> Result
         }),
         Request::Label { documents } => documents.iter().try_for_each(|d| {
             let votes = plugin.label(&d.text, &d.metadata.to_string(), d.seed);
-            send(channel, votes.map(|v| v.into_iter().map(vote).collect()).map_err(error), Reply::Labelled)
+            send(
+                channel,
+                votes.map(|v| v.into_iter().map(vote).collect()).map_err(error),
+                Reply::Labelled,
+            )
         }),
         Request::Score { items } => items.iter().try_for_each(|i| {
-            let item = Prediction { input: &i.input, expected: &i.expected, actual: &i.actual };
+            let item = Prediction {
+                input: &i.input,
+                expected: &i.expected,
+                actual: &i.actual,
+            };
             send(channel, plugin.score(&item, i.seed).map_err(error), Reply::Scored)
         }),
         Request::Hello { .. } => {
@@ -145,12 +171,21 @@ fn segment(s: wengu_plugin::Segment) -> wire::Segment {
         SegmentKind::Drop => wire::SegmentKind::Drop,
     };
     // The loader has checked that the text's length fits 32 bits.
-    wire::Segment { kind, begin: s.range.start as u32, end: s.range.end as u32 }
+    wire::Segment {
+        kind,
+        begin: s.range.start as u32,
+        end: s.range.end as u32,
+    }
 }
 
 fn vote(v: wengu_plugin::Vote) -> wire::Vote {
     let span = v.span.map(|s| (s.start as u32, s.end as u32));
-    wire::Vote { function: v.function as u32, label: v.label as u32, span, confidence: v.confidence }
+    wire::Vote {
+        function: v.function as u32,
+        label: v.label as u32,
+        span,
+        confidence: v.confidence,
+    }
 }
 
 fn error(e: Error) -> wire::DocumentError {
@@ -162,7 +197,10 @@ fn error(e: Error) -> wire::DocumentError {
         Status::Internal => wire::Status::Internal,
         Status::Poisoned => wire::Status::Poisoned,
     };
-    wire::DocumentError { status, message: e.message }
+    wire::DocumentError {
+        status,
+        message: e.message,
+    }
 }
 
 /// What the plugin's calls to its host become.

@@ -330,8 +330,16 @@ mod tests {
 
     #[test]
     fn frames_follow_each_other_and_end() {
-        let votes = vec![Vote { function: 1, label: 2, span: Some((3, 4)), confidence: 0.5 }];
-        let error = DocumentError { status: Status::Input, message: "太长".into() };
+        let votes = vec![Vote {
+            function: 1,
+            label: 2,
+            span: Some((3, 4)),
+            confidence: 0.5,
+        }];
+        let error = DocumentError {
+            status: Status::Input,
+            message: "太长".into(),
+        };
         let replies = [
             Reply::Heartbeat { done: 1, total: 2 },
             Reply::Labelled(Ok(votes)),
@@ -355,22 +363,38 @@ mod tests {
     fn a_cut_frame_is_not_a_closed_channel() {
         let bytes = encode_frame(&hello()).unwrap();
         for cut in 1..bytes.len() {
-            assert!(matches!(read_frame::<Request>(&bytes[..cut]), Err(FrameError::Io(_))), "{cut}");
+            assert!(
+                matches!(read_frame::<Request>(&bytes[..cut]), Err(FrameError::Io(_))),
+                "{cut}"
+            );
         }
     }
 
     #[test]
     fn lengths_beyond_the_limit_are_refused_on_both_sides() {
         let header = ((FRAME_BYTES_MAX + 1) as u32).to_le_bytes();
-        assert!(matches!(read_frame::<Reply>(&header[..]), Err(FrameError::TooLarge { .. })));
-        let large = Request::Segment { documents: vec!["x".repeat(FRAME_BYTES_MAX)] };
+        assert!(matches!(
+            read_frame::<Reply>(&header[..]),
+            Err(FrameError::TooLarge { .. })
+        ));
+        let large = Request::Segment {
+            documents: vec!["x".repeat(FRAME_BYTES_MAX)],
+        };
         assert!(matches!(encode_frame(&large), Err(FrameError::TooLarge { .. })));
     }
 
     #[test]
     fn unknown_messages_and_keys_are_refused() {
-        for body in [r#"{"reply":"sing"}"#, r#"{"reply":"heartbeat","body":{"done":1,"total":2,"x":3}}"#, "[]", ""] {
-            assert!(matches!(decode_body::<Reply>(body.as_bytes()), Err(FrameError::Malformed(_))), "{body}");
+        for body in [
+            r#"{"reply":"sing"}"#,
+            r#"{"reply":"heartbeat","body":{"done":1,"total":2,"x":3}}"#,
+            "[]",
+            "",
+        ] {
+            assert!(
+                matches!(decode_body::<Reply>(body.as_bytes()), Err(FrameError::Malformed(_))),
+                "{body}"
+            );
         }
     }
 

@@ -50,11 +50,7 @@ impl Plugin {
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn load(
-        installed: &Installed,
-        config: &str,
-        calls: Box<dyn HostCalls + Sync>,
-    ) -> Result<Plugin, LoadError> {
+    pub fn load(installed: &Installed, config: &str, calls: Box<dyn HostCalls + Sync>) -> Result<Plugin, LoadError> {
         let entry = open(installed)?;
         // SAFETY: `entry` came from the library's entry symbol.
         let checked = unsafe { check(entry, &installed.manifest)? };
@@ -67,7 +63,13 @@ impl Plugin {
         let mut host = Box::new(HostSide { table, calls });
         host.table.ctx = (&raw const *host).cast_mut().cast();
         let config = config.to_owned();
-        let mut plugin = Plugin { checked, config, lists: Lists::default(), instance: None, host };
+        let mut plugin = Plugin {
+            checked,
+            config,
+            lists: Lists::default(),
+            instance: None,
+            host,
+        };
         plugin.create().map_err(LoadError::Create)?;
         plugin.lists = plugin.read_lists()?;
         Ok(plugin)
@@ -94,7 +96,10 @@ impl Plugin {
                 abi::SEGMENT_DROP => SegmentKind::Drop,
                 other => return Err(internal(format!("segment kind {other} is none of 0, 1, 2"))),
             };
-            Ok(Segment { kind, range: s.begin as usize..s.end as usize })
+            Ok(Segment {
+                kind,
+                range: s.begin as usize..s.end as usize,
+            })
         });
         let segments = segments.collect::<Result<Vec<_>, _>>()?;
         check_tiling(text, &segments).map_err(internal)?;
@@ -126,16 +131,20 @@ impl Plugin {
             actual: bytes(item.actual),
         };
         // SAFETY: a checked table's function on a live instance; the item lives for the call.
-        let raw: Vec<abi::Score> = self.call(|i, sink, err| unsafe { score(i, &raw const raw_item, seed, sink, err) })?;
+        let raw: Vec<abi::Score> =
+            self.call(|i, sink, err| unsafe { score(i, &raw const raw_item, seed, sink, err) })?;
         let metrics = &self.lists.metrics;
         let mut values = vec![None; metrics.len()];
         for s in &raw {
             let count = metrics.len();
-            let slot = values.get_mut(s.metric as usize).ok_or_else(|| {
-                internal(format!("a score is for metric {} of {count}", s.metric))
-            })?;
+            let slot = values
+                .get_mut(s.metric as usize)
+                .ok_or_else(|| internal(format!("a score is for metric {} of {count}", s.metric)))?;
             if !s.value.is_finite() || slot.replace(s.value).is_some() {
-                return Err(internal(format!("metric {} is {} or is scored twice", s.metric, s.value)));
+                return Err(internal(format!(
+                    "metric {} is {} or is scored twice",
+                    s.metric, s.value
+                )));
             }
         }
         let complete: Option<Vec<f64>> = values.iter().copied().collect();
@@ -151,14 +160,26 @@ impl Plugin {
             )));
         }
         if !(v.confidence > 0.0 && v.confidence <= 1.0) {
-            return Err(internal(format!("a vote's confidence is {}, not in (0,1]", v.confidence)));
+            return Err(internal(format!(
+                "a vote's confidence is {}, not in (0,1]",
+                v.confidence
+            )));
         }
         let span = match (v.begin as usize, v.end as usize) {
             (0, 0) => None,
             (begin, end) if begin < end && text.get(begin..end).is_some() => Some(begin..end),
-            (begin, end) => return Err(internal(format!("a vote's span {begin}..{end} is no piece of the text"))),
+            (begin, end) => {
+                return Err(internal(format!(
+                    "a vote's span {begin}..{end} is no piece of the text"
+                )));
+            }
         };
-        Ok(Vote { function, label, span, confidence: v.confidence })
+        Ok(Vote {
+            function,
+            label,
+            span,
+            confidence: v.confidence,
+        })
     }
 
     /// One call on the instance. A poisoned instance is destroyed, and the next call makes a new one.
@@ -182,7 +203,12 @@ impl Plugin {
         let mut error = empty_error();
         // SAFETY: a checked function; host, config, out and error live for the call, the host until destroy().
         let status = unsafe {
-            (self.checked.create)(&raw const self.host.table, bytes(&self.config), &raw mut out, &raw mut error)
+            (self.checked.create)(
+                &raw const self.host.table,
+                bytes(&self.config),
+                &raw mut out,
+                &raw mut error,
+            )
         };
         match (Status::from_raw(status), NonNull::new(out)) {
             (Some(status), _) => Err(Error::new(status, message(&error))),
@@ -215,14 +241,18 @@ impl Plugin {
         }
         if let Some((metrics, _)) = self.checked.evaluator {
             lists.metrics = self.list("metrics", metrics)?;
-            unique("metrics", &lists.metrics.iter().map(|m| m.name.clone()).collect::<Vec<_>>())?;
+            unique(
+                "metrics",
+                &lists.metrics.iter().map(|m| m.name.clone()).collect::<Vec<_>>(),
+            )?;
         }
         Ok(lists)
     }
 
     fn list<T: crate::sink::Receive>(&mut self, list: &'static str, f: abi::List) -> Result<Vec<T>, LoadError> {
         // SAFETY: a checked table's function on a live instance.
-        self.call(|i, sink, err| unsafe { f(i, sink, err) }).map_err(|error| LoadError::Lists { list, error })
+        self.call(|i, sink, err| unsafe { f(i, sink, err) })
+            .map_err(|error| LoadError::Lists { list, error })
     }
 }
 
@@ -237,19 +267,31 @@ fn unique(list: &'static str, names: &[String]) -> Result<(), LoadError> {
     let repeated = names.iter().find(|name| !seen.insert(name.as_str()));
     match repeated {
         None if !names.is_empty() || list == "terms" => Ok(()),
-        None => Err(LoadError::Lists { list, error: internal("is empty".into()) }),
-        Some(name) => Err(LoadError::Lists { list, error: internal(format!("{name:?} stands in it twice")) }),
+        None => Err(LoadError::Lists {
+            list,
+            error: internal("is empty".into()),
+        }),
+        Some(name) => Err(LoadError::Lists {
+            list,
+            error: internal(format!("{name:?} stands in it twice")),
+        }),
     }
 }
 
 fn bytes(text: &str) -> abi::Bytes {
-    abi::Bytes { ptr: text.as_ptr(), len: text.len() as u64 }
+    abi::Bytes {
+        ptr: text.as_ptr(),
+        len: text.len() as u64,
+    }
 }
 
 fn fits_offsets(text: &str) -> Result<(), Error> {
     match u32::try_from(text.len()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Error::input(format!("{} bytes are more than 32-bit offsets reach", text.len()))),
+        Err(_) => Err(Error::input(format!(
+            "{} bytes are more than 32-bit offsets reach",
+            text.len()
+        ))),
     }
 }
 

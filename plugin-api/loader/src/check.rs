@@ -41,9 +41,18 @@ pub(crate) unsafe fn check(entry: abi::EntryFn, manifest: &Manifest) -> Result<C
     let destroy = entry.destroy.ok_or_else(|| missing("entry.destroy"))?;
     let extension = entry.extension.ok_or_else(|| missing("entry.extension"))?;
 
-    let mut checked = Checked { create, destroy, segmenter: None, labeler: None, evaluator: None };
+    let mut checked = Checked {
+        create,
+        destroy,
+        segmenter: None,
+        labeler: None,
+        evaluator: None,
+    };
     for id in &manifest.provides {
-        let wrong = |found: &str| LoadError::Extension { id: id.clone(), found: found.to_owned() };
+        let wrong = |found: &str| LoadError::Extension {
+            id: id.clone(),
+            found: found.to_owned(),
+        };
         let name = std::ffi::CString::new(id.as_str()).map_err(|_| wrong("cannot be asked for it"))?;
         // SAFETY: the function takes a NUL-terminated id and returns null or a table that lives for ever.
         let table = unsafe { extension(name.as_ptr()) };
@@ -58,8 +67,7 @@ pub(crate) unsafe fn check(entry: abi::EntryFn, manifest: &Manifest) -> Result<C
                 checked.segmenter = Some(t.terms.zip(t.segment).ok_or_else(incomplete)?);
             } else if name.as_c_str() == abi::EXT_LABELER {
                 let t = &*table.cast::<abi::LabelerV1>();
-                let (labels, (functions, label)) =
-                    t.labels.zip(t.functions.zip(t.label)).ok_or_else(incomplete)?;
+                let (labels, (functions, label)) = t.labels.zip(t.functions.zip(t.label)).ok_or_else(incomplete)?;
                 checked.labeler = Some((labels, functions, label));
             } else if name.as_c_str() == abi::EXT_EVALUATOR {
                 let t = &*table.cast::<abi::EvaluatorV1>();
@@ -77,19 +85,35 @@ unsafe fn check_descriptor(descriptor: *const abi::Descriptor, manifest: &Manife
     }
     // SAFETY: `size` is the first field of every version; the rest is read once it is covered.
     let descriptor = unsafe {
-        covers("sizeof(wengu_descriptor)", (&raw const (*descriptor).size).read(), size_of::<abi::Descriptor>())?;
+        covers(
+            "sizeof(wengu_descriptor)",
+            (&raw const (*descriptor).size).read(),
+            size_of::<abi::Descriptor>(),
+        )?;
         &*descriptor
     };
     let same = |field, library: String, manifest: &str| match library == manifest {
         true => Ok(()),
-        false => Err(LoadError::Descriptor { field, library, manifest: manifest.to_owned() }),
+        false => Err(LoadError::Descriptor {
+            field,
+            library,
+            manifest: manifest.to_owned(),
+        }),
     };
     // SAFETY: the descriptor's pointers are null or NUL-terminated text, or NULL-terminated lists of such.
     unsafe {
         same("id", text("descriptor.id", descriptor.id)?, &manifest.id)?;
         same("name", text("descriptor.name", descriptor.name)?, &manifest.name)?;
-        same("version", text("descriptor.version", descriptor.version)?, &manifest.version)?;
-        same("domain", text("descriptor.domain", descriptor.domain)?, &manifest.domain)?;
+        same(
+            "version",
+            text("descriptor.version", descriptor.version)?,
+            &manifest.version,
+        )?;
+        same(
+            "domain",
+            text("descriptor.domain", descriptor.domain)?,
+            &manifest.domain,
+        )?;
         let languages = list("descriptor.languages", descriptor.languages)?;
         same("languages", languages.join(" "), &manifest.languages.join(" "))?;
         let provides = list("descriptor.provides", descriptor.provides)?;
@@ -103,7 +127,10 @@ unsafe fn text(what: &'static str, text: *const c_char) -> Result<String, LoadEr
     }
     // SAFETY: not null, and NUL-terminated by the caller's contract.
     let bytes = unsafe { CStr::from_ptr(text) };
-    bytes.to_str().map(str::to_owned).map_err(|_| size(what, format!("{bytes:?}"), "UTF-8"))
+    bytes
+        .to_str()
+        .map(str::to_owned)
+        .map_err(|_| size(what, format!("{bytes:?}"), "UTF-8"))
 }
 
 unsafe fn list(what: &'static str, list: *const *const c_char) -> Result<Vec<String>, LoadError> {
@@ -120,7 +147,11 @@ unsafe fn list(what: &'static str, list: *const *const c_char) -> Result<Vec<Str
         // SAFETY: as above.
         items.push(unsafe { text(what, item)? });
     }
-    Err(size(what, format!("{LIST_MAX} items without a NULL"), "a NULL-terminated list"))
+    Err(size(
+        what,
+        format!("{LIST_MAX} items without a NULL"),
+        "a NULL-terminated list",
+    ))
 }
 
 fn covers(what: &'static str, found: u64, wanted: usize) -> Result<(), LoadError> {
@@ -131,5 +162,9 @@ fn covers(what: &'static str, found: u64, wanted: usize) -> Result<(), LoadError
 }
 
 fn size(what: &'static str, found: String, wanted: &str) -> LoadError {
-    LoadError::Size { what, found, wanted: wanted.to_owned() }
+    LoadError::Size {
+        what,
+        found,
+        wanted: wanted.to_owned(),
+    }
 }

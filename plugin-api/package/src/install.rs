@@ -80,7 +80,11 @@ trait At<T> {
 }
 impl<T> At<T> for io::Result<T> {
     fn at(self, doing: &'static str, path: &Path) -> Result<T, PackageError> {
-        self.map_err(|source| PackageError::Io { doing, path: path.to_owned(), source })
+        self.map_err(|source| PackageError::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
@@ -93,7 +97,10 @@ impl Installed {
         let path = dir.join(MANIFEST_FILE);
         let manifest = read_manifest(&path)?;
         match manifest.sha256 {
-            Some(_) => Ok(Installed { dir: dir.to_owned(), manifest }),
+            Some(_) => Ok(Installed {
+                dir: dir.to_owned(),
+                manifest,
+            }),
             None => Err(PackageError::NoDigest(path)),
         }
     }
@@ -110,7 +117,11 @@ impl Installed {
     pub fn verified_library(&self) -> Result<Vec<u8>, PackageError> {
         let path = self.library();
         let bytes = read_library(&path)?;
-        let expected = self.manifest.sha256.as_ref().ok_or_else(|| PackageError::NoDigest(self.dir.clone()))?;
+        let expected = self
+            .manifest
+            .sha256
+            .as_ref()
+            .ok_or_else(|| PackageError::NoDigest(self.dir.clone()))?;
         verify(&path, &bytes, expected)?;
         Ok(bytes)
     }
@@ -171,7 +182,10 @@ pub fn install(manifest: &Path, library: Option<&Path>, plugins_dir: &Path) -> R
 /// A folder that cannot be read. A folder that does not exist holds no plugins.
 pub fn list(plugins_dir: &Path) -> Result<Vec<(String, Result<Installed, PackageError>)>, PackageError> {
     let ids = ids(plugins_dir)?;
-    Ok(ids.into_iter().map(|id| (id.clone(), open_current(&plugins_dir.join(id)))).collect())
+    Ok(ids
+        .into_iter()
+        .map(|id| (id.clone(), open_current(&plugins_dir.join(id))))
+        .collect())
 }
 
 /// The current version of a plugin.
@@ -181,7 +195,11 @@ pub fn list(plugins_dir: &Path) -> Result<Vec<(String, Result<Installed, Package
 pub fn find(plugins_dir: &Path, id: &str) -> Result<Installed, PackageError> {
     let installed = ids(plugins_dir)?;
     if !installed.iter().any(|i| i == id) {
-        return Err(PackageError::NotInstalled { id: id.to_owned(), dir: plugins_dir.to_owned(), installed });
+        return Err(PackageError::NotInstalled {
+            id: id.to_owned(),
+            dir: plugins_dir.to_owned(),
+            installed,
+        });
     }
     open_current(&plugins_dir.join(id))
 }
@@ -193,7 +211,11 @@ pub fn find(plugins_dir: &Path, id: &str) -> Result<Installed, PackageError> {
 pub fn remove(plugins_dir: &Path, id: &str) -> Result<(), PackageError> {
     let installed = ids(plugins_dir)?;
     if !installed.iter().any(|i| i == id) {
-        return Err(PackageError::NotInstalled { id: id.to_owned(), dir: plugins_dir.to_owned(), installed });
+        return Err(PackageError::NotInstalled {
+            id: id.to_owned(),
+            dir: plugins_dir.to_owned(),
+            installed,
+        });
     }
     let _lock = lock(plugins_dir)?;
     sweep(plugins_dir)?;
@@ -229,15 +251,23 @@ fn ids(plugins_dir: &Path) -> Result<Vec<String>, PackageError> {
 
 fn read_manifest(path: &Path) -> Result<Manifest, PackageError> {
     let text = fs::read_to_string(path).at("could not read", path)?;
-    Manifest::parse(&text).map_err(|source| PackageError::Manifest { path: path.to_owned(), source })
+    Manifest::parse(&text).map_err(|source| PackageError::Manifest {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_library(path: &Path) -> Result<Vec<u8>, PackageError> {
     let file = File::open(path).at("could not open", path)?;
     let mut bytes = Vec::new();
-    file.take(LIBRARY_BYTES_MAX + 1).read_to_end(&mut bytes).at("could not read", path)?;
+    file.take(LIBRARY_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .at("could not read", path)?;
     match bytes.len() as u64 {
-        n if n > LIBRARY_BYTES_MAX => Err(PackageError::TooLarge { path: path.to_owned(), bytes: n }),
+        n if n > LIBRARY_BYTES_MAX => Err(PackageError::TooLarge {
+            path: path.to_owned(),
+            bytes: n,
+        }),
         _ => Ok(bytes),
     }
 }
@@ -246,7 +276,11 @@ fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<(), PackageError>
     let actual = hex_digest(bytes);
     match actual == expected {
         true => Ok(()),
-        false => Err(PackageError::Digest { path: path.to_owned(), actual, expected: expected.to_owned() }),
+        false => Err(PackageError::Digest {
+            path: path.to_owned(),
+            actual,
+            expected: expected.to_owned(),
+        }),
     }
 }
 
@@ -258,7 +292,12 @@ fn hex_digest(bytes: &[u8]) -> String {
 fn lock(plugins_dir: &Path) -> Result<File, PackageError> {
     make_dir(plugins_dir)?;
     let path = plugins_dir.join(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path);
     let file = file.at("could not open", &path)?;
     file.lock().at("could not lock", &path)?;
     Ok(file)
@@ -267,7 +306,10 @@ fn lock(plugins_dir: &Path) -> Result<File, PackageError> {
 fn sweep(plugins_dir: &Path) -> Result<(), PackageError> {
     for entry in fs::read_dir(plugins_dir).at("could not list", plugins_dir)? {
         let path = entry.at("could not list", plugins_dir)?.path();
-        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(STAGING)) {
+        if path
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with(STAGING))
+        {
             let removed = match path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
                 true => fs::remove_dir_all(&path),
                 false => fs::remove_file(&path),
@@ -279,15 +321,27 @@ fn sweep(plugins_dir: &Path) -> Result<(), PackageError> {
 }
 
 fn make_dir(path: &Path) -> Result<(), PackageError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).at("could not make", path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .at("could not make", path)
 }
 
 fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PackageError> {
-    let mut file =
-        OpenOptions::new().create_new(true).write(true).mode(mode).open(path).at("could not make", path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).at("could not write", path)
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(mode)
+        .open(path)
+        .at("could not make", path)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .at("could not write", path)
 }
 
 fn sync_dir(path: &Path) -> Result<(), PackageError> {
-    File::open(path).and_then(|dir| dir.sync_all()).at("could not sync", path)
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .at("could not sync", path)
 }

@@ -88,17 +88,44 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let rule = |holds: bool, key, value: &str, rule| match holds {
             true => Ok(()),
-            false => Err(ManifestError::Value { key, value: value.to_owned(), rule }),
+            false => Err(ManifestError::Value {
+                key,
+                value: value.to_owned(),
+                rule,
+            }),
         };
         // Id and version become names of folders.
         let id_rule = "two or more parts of a-z, 0-9 and -, joined by dots, such as org.example.contracts";
         rule(is_id(&self.id), "id", &self.id, id_rule)?;
-        rule(!self.name.trim().is_empty() && self.name.len() <= 200, "name", &self.name, "1 to 200 bytes of text")?;
-        rule(is_version(&self.version), "version", &self.version, "a semantic version such as 1.0.0")?;
-        rule(is_part(&self.domain), "domain", &self.domain, "a word of a-z, 0-9 and -")?;
-        match self.abi.split_once('.').map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>())) {
+        rule(
+            !self.name.trim().is_empty() && self.name.len() <= 200,
+            "name",
+            &self.name,
+            "1 to 200 bytes of text",
+        )?;
+        rule(
+            is_version(&self.version),
+            "version",
+            &self.version,
+            "a semantic version such as 1.0.0",
+        )?;
+        rule(
+            is_part(&self.domain),
+            "domain",
+            &self.domain,
+            "a word of a-z, 0-9 and -",
+        )?;
+        match self
+            .abi
+            .split_once('.')
+            .map(|(major, minor)| (major.parse::<u32>(), minor.parse::<u32>()))
+        {
             Some((Ok(ABI_MAJOR), Ok(_))) => {}
-            Some((Ok(_), Ok(_))) => return Err(ManifestError::Abi { plugin: self.abi.clone() }),
+            Some((Ok(_), Ok(_))) => {
+                return Err(ManifestError::Abi {
+                    plugin: self.abi.clone(),
+                });
+            }
             _ => rule(false, "abi", &self.abi, "major.minor, such as 1.0")?,
         }
         rule(!self.languages.is_empty(), "languages", "", "at least one BCP 47 tag")?;
@@ -109,25 +136,48 @@ impl Manifest {
         rule(!self.provides.is_empty(), "provides", "", "at least one extension id")?;
         for id in &self.provides {
             let ok = id.rsplit_once('/').is_some_and(|(name, revision)| {
-                is_id(name) && revision.parse::<u32>().is_ok_and(|r| r > 0 && r.to_string() == revision)
+                is_id(name)
+                    && revision
+                        .parse::<u32>()
+                        .is_ok_and(|r| r > 0 && r.to_string() == revision)
             });
             rule(ok, "provides", id, "extension ids such as wengu.labeler/1")?;
         }
         let mut provides = self.provides.clone();
         provides.sort();
         provides.dedup();
-        rule(provides.len() == self.provides.len(), "provides", &self.provides.join(", "), "without repeats")?;
+        rule(
+            provides.len() == self.provides.len(),
+            "provides",
+            &self.provides.join(", "),
+            "without repeats",
+        )?;
         let file_ok = self.file.strip_suffix(".so").is_some_and(|stem| {
             is_word(stem, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) && !stem.starts_with('.')
         });
-        rule(file_ok, "file", &self.file, "the name of a .so file beside the manifest")?;
+        rule(
+            file_ok,
+            "file",
+            &self.file,
+            "the name of a .so file beside the manifest",
+        )?;
         if let Some(sha256) = &self.sha256 {
             let ok = sha256.len() == 64 && is_word(sha256, |c| matches!(c, '0'..='9' | 'a'..='f'));
             rule(ok, "sha256", sha256, "64 lowercase hex digits")?;
         }
-        rule(!self.license.trim().is_empty(), "license", &self.license, "an SPDX expression")?;
+        rule(
+            !self.license.trim().is_empty(),
+            "license",
+            &self.license,
+            "an SPDX expression",
+        )?;
         let memory = self.limits.memory_mib;
-        rule((16..=1 << 20).contains(&memory), "limits.memory_mib", &memory.to_string(), "from 16 to 1048576")
+        rule(
+            (16..=1 << 20).contains(&memory),
+            "limits.memory_mib",
+            &memory.to_string(),
+            "from 16 to 1048576",
+        )
     }
 }
 

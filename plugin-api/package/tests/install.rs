@@ -28,7 +28,9 @@ fn folders(library: &[u8]) -> (tempfile::TempDir, PathBuf, PathBuf) {
 }
 
 fn staged(plugins: &Path) -> usize {
-    let names = fs::read_dir(plugins).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(plugins)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap());
     names.filter(|n| n.starts_with(".staging")).count()
 }
 
@@ -40,7 +42,11 @@ fn install_find_upgrade_and_remove() {
     assert_eq!(one.dir, plugins.join("org.example.contracts/1.0.0-7692c3ad3540"));
     assert_eq!(one.verified_library().unwrap(), b"one");
     assert_eq!(find(&plugins, "org.example.contracts").unwrap(), one);
-    assert_eq!(install(&manifest, None, &plugins).unwrap(), one, "installing the same again changes nothing");
+    assert_eq!(
+        install(&manifest, None, &plugins).unwrap(),
+        one,
+        "installing the same again changes nothing"
+    );
 
     let other = manifest.with_file_name("elsewhere.so");
     fs::write(&other, b"two").unwrap();
@@ -61,7 +67,10 @@ fn install_find_upgrade_and_remove() {
 fn a_wrong_digest_is_refused_before_and_after_installing() {
     let (_dir, manifest, plugins) = folders(b"one");
     fs::write(&manifest, format!("{MANIFEST}sha256 = \"{}\"\n", "0".repeat(64))).unwrap();
-    assert!(matches!(install(&manifest, None, &plugins), Err(PackageError::Digest { .. })));
+    assert!(matches!(
+        install(&manifest, None, &plugins),
+        Err(PackageError::Digest { .. })
+    ));
     assert!(list(&plugins).unwrap().is_empty());
 
     fs::write(&manifest, MANIFEST).unwrap();
@@ -99,7 +108,13 @@ fn ids_that_are_paths_find_nothing() {
     let (_dir, manifest, plugins) = folders(b"one");
     install(&manifest, None, &plugins).unwrap();
     for id in ["..", ".", "", "org.example.contracts/..", "/etc", ".lock"] {
-        assert!(matches!(find(&plugins, id), Err(PackageError::NotInstalled { .. })), "{id}");
-        assert!(matches!(remove(&plugins, id), Err(PackageError::NotInstalled { .. })), "{id}");
+        assert!(
+            matches!(find(&plugins, id), Err(PackageError::NotInstalled { .. })),
+            "{id}"
+        );
+        assert!(
+            matches!(remove(&plugins, id), Err(PackageError::NotInstalled { .. })),
+            "{id}"
+        );
     }
 }

@@ -41,6 +41,7 @@ impl Segmenter for Panics {
                     std::thread::sleep(std::time::Duration::from_millis(20));
                 }
             }
+            "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
             "stdin" => {
                 let read = std::io::stdin().lines().count();
                 return Err(Error::input(format!("{read} lines on standard input")));

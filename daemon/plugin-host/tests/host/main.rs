@@ -1,0 +1,7 @@
+//! Plugins of all kinds, through the real host process.
+
+mod bundled;
+mod misbehaving;
+mod panics;
+mod plain_c;
+mod support;
