@@ -13,11 +13,15 @@ use wengu_config::Config;
 /// From the signal to the exit, whatever is under way.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// Between looks whether the store still works.
+const HEALTH: Duration = Duration::from_millis(500);
+
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
     // Signals first: one that comes during the start must not kill what has begun.
     let mut term = signal(SignalKind::terminate())?;
+    let mut hup = signal(SignalKind::hangup())?;
     let mut int = signal(SignalKind::interrupt())?;
     let engine = tokio::task::spawn_blocking(move || Engine::open(config)).await??;
     let listener = api::server::bind(&engine)?;
@@ -39,9 +43,16 @@ pub async fn run(config: Config) -> Result<()> {
     tracing::info!(socket = %socket.display(), domains = engine.config.domains.len(), "daemon_ready");
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => tracing::warn!("SIGHUP is ignored: restart the daemon to read the configuration anew"),
+            () = tokio::time::sleep(HEALTH) => if let Some(why) = engine.store.poisoned() {
+                // What the last write left behind is unknown; the next start reads it from the journal.
+                anyhow::bail!("the store cannot go on: {why}");
+            }
+        }
     }
     tracing::info!("daemon_stopping");
     let _ = sd_notify::notify(&[NotifyState::Stopping]);

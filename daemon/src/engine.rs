@@ -27,6 +27,7 @@ pub struct Engine {
     pub schedule_wake: Notify,
     /// Wakes the alert delivery.
     pub outbox_wake: Notify,
+    rescans: BTreeMap<String, Notify>,
     live: Mutex<Live>,
     stopping: watch::Sender<bool>,
 }
@@ -63,6 +64,7 @@ impl Engine {
         let (store, report) = Store::open(&layout.store(), wengu_store::Options::default())?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
+            rescans: config.domains.keys().map(|name| (name.clone(), Notify::new())).collect(),
             config,
             layout,
             store,
@@ -81,6 +83,22 @@ impl Engine {
     /// What is going on right now.
     pub fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Has a domain's folders looked at now. The domain counts as busy until that is done.
+    pub fn rescan(&self, domain: &str) {
+        if let Some(notify) = self.rescans.get(domain) {
+            self.live().busy_since.entry(domain.to_string()).or_insert_with(clock::now_ms);
+            notify.notify_one();
+        }
+    }
+
+    /// Returns when [`Engine::rescan`] was called for the domain.
+    pub async fn rescan_asked(&self, domain: &str) {
+        match self.rescans.get(domain) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Says that everything is to stop.

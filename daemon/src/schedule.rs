@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wengu_config::Domain;
-use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, ScheduleConfig, decide};
+use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
 use wengu_protocol::job;
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
@@ -68,21 +68,10 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
     })
 }
 
-/// What the configuration says of a domain's schedule.
-pub fn config(domain: &Domain) -> ScheduleConfig {
-    ScheduleConfig {
-        cron: domain.schedule.cron.clone(),
-        timezone: domain.schedule.timezone,
-        min_new_examples: domain.schedule.min_new_examples,
-        max_staleness: domain.schedule.max_staleness,
-        quiet_hours: domain.schedule.quiet_hours.clone(),
-    }
-}
-
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let now = Utc::now();
     let state = state(engine, &domain.name)?;
-    match decide(now, &config(domain), &state) {
+    match decide(now, &domain.schedule, &state) {
         Decision::Start { reason, mark } => start(engine, domain, now, reason, &mark),
         Decision::Mark { mark, .. } => {
             let mut record = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
@@ -186,6 +175,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         learning: job_learning(learning),
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
+        memory_seed: learning.seed,
         seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(run),
         threads: match engine.config.trainer.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),

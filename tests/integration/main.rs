@@ -1,1 +1,12 @@
-//! The integration suite: real processes, real files, real signals.
+//! The integration suite: real programs, real files, real signals, the real model.
+//!
+//! Tests that train need the trainer and the default model. `make test` provides both and sets WENGU_REQUIRE_MODEL;
+//! without them and without that variable such a test says that it was skipped.
+
+mod command_line;
+mod crash;
+mod harness;
+mod intake;
+mod invariants;
+mod learning;
+mod webhook;

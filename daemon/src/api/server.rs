@@ -146,21 +146,27 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
     blocking(move || {
         let domain = &request.domain;
         let runs = engine.runs(domain)?;
-        if let Some(open) = runs.iter().find(|r| r.is_open()) {
-            return Ok(TrainAnswer { run: open.run, joined: true, nothing_to_do: None });
-        }
         let next = runs.last().map_or(1, |r| r.run + 1);
-        let busy = engine.live().busy_since.contains_key(domain);
-        let state = crate::schedule::state(&engine, domain)?;
-        if state.new_examples == 0 && !busy {
+        let mut answer = TrainAnswer { run: next, joined: false, settling: false, nothing_to_do: None };
+        if let Some(open) = runs.iter().find(|r| r.is_open()) {
+            return Ok(TrainAnswer { run: open.run, joined: true, ..answer });
+        }
+        if request.rescan {
+            engine.rescan(domain);
+        }
+        if engine.live().busy_since.contains_key(domain) {
+            return Ok(TrainAnswer { settling: true, ..answer });
+        }
+        if crate::schedule::state(&engine, domain)?.new_examples == 0 {
             let why = "no new labelled examples wait for an update; `wengu files` says what became of each file";
-            return Ok(TrainAnswer { run: next, joined: false, nothing_to_do: Some(why.into()) });
+            answer.nothing_to_do = Some(why.into());
+            return Ok(answer);
         }
         let mut record = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
         record.asked = true;
         engine.store.commit(Batch::new("train.asked").at(now_ms()).put(domain, &record)?)?;
         engine.schedule_wake.notify_one();
-        Ok(TrainAnswer { run: next, joined: false, nothing_to_do: None })
+        Ok(answer)
     })
     .await
 }

@@ -240,6 +240,9 @@ pub struct DomainRequest {
     /// The version to roll back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Look at the watched folders first, for files that came a moment ago.
+    #[serde(default)]
+    pub rescan: bool,
 }
 
 /// Answer to `POST /v1/train`.
@@ -249,6 +252,8 @@ pub struct TrainAnswer {
     pub run: u64,
     /// Whether it was under way already.
     pub joined: bool,
+    /// The watched folders are being looked at, or a delivery is still coming in: ask again.
+    pub settling: bool,
     /// Why nothing will start, if nothing will.
     pub nothing_to_do: Option<String>,
 }

@@ -48,7 +48,7 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
         *files.entry(file.state.name().into()).or_default() += 1;
     }
     let state = crate::schedule::state(engine, name)?;
-    let next = next_step(&decide(Utc::now(), &crate::schedule::config(&engine.config.domains[name]), &state));
+    let next = next_step(&decide(Utc::now(), &engine.config.domains[name].schedule, &state));
     let runs = engine.runs(name)?;
     let open = runs.iter().find(|r| r.is_open());
     let last = runs.iter().rev().find(|r| !r.is_open());

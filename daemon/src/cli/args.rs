@@ -187,7 +187,7 @@ pub struct WebhookArgs {
 #[derive(Debug, Subcommand)]
 pub enum WebhookAction {
     /// Receive webhooks on this machine, verify their signatures and print them
-    #[command(after_help = "Example:\n  wengu webhook secret > webhook.secret\n  wengu webhook listen --port 9099 --secret-file webhook.secret")]
+    #[command(after_help = "Example:\n  (umask 077; wengu webhook secret > webhook.secret)\n  wengu webhook listen --port 9099 --secret-file webhook.secret")]
     Listen {
         /// Port on 127.0.0.1
         #[arg(long, default_value_t = 9099)]

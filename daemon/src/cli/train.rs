@@ -10,8 +10,7 @@ use wengu_store::records::RunState;
 const POLL: Duration = Duration::from_millis(200);
 
 pub async fn train(client: &Client, args: &TrainArgs, json: bool) -> Result<Exit> {
-    let request = DomainRequest { domain: args.domain.clone(), to: None };
-    let answer: TrainAnswer = client.post("/v1/train", &request).await?;
+    let answer = ask(client, &args.domain, json).await?;
     if let Some(why) = &answer.nothing_to_do {
         say(json, &answer, why)?;
         return Ok(Exit::Success);
@@ -29,6 +28,22 @@ pub async fn train(client: &Client, args: &TrainArgs, json: bool) -> Result<Exit
     Ok(exit_of(&run))
 }
 
+/// Asks for an update, once what lies in the watched folders has come in.
+async fn ask(client: &Client, domain: &str, quiet: bool) -> Result<TrainAnswer> {
+    let mut request = DomainRequest { domain: domain.into(), to: None, rescan: true };
+    let mut progress = Progress::new(quiet);
+    loop {
+        let answer: TrainAnswer = client.post("/v1/train", &request).await?;
+        if !answer.settling {
+            progress.done();
+            return Ok(answer);
+        }
+        progress.show("waiting for the delivery to settle", 0, 1, "");
+        request.rescan = false;
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 fn say(json: bool, answer: &TrainAnswer, text: &str) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(answer)?);
@@ -44,7 +59,7 @@ async fn wait(client: &Client, domain: &str, number: u64, quiet: bool) -> Result
     loop {
         let run: Option<RunView> = client.get("/v1/run", &query).await?;
         match run {
-            None => progress.show("waiting for the delivery to settle", 0, 1, ""),
+            None => progress.show("waiting for the update to start", 0, 1, ""),
             Some(run) if matches!(run.state, RunState::Finished | RunState::Failed { .. }) => {
                 progress.done();
                 return Ok(run);

@@ -86,7 +86,7 @@ fn explain(e: &VersionExplanation) {
 }
 
 pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Result<Exit> {
-    let request = DomainRequest { domain: args.domain.clone(), to: args.to.clone() };
+    let request = DomainRequest { domain: args.domain.clone(), to: args.to.clone(), rescan: false };
     let done: RollbackAnswer = client.post("/v1/rollback", &request).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&done)?);

@@ -11,7 +11,7 @@ use anyhow::Result;
 use label::Labeler;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_store::Batch;
@@ -28,14 +28,16 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let (watcher, mut events) = Watcher::spawn(domain.watch.clone(), domain.intake.settle, domain.intake.rescan);
     let mut intake = Intake { labeler: Labeler::new(&engine, &domain), engine, domain, quarantined: 0 };
     intake.set_busy(true);
-    let mut retry_at = std::time::Instant::now();
+    let mut retry_at = Instant::now();
     loop {
-        if retry_at <= std::time::Instant::now() {
+        if retry_at <= Instant::now() {
             intake.read_ingested().await;
-            retry_at = std::time::Instant::now() + RETRY;
+            retry_at = Instant::now() + RETRY;
         }
         tokio::select! {
+            biased;
             () = intake.engine.stopped() => return,
+            () = intake.engine.rescan_asked(&intake.domain.name) => watcher.rescan_now(),
             event = events.recv() => match event {
                 Some(event) => {
                     intake.set_busy(true);

@@ -91,7 +91,7 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     let (logits, rows, labels) = read_logits(&a.job_dir.join(layout::CANDIDATES))?;
     let candidates = candidates(a.store, a.prepared)?;
     ensure!(rows == candidates.len(), "the trainer answered {rows} of {} candidates", candidates.len());
-    Memory::choose(candidates, &logits, labels, manifest.memory_bytes, manifest.seed)?.save(&building)?;
+    Memory::choose(candidates, &logits, labels, manifest.memory_bytes, manifest.memory_seed)?.save(&building)?;
     std::fs::write(building.join("evaluation.json"), serde_json::to_vec_pretty(a.judgement)?)?;
     let mut files = BTreeMap::new();
     digest_all(&building, &building, &mut files)?;

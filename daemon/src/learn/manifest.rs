@@ -45,6 +45,8 @@ pub struct Manifest {
     pub memory_bytes: u64,
     /// Seed of the run.
     pub seed: u64,
+    /// Seed of the replay memory: the same for every run of the domain, or recent examples would crowd out old ones.
+    pub memory_seed: u64,
     /// Threads of the trainer.
     pub threads: u32,
     /// How it is judged.

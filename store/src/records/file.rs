@@ -157,4 +157,9 @@ pub struct Counts {
 impl Record for FileRecord {
     const TABLE: &'static str = "file";
     const VERSION: u16 = 1;
+
+    fn objects(&self) -> Vec<Hash> {
+        let sidecars = self.sidecars.iter().map(|s| s.content);
+        self.content.into_iter().chain(sidecars).chain(self.state.examples().map(|(hash, _)| hash)).collect()
+    }
 }

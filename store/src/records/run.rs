@@ -82,4 +82,8 @@ impl RunRecord {
 impl Record for RunRecord {
     const TABLE: &'static str = "run";
     const VERSION: u16 = 1;
+
+    fn objects(&self) -> Vec<Hash> {
+        [self.manifest].into_iter().chain(self.verdict).collect()
+    }
 }

@@ -1,0 +1,190 @@
+//! A daemon of its own for each test: a folder, a configuration, a process.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// What no wait of a test takes longer than, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A program that the workspace builds.
+pub fn program(name: &str) -> PathBuf {
+    let deps = std::env::current_exe().unwrap();
+    let path = deps.parent().unwrap().parent().unwrap().join(name);
+    assert!(path.exists(), "{} is missing: cargo build --workspace --bins --lib", path.display());
+    path
+}
+
+/// The default model, if it and the trainer are there.
+pub fn model() -> Option<PathBuf> {
+    let model = root().join(".deps/models/all-MiniLM-L6-v2");
+    let trainer = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("wengu-trainer");
+    if model.join("model.safetensors").exists() && trainer.exists() {
+        return Some(model);
+    }
+    assert!(std::env::var_os("WENGU_REQUIRE_MODEL").is_none(), "the model or the trainer is missing: `make setup build`");
+    println!("skipped: needs .deps/models/all-MiniLM-L6-v2 and wengu-trainer (`make setup build`)");
+    None
+}
+
+/// A folder with a configuration, and the daemon that runs on it.
+pub struct Site {
+    pub dir: tempfile::TempDir,
+    daemon: Option<Child>,
+}
+
+impl Site {
+    /// One domain `contracts` on `inbox/`; `extra` is appended to the configuration.
+    pub fn new(extra: &str) -> Site {
+        let model = root().join(".deps/models/all-MiniLM-L6-v2");
+        let config = format!(
+            "state_dir = \"state\"\n[trainer]\nthreads = 1\n[models.base]\npath = \"{}\"\n\
+             [domains.contracts]\nwatch = [\"inbox\"]\nmodel = \"base\"\n\
+             [domains.contracts.intake]\ncase_field = \"doc\"\nsettle_ms = 200\n\
+             [domains.contracts.schedule]\nmin_new_examples = 20\n{extra}",
+            model.display()
+        );
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("inbox")).unwrap();
+        fs::write(dir.path().join("wengu.toml"), config).unwrap();
+        Site { dir, daemon: None }
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().join(inside)
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub fn start(&mut self) {
+        assert!(self.daemon.is_none());
+        let log = fs::File::options().create(true).append(true).open(self.path("daemon.log")).unwrap();
+        let child = self.command(&["run"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.daemon = Some(child);
+        self.until("the daemon answers", |site| site.try_json(&["status"]).is_some());
+    }
+
+    /// SIGKILL, no farewell.
+    pub fn kill(&mut self) {
+        let mut child = self.daemon.take().expect("the daemon runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns how long it took to leave, and panics unless it left with success.
+    pub fn stop(&mut self) -> Duration {
+        let mut child = self.daemon.take().expect("the daemon runs");
+        let began = Instant::now();
+        let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success(), "the daemon left with {status}\n{}", self.log());
+        began.elapsed()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("wengu"));
+        command.arg("--config").arg(self.path("wengu.toml")).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the command line.
+    pub fn wengu(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn try_json(&self, arguments: &[&str]) -> Option<Value> {
+        let output = self.command(arguments).arg("--json").output().unwrap();
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Runs a command with `--json` and reads its answer.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        self.try_json(arguments).unwrap_or_else(|| panic!("wengu {arguments:?} failed\n{}", self.log()))
+    }
+
+    /// Trains, waits for the verdict and returns the run with the exit code.
+    pub fn train(&self) -> (Value, i32) {
+        let output = self.command(&["train", "contracts", "--json"]).output().unwrap();
+        let run = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", String::from_utf8_lossy(&output.stdout), self.log()));
+        (run, output.status.code().unwrap())
+    }
+
+    /// Files by state.
+    pub fn files(&self) -> std::collections::BTreeMap<String, usize> {
+        let mut states = std::collections::BTreeMap::new();
+        for file in self.json(&["files"]).as_array().unwrap() {
+            *states.entry(file["state"].as_str().unwrap().to_string()).or_default() += 1;
+        }
+        states
+    }
+
+    /// Waits until `condition` holds.
+    pub fn until(&self, what: &str, condition: impl Fn(&Site) -> bool) {
+        let began = Instant::now();
+        while !condition(self) {
+            assert!(began.elapsed() < PATIENCE, "waited too long until {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Puts records into the inbox at once, as one file of JSON Lines.
+    pub fn deliver(&self, name: &str, records: &[Value]) {
+        let text: String = records.iter().map(|r| format!("{r}\n")).collect();
+        self.drop_file(name, text.as_bytes());
+    }
+
+    /// Puts a file into the inbox the way a careful producer does: written elsewhere, then renamed.
+    pub fn drop_file(&self, name: &str, bytes: &[u8]) {
+        let outside = self.path("outgoing");
+        fs::write(&outside, bytes).unwrap();
+        fs::rename(&outside, self.path("inbox").join(name)).unwrap();
+    }
+
+    /// What the daemon has said.
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
+        let from = log.len().saturating_sub(6000);
+        log.get(from..).unwrap_or(&log).to_string()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Records of the demo's deliveries: `each` of each label, those of the same contract kept together.
+pub fn clauses(file: &str, labels: usize, each: usize) -> Vec<Value> {
+    let text = fs::read_to_string(root().join("examples/demo/contracts").join(file)).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut taken: std::collections::BTreeMap<String, usize> = Default::default();
+    let mut names: Vec<String> = records.iter().map(|r| r["label"].as_str().unwrap().to_string()).collect();
+    names.sort();
+    names.dedup();
+    names.truncate(labels);
+    records
+        .into_iter()
+        .filter(|r| {
+            let label = r["label"].as_str().unwrap().to_string();
+            let n = taken.entry(label.clone()).or_default();
+            *n += 1;
+            names.contains(&label) && *n <= each
+        })
+        .collect()
+}
+
+/// Few steps, short texts: enough to learn something, quick enough for a test.
+pub const QUICK_LEARNING: &str = "[domains.contracts.learning]\nmax_length = 48\nepochs = 2\nfisher_examples = 8\n\
+     [domains.contracts.gate]\ngate_percent = 30\naudit_percent = 5\nmargin_points = 30.0\nmin_items = 10\n";

@@ -1,0 +1,91 @@
+//! Files as people drop them, and what became of each.
+
+use crate::harness::Site;
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn every_file_gets_a_state_that_can_be_explained() {
+    let mut site = Site::new("");
+    site.start();
+    site.drop_file("good.jsonl", b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n");
+    site.drop_file("copy.jsonl", b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n");
+    site.drop_file("chinese.csv", &encoding("text,label\n本合同适用中华人民共和国法律并受其管辖,适用法律\n"));
+    site.drop_file("scan.pdf", b"%PDF-1.7");
+    site.drop_file("note.txt", b"a text that nobody has labelled");
+    site.drop_file(".hidden.jsonl", b"{\"text\": \"x\", \"label\": \"a\"}\n");
+    site.drop_file("upload.part", b"half");
+    site.until("five files have a state", |s| {
+        let files = s.files();
+        files.values().sum::<usize>() == 5 && !files.contains_key("ingested")
+    });
+    let expected = [("duplicate", 1), ("pooled", 2), ("quarantined", 1), ("unlabelled", 1)];
+    assert_eq!(site.files(), expected.map(|(s, n)| (s.to_string(), n)).into());
+
+    let all = site.json(&["files"]);
+    let pooled = all.as_array().unwrap().iter().filter(|f| f["state"] == "pooled");
+    let paths: Vec<String> = pooled.map(|f| f["path"].as_str().unwrap().to_string()).collect();
+    let good = paths.iter().find(|p| p.ends_with(".jsonl")).unwrap();
+    let explained = site.json(&["files", "explain", good]);
+    assert_eq!(explained["rejected"][0][0], 2, "the broken record is named by its line");
+    assert_eq!(explained["examples"].as_array().unwrap().len(), 2);
+    let chinese = site.json(&["files", "explain", paths.iter().find(|p| p.ends_with(".csv")).unwrap()]);
+    assert_eq!(chinese["examples"][0]["label"], "适用法律");
+
+    // A sidecar that comes later labels the file all the same.
+    site.drop_file("note.txt.label", b"a");
+    site.until("the note is labelled", |s| s.files().get("pooled") == Some(&3));
+}
+
+fn encoding(text: &str) -> Vec<u8> {
+    let (bytes, _, lossy) = encoding_rs::GB18030.encode(text);
+    assert!(!lossy);
+    bytes.into_owned()
+}
+
+#[test]
+fn renames_and_rewrites_keep_the_case() {
+    let mut site = Site::new("");
+    site.start();
+    site.deliver("case.jsonl", &[json!({"text": "first words", "label": "a"})]);
+    let path = |name: &str| site.path("inbox").join(name).display().to_string();
+    site.until("the file is pooled", |s| s.files().get("pooled") == Some(&1));
+    let first = site.json(&["files", "explain", &path("case.jsonl")]);
+    fs::rename(path("case.jsonl"), path("renamed.jsonl")).unwrap();
+    site.until("the new name is known", |s| {
+        s.json(&["files"]).as_array().unwrap().iter().any(|f| f["path"] == path("renamed.jsonl"))
+    });
+    let renamed = site.json(&["files", "explain", &path("renamed.jsonl")]);
+    assert_eq!(renamed["case_key"], first["case_key"]);
+    assert_eq!(renamed["content"], first["content"]);
+    assert_eq!(site.files(), [("pooled".to_string(), 1)].into());
+    site.deliver("renamed.jsonl", &[json!({"text": "other words", "label": "a"})]);
+    site.until("the second revision is pooled", |s| {
+        let file = s.json(&["files", "explain", &path("renamed.jsonl")]);
+        file["file"]["revision"] == 2 && file["file"]["state"] == "pooled"
+    });
+    let rewritten = site.json(&["files", "explain", &path("renamed.jsonl")]);
+    assert_eq!(rewritten["case_key"], first["case_key"]);
+}
+
+#[test]
+fn without_its_index_the_store_loses_nothing() {
+    let mut site = Site::new("");
+    site.start();
+    for i in 0..12 {
+        site.deliver(&format!("{i}.jsonl"), &[json!({"text": format!("text number {i}"), "label": "a", "doc": i})]);
+    }
+    site.until("all are pooled", |s| s.files().get("pooled") == Some(&12));
+    let before = site.json(&["files"]);
+    site.stop();
+    fs::remove_dir_all(site.path("state/store/index")).unwrap();
+    site.start();
+    site.until("the folder was looked at again", |s| {
+        s.json(&["status"])["domains"][0]["intake_busy"] == false
+    });
+    let strip = |files: &serde_json::Value| -> Vec<(String, String)> {
+        let text = |v: &serde_json::Value| v.as_str().unwrap().to_string();
+        files.as_array().unwrap().iter().map(|f| (text(&f["path"]), text(&f["explanation"]))).collect()
+    };
+    assert_eq!(strip(&site.json(&["files"])), strip(&before));
+}

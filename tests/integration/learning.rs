@@ -1,0 +1,86 @@
+//! The loop with the real model: learn, refuse what is worse, go back.
+
+use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use serde_json::{Value, json};
+
+#[test]
+fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(&QUICK_LEARNING.replace("margin_points = 30.0", "margin_points = 40.0"));
+    site.start();
+    let right = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
+    site.deliver("first.jsonl", &right);
+    let (first, code) = site.train();
+    assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
+    let version = first["version"].as_str().unwrap().to_string();
+    let dir = site.path("state/versions/contracts").join(&version);
+    for file in ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "head/head.safetensors",
+        "fisher.safetensors", "memory/examples.jsonl", "memory/logits.safetensors", "evaluation.json", "lineage.json"]
+    {
+        assert!(dir.join(file).exists(), "{file} is missing");
+    }
+    assert_eq!(std::fs::read_link(site.path("state/versions/contracts/current")).unwrap().to_str(), Some(&*version));
+
+    // The same clauses, in other words at the end, under turned labels.
+    let labels: Vec<&str> = {
+        let mut all: Vec<&str> = right.iter().map(|r| r["label"].as_str().unwrap()).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let turned: Vec<Value> = right
+        .iter()
+        .map(|r| {
+            let at = labels.iter().position(|l| *l == r["label"]).unwrap();
+            json!({"text": format!("{} (again)", r["text"].as_str().unwrap()), "doc": r["doc"],
+                "label": labels[(at + 1) % labels.len()]})
+        })
+        .collect();
+    site.deliver("wrong.jsonl", &turned);
+    let (second, code) = site.train();
+    assert_eq!((code, &second["decision"]), (4, &json!("regressed")), "{second:#}");
+    assert_eq!(site.json(&["status"])["domains"][0]["serving"]["version"], version.as_str());
+    assert_eq!(site.files(), [("held_back".to_string(), 1), ("learned".to_string(), 1)].into());
+    assert_eq!(site.wengu(&["rollback", "contracts"]).status.code(), Some(1), "a first version has no parent");
+
+    // What was refused cannot be put in service by name either.
+    let refused = second["version"].as_str().unwrap();
+    let said = site.wengu(&["rollback", "contracts", "--to", refused]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("never promoted"));
+
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 2, 24));
+    let (third, code) = site.train();
+    assert_eq!((code, &third["decision"]), (0, &json!("promote")), "{third:#}");
+    assert_eq!(third["parent"], version.as_str());
+    let back = site.json(&["rollback", "contracts"]);
+    assert_eq!((&back["to"], &back["held_back_files"]), (&json!(version), &json!(1)));
+    assert_eq!(std::fs::read_link(site.path("state/versions/contracts/current")).unwrap().to_str(), Some(&*version));
+    let explained = site.json(&["versions", "explain", "contracts", third["version"].as_str().unwrap()]);
+    assert_eq!(explained["version"]["serving"], false);
+    assert_eq!(explained["labels"].as_array().unwrap().len(), 6, "the label set grew by two");
+}
+
+#[test]
+fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(QUICK_LEARNING);
+    let copy = site.path("model");
+    std::fs::create_dir(&copy).unwrap();
+    for file in ["config.json", "tokenizer.json"] {
+        std::fs::copy(model().unwrap().join(file), copy.join(file)).unwrap();
+    }
+    std::fs::write(copy.join("model.safetensors"), b"not a model").unwrap();
+    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    let config = config.replace(&model().unwrap().display().to_string(), &copy.display().to_string());
+    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.start();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
+    let (run, code) = site.train();
+    assert_eq!(code, 5, "{run:#}");
+    assert_eq!(run["state"]["end"], "bad_model", "{run:#}");
+    assert_eq!(site.files(), [("pooled".to_string(), 1)].into());
+}
