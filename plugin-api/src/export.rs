@@ -73,11 +73,13 @@ impl Capability {
     }
 }
 
-pub fn find(id: *const c_char, capabilities: &[Capability]) -> *const c_void {
+/// # Safety
+/// `id` is null or NUL-terminated.
+pub unsafe fn find(id: *const c_char, capabilities: &[Capability]) -> *const c_void {
     if id.is_null() {
         return std::ptr::null();
     }
-    // SAFETY: not null, and the ABI says NUL-terminated.
+    // SAFETY: not null, and NUL-terminated by this function's contract.
     let id = unsafe { CStr::from_ptr(id) };
     capabilities
         .iter()

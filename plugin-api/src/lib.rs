@@ -121,7 +121,8 @@ macro_rules! export_plugin {
             static ENTRY: $crate::export::Entry = $crate::export::Entry::new();
 
             extern "C" fn extension(id: *const ::std::ffi::c_char) -> *const ::std::ffi::c_void {
-                $crate::export::find(id, &[$($crate::export::$capability::<$plugin>()),+])
+                // SAFETY: the ABI says that the host's id is NUL-terminated.
+                unsafe { $crate::export::find(id, &[$($crate::export::$capability::<$plugin>()),+]) }
             }
 
             /// The only exported symbol.

@@ -106,6 +106,8 @@ impl PluginClient {
         let mut child = Command::new(host_exe)
             .env_clear()
             .env(HOST_COOKIE.0, HOST_COOKIE.1)
+            // glibc reserves 64 MiB of address space for each thread that allocates, which the limit would count.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -21,6 +21,15 @@ pub struct Installed {
     pub manifest: Manifest,
 }
 
+/// A plugin in a list.
+#[derive(Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Its current version, or what is wrong with it.
+    pub current: Result<Installed, PackageError>,
+}
+
 /// What can go wrong with the plugins folder.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
@@ -180,11 +189,14 @@ pub fn install(manifest: &Path, library: Option<&Path>, plugins_dir: &Path) -> R
 ///
 /// # Errors
 /// A folder that cannot be read. A folder that does not exist holds no plugins.
-pub fn list(plugins_dir: &Path) -> Result<Vec<(String, Result<Installed, PackageError>)>, PackageError> {
+pub fn list(plugins_dir: &Path) -> Result<Vec<Listed>, PackageError> {
     let ids = ids(plugins_dir)?;
     Ok(ids
         .into_iter()
-        .map(|id| (id.clone(), open_current(&plugins_dir.join(id))))
+        .map(|id| Listed {
+            current: open_current(&plugins_dir.join(&id)),
+            id,
+        })
         .collect())
 }
 

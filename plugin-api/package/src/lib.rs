@@ -11,5 +11,5 @@
 mod install;
 mod manifest;
 
-pub use install::{Installed, PackageError, find, install, list, remove};
+pub use install::{Installed, Listed, PackageError, find, install, list, remove};
 pub use manifest::{Limits, MANIFEST_FILE, Manifest, ManifestError};

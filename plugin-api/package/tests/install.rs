@@ -55,7 +55,7 @@ fn install_find_upgrade_and_remove() {
     assert_eq!(one.verified_library().unwrap(), b"one", "the old version stays");
     let listed = list(&plugins).unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].1.as_ref().unwrap(), &two);
+    assert_eq!(listed[0].current.as_ref().unwrap(), &two);
 
     remove(&plugins, "org.example.contracts").unwrap();
     let missing = find(&plugins, "org.example.contracts").unwrap_err().to_string();
@@ -97,7 +97,7 @@ fn what_a_crash_left_is_swept_and_never_listed() {
     fs::write(plugins.join(".staging-1.0.0-7692c3ad3540/libcontracts.so"), b"o").unwrap();
     std::os::unix::fs::symlink("nowhere", plugins.join(".staging-current")).unwrap();
     fs::create_dir_all(plugins.join("org.example.contracts")).unwrap();
-    assert!(list(&plugins).unwrap()[0].1.is_err(), "no current version yet");
+    assert!(list(&plugins).unwrap()[0].current.is_err(), "no current version yet");
     let installed = install(&manifest, None, &plugins).unwrap();
     assert_eq!(find(&plugins, "org.example.contracts").unwrap(), installed);
     assert_eq!(staged(&plugins), 0);
