@@ -32,16 +32,13 @@ pub fn enqueue(engine: &Engine, batch: Batch, now_ms: i64, event: &Event) -> Res
 }
 
 /// As [`enqueue`], but for `only` one endpoint, which gets it whatever types it wants.
-pub fn enqueue_for(
-    engine: &Engine,
-    mut batch: Batch,
-    now_ms: i64,
-    event: &Event,
-    only: Option<&str>,
-) -> Result<Batch> {
+pub fn enqueue_for(engine: &Engine, mut batch: Batch, now_ms: i64, event: &Event, only: Option<&str>) -> Result<Batch> {
     let subject = event.subject();
     let sequence = engine.store.last_seq() + 1;
-    let id = format!("{now_ms:013}-{}", &blake3::hash(format!("{sequence}/{subject}").as_bytes()).to_hex()[..16]);
+    let id = format!(
+        "{now_ms:013}-{}",
+        &blake3::hash(format!("{sequence}/{subject}").as_bytes()).to_hex()[..16]
+    );
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     let cloud_event = CloudEvent::new(&id, &host, to_utc(now_ms), event);
     for endpoint in engine.config.webhooks.values() {
@@ -50,8 +47,7 @@ pub fn enqueue_for(
             None => endpoint.events.is_empty() || endpoint.events.contains(&cloud_event.kind),
         };
         if wanted {
-            let record =
-                OutboxRecord(OutboxItem::new(&cloud_event, &endpoint.name, sequence, to_utc(now_ms)));
+            let record = OutboxRecord(OutboxItem::new(&cloud_event, &endpoint.name, sequence, to_utc(now_ms)));
             batch = batch.put(&record.key(), &record)?;
         }
     }

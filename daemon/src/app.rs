@@ -75,7 +75,9 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// Tells systemd that the daemon lives, as long as its scheduler really goes round and its store really answers.
 async fn watchdog(engine: Arc<Engine>) {
-    let Some(period) = sd_notify::watchdog_enabled() else { return };
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     loop {
         tokio::select! {
             () = engine.stopped() => return,
@@ -83,7 +85,9 @@ async fn watchdog(engine: Arc<Engine>) {
         }
         let silent_ms = clock::now_ms() - engine.live().scheduler_alive_ms;
         let worker = engine.clone();
-        let store_answers = tokio::task::spawn_blocking(move || worker.next_open_run().is_ok()).await.unwrap_or(false);
+        let store_answers = tokio::task::spawn_blocking(move || worker.next_open_run().is_ok())
+            .await
+            .unwrap_or(false);
         if store_answers && silent_ms < period.as_millis() as i64 {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         } else {

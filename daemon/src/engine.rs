@@ -64,7 +64,11 @@ impl Engine {
         let (store, report) = Store::open(&layout.store(), wengu_store::Options::default())?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
-            rescans: config.domains.keys().map(|name| (name.clone(), Notify::new())).collect(),
+            rescans: config
+                .domains
+                .keys()
+                .map(|name| (name.clone(), Notify::new()))
+                .collect(),
             config,
             layout,
             store,
@@ -88,7 +92,10 @@ impl Engine {
     /// Has a domain's folders looked at now. The domain counts as busy until that is done.
     pub fn rescan(&self, domain: &str) {
         if let Some(notify) = self.rescans.get(domain) {
-            self.live().busy_since.entry(domain.to_string()).or_insert_with(clock::now_ms);
+            self.live()
+                .busy_since
+                .entry(domain.to_string())
+                .or_insert_with(clock::now_ms);
             notify.notify_one();
         }
     }
@@ -128,7 +135,9 @@ impl Engine {
     /// Points the symlink `versions/DOMAIN/current` to the version in service. The journal is the truth; this follows.
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
-        let Some(current) = self.current(domain)? else { return Ok(()) };
+        let Some(current) = self.current(domain)? else {
+            return Ok(());
+        };
         if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
             return Ok(());
         }
@@ -181,7 +190,12 @@ impl Engine {
 
     /// All runs of a domain, oldest first.
     pub fn runs(&self, domain: &str) -> Result<Vec<RunRecord>> {
-        Ok(self.store.scan::<RunRecord>(&format!("{domain}/"))?.into_iter().map(|(_, run)| run).collect())
+        Ok(self
+            .store
+            .scan::<RunRecord>(&format!("{domain}/"))?
+            .into_iter()
+            .map(|(_, run)| run)
+            .collect())
     }
 
     /// The open run that was planned first.

@@ -20,7 +20,9 @@ pub struct Layout {
 impl Layout {
     /// The layout under `state_dir`.
     pub fn new(state_dir: &Path) -> Self {
-        Layout { root: state_dir.to_path_buf() }
+        Layout {
+            root: state_dir.to_path_buf(),
+        }
     }
 
     /// The store's directory.

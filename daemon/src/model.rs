@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 use wengu_protocol::job::BaseModel;
 
 /// Files of a Hugging Face folder that decide what the model computes.
-const FILES: [&str; 4] = ["config.json", "model.safetensors", "tokenizer.json", "1_Pooling/config.json"];
+const FILES: [&str; 4] = [
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "1_Pooling/config.json",
+];
 
 /// The folder with the digests of its files, for a job.
 pub fn describe(path: &Path) -> Result<BaseModel> {
@@ -21,7 +26,10 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
             Err(e) => return Err(e).with_context(|| file.display().to_string()),
         }
     }
-    Ok(BaseModel { path: path.to_path_buf(), sha256 })
+    Ok(BaseModel {
+        path: path.to_path_buf(),
+        sha256,
+    })
 }
 
 /// A program of wengu's: beside this one, or on PATH.
@@ -33,6 +41,9 @@ pub fn sibling(name: &str) -> Result<PathBuf> {
     }
     match places.into_iter().find(|p| p.is_file()) {
         Some(found) => Ok(found),
-        None => bail!("{name} is neither beside {} nor on PATH; install it there", exe.display()),
+        None => bail!(
+            "{name} is neither beside {} nor on PATH; install it there",
+            exe.display()
+        ),
     }
 }

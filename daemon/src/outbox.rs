@@ -68,7 +68,9 @@ async fn deliver_due(engine: &Arc<Engine>, webhook: &Webhook) -> Result<()> {
             ?next,
             "alert_attempt"
         );
-        let batch = Batch::new("outbox.attempt").at(Utc::now().timestamp_millis()).put(&record.key(), &record)?;
+        let batch = Batch::new("outbox.attempt")
+            .at(Utc::now().timestamp_millis())
+            .put(&record.key(), &record)?;
         engine.store.commit(batch)?;
     }
     Ok(())

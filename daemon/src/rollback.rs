@@ -26,30 +26,51 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
     if target == serving.id {
         bail!("version {target} is in service already");
     }
-    if engine.runs(domain)?.iter().any(|r| matches!(r.state, RunState::Planned | RunState::Settling)) {
+    if engine
+        .runs(domain)?
+        .iter()
+        .any(|r| matches!(r.state, RunState::Planned | RunState::Settling))
+    {
         bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
     }
     let version = engine.version(domain, &target)?;
     if !version.promoted {
-        bail!("version {target} was never promoted (gate: {}); only promoted versions can serve", version.decision);
+        bail!(
+            "version {target} was never promoted (gate: {}); only promoted versions can serve",
+            version.decision
+        );
     }
     verify_version(&engine.layout.version(domain, &target))
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
     let lineage = lineage_versions(engine, domain, &target)?;
     let now = now_ms();
-    let record = CurrentRecord { version: target.clone(), since_ms: now, how: How::RolledBack };
+    let record = CurrentRecord {
+        version: target.clone(),
+        since_ms: now,
+        how: How::RolledBack,
+    };
     let mut batch = Batch::new("version.rolled_back").at(now).put(domain, &record)?;
     let mut held_back_files = 0;
     for (key, mut file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
         file.state = match file.state.clone() {
-            FileState::Learned { examples, counts, version } if !lineage.contains_key(&version_run(&version)) => {
+            FileState::Learned {
+                examples,
+                counts,
+                version,
+            } if !lineage.contains_key(&version_run(&version)) => {
                 held_back_files += 1;
-                FileState::HeldBack { examples, counts, run: version_run(&version) }
+                FileState::HeldBack {
+                    examples,
+                    counts,
+                    run: version_run(&version),
+                }
             }
             // Going forward again to a version that had been left.
-            FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => {
-                FileState::Learned { examples, counts, version: lineage[&run].clone() }
-            }
+            FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => FileState::Learned {
+                examples,
+                counts,
+                version: lineage[&run].clone(),
+            },
             _ => continue,
         };
         file.updated_ms = now;
@@ -66,7 +87,12 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
     engine.publish_current(domain)?;
     engine.outbox_wake.notify_one();
     tracing::info!(domain, from = serving.id, to = target, "version_rolled_back");
-    Ok(RollbackAnswer { domain: domain.into(), from: serving.id, to: target, held_back_files })
+    Ok(RollbackAnswer {
+        domain: domain.into(),
+        from: serving.id,
+        to: target,
+        held_back_files,
+    })
 }
 
 /// Run to version id, from the first version to `id`.

@@ -50,7 +50,12 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
     let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
     let (mut new_examples, mut oldest) = (0, None::<i64>);
     for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
-        if let FileState::Pooled { counts, tried_in_run: None, .. } = &file.state {
+        if let FileState::Pooled {
+            counts,
+            tried_in_run: None,
+            ..
+        } = &file.state
+        {
             new_examples += counts.train;
             oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
         }
@@ -59,7 +64,10 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
     Ok(DomainState {
         new_examples,
         oldest_new_at: oldest.map(clock::to_utc),
-        mark: schedule.mark_ms.map(|ms| Mark { at: clock::to_utc(ms), schedule: schedule.mark_schedule.clone() }),
+        mark: schedule.mark_ms.map(|ms| Mark {
+            at: clock::to_utc(ms),
+            schedule: schedule.mark_schedule.clone(),
+        }),
         running: engine.runs(domain)?.iter().any(RunRecord::is_open),
         intake_busy_since: busy_since.map(clock::to_utc),
         asked_now: schedule.asked,
@@ -76,7 +84,11 @@ fn round(engine: &Engine, domain: &Domain) -> Result<()> {
         Decision::Mark { mark, .. } => {
             let mut record = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
             set_mark(&mut record, &mark);
-            engine.store.commit(Batch::new("schedule.marked").at(now.timestamp_millis()).put(&domain.name, &record)?)?;
+            engine.store.commit(
+                Batch::new("schedule.marked")
+                    .at(now.timestamp_millis())
+                    .put(&domain.name, &record)?,
+            )?;
             Ok(())
         }
         Decision::Wait { .. } => Ok(()),
@@ -150,7 +162,11 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let plan = plan(&pool, &parent_labels, &history);
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
-    let model = engine.config.models.get(&domain.model).context("the domain's model is not configured")?;
+    let model = engine
+        .config
+        .models
+        .get(&domain.model)
+        .context("the domain's model is not configured")?;
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
@@ -200,7 +216,10 @@ fn pool(engine: &Engine, domain: &str) -> Result<(BTreeMap<String, Hash>, Vec<(H
     for (key, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
         if let FileState::Pooled { examples, .. } = file.state {
             let bytes = engine.store.objects().get(&examples)?;
-            pool.push((examples, serde_json::from_slice(&bytes).with_context(|| format!("examples {examples}"))?));
+            pool.push((
+                examples,
+                serde_json::from_slice(&bytes).with_context(|| format!("examples {examples}"))?,
+            ));
             files.insert(key, examples);
         }
     }

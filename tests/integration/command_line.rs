@@ -14,7 +14,12 @@ fn check_names_six_mistakes_at_once() {
         [domains.contracts.learning]\nepochs = \"four\"\n\
         [domains.contracts.gate]\nalpha = 2.0\n";
     std::fs::write(&path, config).unwrap();
-    let output = Command::new(program("wengu")).arg("--config").arg(&path).arg("check").output().unwrap();
+    let output = Command::new(program("wengu"))
+        .arg("--config")
+        .arg(&path)
+        .arg("check")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(78));
     let said = String::from_utf8(output.stderr).unwrap();
     for (line, key) in [
@@ -25,19 +30,32 @@ fn check_names_six_mistakes_at_once() {
         (12, "domains.contracts.learning.epochs"),
         (14, "domains.contracts.gate.alpha"),
     ] {
-        let found = said.lines().any(|l| l.contains(&format!("wengu.toml:{line}:")) && l.contains(key));
+        let found = said
+            .lines()
+            .any(|l| l.contains(&format!("wengu.toml:{line}:")) && l.contains(key));
         assert!(found, "line {line}, key {key} is missing in:\n{said}");
     }
-    assert!(said.contains("min_new_examples"), "the nearest known key is not named:\n{said}");
+    assert!(
+        said.contains("min_new_examples"),
+        "the nearest known key is not named:\n{said}"
+    );
 }
 
 #[test]
 fn exit_codes_are_what_the_help_says() {
     let site = Site::new("");
     assert_eq!(site.wengu(&["status"]).status.code(), Some(69), "no daemon");
-    assert_eq!(site.wengu(&["no-such-command"]).status.code(), Some(2), "no such command");
+    assert_eq!(
+        site.wengu(&["no-such-command"]).status.code(),
+        Some(2),
+        "no such command"
+    );
     std::fs::write(site.path("wengu.toml"), "state_dir = 3\n").unwrap();
-    assert_eq!(site.wengu(&["run"]).status.code(), Some(78), "a bad configuration opens nothing");
+    assert_eq!(
+        site.wengu(&["run"]).status.code(),
+        Some(78),
+        "a bad configuration opens nothing"
+    );
     assert!(!site.path("state").exists());
 }
 
@@ -45,7 +63,11 @@ fn exit_codes_are_what_the_help_says() {
 fn init_makes_a_configuration_that_passes_and_does_not_overwrite_it() {
     let dir = tempfile::tempdir().unwrap();
     let wengu = |arguments: &[&str]| {
-        Command::new(program("wengu")).current_dir(dir.path()).args(arguments).output().unwrap()
+        Command::new(program("wengu"))
+            .current_dir(dir.path())
+            .args(arguments)
+            .output()
+            .unwrap()
     };
     let made = wengu(&["init", "--domain", "合同"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -55,7 +77,10 @@ fn init_makes_a_configuration_that_passes_and_does_not_overwrite_it() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("exists already"));
     // All that is missing is the model, which was not named.
     let checked = String::from_utf8(wengu(&["check"]).stderr).unwrap();
-    assert!(checked.contains("models.base.path") && !checked.contains("domains"), "{checked}");
+    assert!(
+        checked.contains("models.base.path") && !checked.contains("domains"),
+        "{checked}"
+    );
 }
 
 #[test]

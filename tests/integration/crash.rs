@@ -26,7 +26,11 @@ fn two_deliveries(mut disturb: impl FnMut(&mut Site)) -> (Vec<String>, Site) {
         cases.sort();
         cases.dedup();
         for (i, case) in cases.iter().enumerate() {
-            let text: String = records.iter().filter(|r| r["doc"] == *case).map(|r| format!("{r}\n")).collect();
+            let text: String = records
+                .iter()
+                .filter(|r| r["doc"] == *case)
+                .map(|r| format!("{r}\n"))
+                .collect();
             std::fs::write(site.path("folder").join(format!("{i}.jsonl")), text).unwrap();
         }
         std::fs::rename(site.path("folder"), site.path("inbox").join(run.to_string())).unwrap();
@@ -36,7 +40,12 @@ fn two_deliveries(mut disturb: impl FnMut(&mut Site)) -> (Vec<String>, Site) {
         });
     }
     let versions = site.json(&["versions", "contracts"]);
-    let ids = versions["contracts"].as_array().unwrap().iter().map(|v| v["id"].as_str().unwrap().into()).collect();
+    let ids = versions["contracts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["id"].as_str().unwrap().into())
+        .collect();
     (ids, site)
 }
 
@@ -56,7 +65,9 @@ fn killed_at_any_moment_the_daemon_makes_the_same_versions() {
     let mut kills = 0;
     let (versions, site) = two_deliveries(|site| {
         for _ in 0..KILLS.div_ceil(2) {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let share = (state >> 33) as f64 / (1u64 << 31) as f64;
             let wait: Duration = hour.mul_f64(share * 0.25);
             std::thread::sleep(wait);
@@ -82,7 +93,13 @@ fn killed_at_any_moment_the_daemon_makes_the_same_versions() {
 
 fn run_of(site: &Site, number: usize) -> Value {
     let versions = site.json(&["versions", "contracts"]);
-    let id = versions["contracts"].as_array().unwrap().iter().find(|v| v["run"] == number).unwrap()["id"].clone();
+    let id = versions["contracts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["run"] == number)
+        .unwrap()["id"]
+        .clone();
     site.json(&["versions", "explain", "contracts", id.as_str().unwrap()])["run"].clone()
 }
 
@@ -101,7 +118,9 @@ fn sigterm_during_training_drains_and_the_run_goes_on() {
     let job = site.path("state/jobs/contracts/0001");
     assert!(job.join("checkpoint").exists(), "SIGTERM leaves a checkpoint");
     site.start();
-    site.until("the run has ended", |s| s.json(&["status"])["domains"][0]["last_run"]["run"] == 1);
+    site.until("the run has ended", |s| {
+        s.json(&["status"])["domains"][0]["last_run"]["run"] == 1
+    });
     assert_eq!(site.files(), [("learned".to_string(), 1)].into());
     assert!(!job.exists(), "a finished run leaves no job directory");
 }

@@ -18,18 +18,31 @@ pub fn root() -> PathBuf {
 pub fn program(name: &str) -> PathBuf {
     let deps = std::env::current_exe().unwrap();
     let path = deps.parent().unwrap().parent().unwrap().join(name);
-    assert!(path.exists(), "{} is missing: cargo build --workspace --bins --lib", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --workspace --bins --lib",
+        path.display()
+    );
     path
 }
 
 /// The default model, if it and the trainer are there.
 pub fn model() -> Option<PathBuf> {
     let model = root().join(".deps/models/all-MiniLM-L6-v2");
-    let trainer = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("wengu-trainer");
+    let trainer = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("wengu-trainer");
     if model.join("model.safetensors").exists() && trainer.exists() {
         return Some(model);
     }
-    assert!(std::env::var_os("WENGU_REQUIRE_MODEL").is_none(), "the model or the trainer is missing: `make setup build`");
+    assert!(
+        std::env::var_os("WENGU_REQUIRE_MODEL").is_none(),
+        "the model or the trainer is missing: `make setup build`"
+    );
     println!("skipped: needs .deps/models/all-MiniLM-L6-v2 and wengu-trainer (`make setup build`)");
     None
 }
@@ -64,8 +77,17 @@ impl Site {
     /// Starts the daemon and waits until it answers.
     pub fn start(&mut self) {
         assert!(self.daemon.is_none());
-        let log = fs::File::options().create(true).append(true).open(self.path("daemon.log")).unwrap();
-        let child = self.command(&["run"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("daemon.log"))
+            .unwrap();
+        let child = self
+            .command(&["run"])
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         self.daemon = Some(child);
         self.until("the daemon answers", |site| site.try_json(&["status"]).is_some());
     }
@@ -90,7 +112,11 @@ impl Site {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("wengu"));
-        command.arg("--config").arg(self.path("wengu.toml")).args(arguments).stdin(Stdio::null());
+        command
+            .arg("--config")
+            .arg(self.path("wengu.toml"))
+            .args(arguments)
+            .stdin(Stdio::null());
         command
     }
 
@@ -101,12 +127,16 @@ impl Site {
 
     fn try_json(&self, arguments: &[&str]) -> Option<Value> {
         let output = self.command(arguments).arg("--json").output().unwrap();
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+        output
+            .status
+            .success()
+            .then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// Runs a command with `--json` and reads its answer.
     pub fn json(&self, arguments: &[&str]) -> Value {
-        self.try_json(arguments).unwrap_or_else(|| panic!("wengu {arguments:?} failed\n{}", self.log()))
+        self.try_json(arguments)
+            .unwrap_or_else(|| panic!("wengu {arguments:?} failed\n{}", self.log()))
     }
 
     /// Trains, waits for the verdict and returns the run with the exit code.
@@ -130,7 +160,11 @@ impl Site {
     pub fn until(&self, what: &str, condition: impl Fn(&Site) -> bool) {
         let began = Instant::now();
         while !condition(self) {
-            assert!(began.elapsed() < PATIENCE, "waited too long until {what}\n{}", self.log());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "waited too long until {what}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -170,7 +204,10 @@ pub fn clauses(file: &str, labels: usize, each: usize) -> Vec<Value> {
     let text = fs::read_to_string(root().join("examples/demo/contracts").join(file)).unwrap();
     let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut taken: std::collections::BTreeMap<String, usize> = Default::default();
-    let mut names: Vec<String> = records.iter().map(|r| r["label"].as_str().unwrap().to_string()).collect();
+    let mut names: Vec<String> = records
+        .iter()
+        .map(|r| r["label"].as_str().unwrap().to_string())
+        .collect();
     names.sort();
     names.dedup();
     names.truncate(labels);

@@ -8,9 +8,18 @@ use std::fs;
 fn every_file_gets_a_state_that_can_be_explained() {
     let mut site = Site::new("");
     site.start();
-    site.drop_file("good.jsonl", b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n");
-    site.drop_file("copy.jsonl", b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n");
-    site.drop_file("chinese.csv", &encoding("text,label\n本合同适用中华人民共和国法律并受其管辖,适用法律\n"));
+    site.drop_file(
+        "good.jsonl",
+        b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n",
+    );
+    site.drop_file(
+        "copy.jsonl",
+        b"{\"text\": \"one\", \"label\": \"a\"}\n{broken\n{\"text\": \"two\", \"label\": \"b\"}\n",
+    );
+    site.drop_file(
+        "chinese.csv",
+        &encoding("text,label\n本合同适用中华人民共和国法律并受其管辖,适用法律\n"),
+    );
     site.drop_file("scan.pdf", b"%PDF-1.7");
     site.drop_file("note.txt", b"a text that nobody has labelled");
     site.drop_file(".hidden.jsonl", b"{\"text\": \"x\", \"label\": \"a\"}\n");
@@ -53,7 +62,11 @@ fn renames_and_rewrites_keep_the_case() {
     let first = site.json(&["files", "explain", &path("case.jsonl")]);
     fs::rename(path("case.jsonl"), path("renamed.jsonl")).unwrap();
     site.until("the new name is known", |s| {
-        s.json(&["files"]).as_array().unwrap().iter().any(|f| f["path"] == path("renamed.jsonl"))
+        s.json(&["files"])
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["path"] == path("renamed.jsonl"))
     });
     let renamed = site.json(&["files", "explain", &path("renamed.jsonl")]);
     assert_eq!(renamed["case_key"], first["case_key"]);
@@ -73,7 +86,10 @@ fn without_its_index_the_store_loses_nothing() {
     let mut site = Site::new("");
     site.start();
     for i in 0..12 {
-        site.deliver(&format!("{i}.jsonl"), &[json!({"text": format!("text number {i}"), "label": "a", "doc": i})]);
+        site.deliver(
+            &format!("{i}.jsonl"),
+            &[json!({"text": format!("text number {i}"), "label": "a", "doc": i})],
+        );
     }
     site.until("all are pooled", |s| s.files().get("pooled") == Some(&12));
     let before = site.json(&["files"]);
@@ -85,7 +101,12 @@ fn without_its_index_the_store_loses_nothing() {
     });
     let strip = |files: &serde_json::Value| -> Vec<(String, String)> {
         let text = |v: &serde_json::Value| v.as_str().unwrap().to_string();
-        files.as_array().unwrap().iter().map(|f| (text(&f["path"]), text(&f["explanation"]))).collect()
+        files
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| (text(&f["path"]), text(&f["explanation"])))
+            .collect()
     };
     assert_eq!(strip(&site.json(&["files"])), strip(&before));
 }

@@ -15,13 +15,19 @@ fn linked() -> BTreeMap<String, BTreeSet<String>> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |v: &Value| v.as_str().unwrap().to_string();
-    let names: BTreeMap<String, String> =
-        metadata["packages"].as_array().unwrap().iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
+    let names: BTreeMap<String, String> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (text(&p["id"]), text(&p["name"])))
+        .collect();
     let mut direct: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for node in metadata["resolve"]["nodes"].as_array().unwrap() {
-        let dependencies = node["deps"].as_array().unwrap().iter().filter(|d| {
-            d["dep_kinds"].as_array().unwrap().iter().any(|k| k["kind"].is_null())
-        });
+        let dependencies = node["deps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["dep_kinds"].as_array().unwrap().iter().any(|k| k["kind"].is_null()));
         direct.insert(text(&node["id"]), dependencies.map(|d| text(&d["pkg"])).collect());
     }
     let mut all = BTreeMap::new();
@@ -33,14 +39,21 @@ fn linked() -> BTreeMap<String, BTreeSet<String>> {
                 todo.extend(direct[&id].iter().cloned());
             }
         }
-        all.insert(names[&text(member)].clone(), seen.iter().map(|id| names[id].clone()).collect());
+        all.insert(
+            names[&text(member)].clone(),
+            seen.iter().map(|id| names[id].clone()).collect(),
+        );
     }
     all
 }
 
 /// Members that link a package.
 fn who_links(package: &str) -> BTreeSet<String> {
-    linked().into_iter().filter(|(_, links)| links.contains(package)).map(|(name, _)| name).collect()
+    linked()
+        .into_iter()
+        .filter(|(_, links)| links.contains(package))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -54,7 +67,10 @@ fn only_the_trainer_links_libtorch() {
 
 #[test]
 fn only_the_plugin_host_opens_libraries() {
-    assert_eq!(who_links("libloading"), set(&["wengu-plugin-host", "wengu-plugin-loader"]));
+    assert_eq!(
+        who_links("libloading"),
+        set(&["wengu-plugin-host", "wengu-plugin-loader"])
+    );
 }
 
 #[test]
@@ -70,7 +86,14 @@ fn decisions_know_no_runtime_no_network_and_no_disk() {
     }
     for entry in walk(&root().join("daemon/decide/src")) {
         let text = std::fs::read_to_string(&entry).unwrap();
-        for word in ["std::fs", "Utc::now", "Local::now", "SystemTime::now", "Instant::now", "std::env"] {
+        for word in [
+            "std::fs",
+            "Utc::now",
+            "Local::now",
+            "SystemTime::now",
+            "Instant::now",
+            "std::env",
+        ] {
             assert!(!text.contains(word), "{} uses {word}", entry.display());
         }
     }
@@ -80,7 +103,11 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else {
+            files.push(path)
+        }
     }
     files
 }

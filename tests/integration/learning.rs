@@ -8,7 +8,12 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     if model().is_none() {
         return;
     }
-    let mut site = Site::new(&QUICK_LEARNING.replace("margin_points = 30.0", "margin_points = 40.0"));
+    // Little is done here to keep what is old: what is wrong must have its effect, and the gate must see it.
+    let learning = "epochs = 4\nreplay_ratio = 0.5\ndistill_alpha = 0.0\newc_lambda = 0.0";
+    let config = QUICK_LEARNING
+        .replace("epochs = 2", learning)
+        .replace("margin_points = 30.0", "margin_points = 40.0");
+    let mut site = Site::new(&config);
     site.start();
     let right = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
     site.deliver("first.jsonl", &right);
@@ -16,34 +21,42 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
     let version = first["version"].as_str().unwrap().to_string();
     let dir = site.path("state/versions/contracts").join(&version);
-    for file in ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "head/head.safetensors",
-        "fisher.safetensors", "memory/examples.jsonl", "memory/logits.safetensors", "evaluation.json", "lineage.json"]
-    {
+    for file in [
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "head/head.safetensors",
+        "fisher.safetensors",
+        "memory/examples.jsonl",
+        "memory/logits.safetensors",
+        "evaluation.json",
+        "lineage.json",
+    ] {
         assert!(dir.join(file).exists(), "{file} is missing");
     }
-    assert_eq!(std::fs::read_link(site.path("state/versions/contracts/current")).unwrap().to_str(), Some(&*version));
+    assert_eq!(
+        std::fs::read_link(site.path("state/versions/contracts/current"))
+            .unwrap()
+            .to_str(),
+        Some(&*version)
+    );
 
-    // The same clauses, in other words at the end, under turned labels.
-    let labels: Vec<&str> = {
-        let mut all: Vec<&str> = right.iter().map(|r| r["label"].as_str().unwrap()).collect();
-        all.sort();
-        all.dedup();
-        all
-    };
-    let turned: Vec<Value> = right
-        .iter()
-        .map(|r| {
-            let at = labels.iter().position(|l| *l == r["label"]).unwrap();
-            json!({"text": format!("{} (again)", r["text"].as_str().unwrap()), "doc": r["doc"],
-                "label": labels[(at + 1) % labels.len()]})
-        })
-        .collect();
-    site.deliver("wrong.jsonl", &turned);
+    // Clauses of the four types that it knows, more of them than it has seen, each under another type's name.
+    site.deliver("wrong.jsonl", &mislabelled());
     let (second, code) = site.train();
     assert_eq!((code, &second["decision"]), (4, &json!("regressed")), "{second:#}");
-    assert_eq!(site.json(&["status"])["domains"][0]["serving"]["version"], version.as_str());
-    assert_eq!(site.files(), [("held_back".to_string(), 1), ("learned".to_string(), 1)].into());
-    assert_eq!(site.wengu(&["rollback", "contracts"]).status.code(), Some(1), "a first version has no parent");
+    assert_eq!(
+        site.json(&["status"])["domains"][0]["serving"]["version"],
+        version.as_str()
+    );
+    assert_eq!(
+        site.files(),
+        [("held_back".to_string(), 1), ("learned".to_string(), 1)].into()
+    );
+    assert_eq!(
+        site.wengu(&["rollback", "contracts"]).status.code(),
+        Some(1),
+        "a first version has no parent"
+    );
 
     // What was refused cannot be put in service by name either.
     let refused = second["version"].as_str().unwrap();
@@ -56,10 +69,28 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     assert_eq!(third["parent"], version.as_str());
     let back = site.json(&["rollback", "contracts"]);
     assert_eq!((&back["to"], &back["held_back_files"]), (&json!(version), &json!(1)));
-    assert_eq!(std::fs::read_link(site.path("state/versions/contracts/current")).unwrap().to_str(), Some(&*version));
+    assert_eq!(
+        std::fs::read_link(site.path("state/versions/contracts/current"))
+            .unwrap()
+            .to_str(),
+        Some(&*version)
+    );
     let explained = site.json(&["versions", "explain", "contracts", third["version"].as_str().unwrap()]);
     assert_eq!(explained["version"]["serving"], false);
-    assert_eq!(explained["labels"].as_array().unwrap().len(), 6, "the label set grew by two");
+    assert_eq!(
+        explained["labels"].as_array().unwrap().len(),
+        6,
+        "the label set grew by two"
+    );
+}
+
+/// The demo's third delivery, as far as its texts are of the first four clause types.
+fn mislabelled() -> Vec<Value> {
+    let known = ["Expiration Date", "Governing Law", "Insurance", "License Grant"];
+    let all = clauses("3-wrong-labels/clauses.jsonl", 10, 26);
+    all.into_iter()
+        .filter(|r| known.contains(&r["label"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]

@@ -5,12 +5,25 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn listen(site: &Site, port: u16, count: &str) -> Child {
     Command::new(program("wengu"))
-        .args(["--json", "webhook", "listen", "--count", count, "--port", &port.to_string(), "--secret-file"])
+        .args([
+            "--json",
+            "webhook",
+            "listen",
+            "--count",
+            count,
+            "--port",
+            &port.to_string(),
+            "--secret-file",
+        ])
         .arg(site.path("webhook.secret"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -20,8 +33,9 @@ fn listen(site: &Site, port: u16, count: &str) -> Child {
 
 fn site_with_webhook(port: u16) -> Site {
     use std::os::unix::fs::OpenOptionsExt;
-    let site =
-        Site::new(&format!("[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n"));
+    let site = Site::new(&format!(
+        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n"
+    ));
     let secret = site.wengu(&["webhook", "secret"]).stdout;
     let mut file = std::fs::File::options()
         .write(true)
@@ -40,18 +54,28 @@ fn an_alert_survives_kills_of_the_daemon_and_a_receiver_that_is_late() {
     let mut site = site_with_webhook(port);
     site.start();
     assert!(site.wengu(&["webhook", "test"]).status.success());
-    site.until("an attempt has failed", |s| !s.json(&["status"])["alerts"]["last_error"].is_null());
+    site.until("an attempt has failed", |s| {
+        !s.json(&["status"])["alerts"]["last_error"].is_null()
+    });
     site.kill();
     site.start();
-    assert_eq!(site.json(&["status"])["alerts"]["waiting"], 1, "the outbox outlives the daemon");
+    assert_eq!(
+        site.json(&["status"])["alerts"]["waiting"],
+        1,
+        "the outbox outlives the daemon"
+    );
     let mut receiver = listen(&site, port, "1");
     let mut line = String::new();
-    BufReader::new(receiver.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(receiver.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert!(receiver.wait().unwrap().success());
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(event["type"], "wengu.webhook.test");
     assert_eq!(event["specversion"], "1.0");
-    site.until("it counts as delivered", |s| s.json(&["status"])["alerts"]["delivered"] == 1);
+    site.until("it counts as delivered", |s| {
+        s.json(&["status"])["alerts"]["delivered"] == 1
+    });
 }
 
 #[test]
@@ -62,9 +86,14 @@ fn a_quarantined_delivery_is_told_once_without_names() {
     site.start();
     site.drop_file("Zhang San.pdf", b"%PDF-1.7");
     let mut line = String::new();
-    BufReader::new(receiver.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(receiver.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     receiver.wait().unwrap();
     let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&event["type"], &event["data"]["files"]), (&"wengu.files.quarantined".into(), &1.into()));
+    assert_eq!(
+        (&event["type"], &event["data"]["files"]),
+        (&"wengu.files.quarantined".into(), &1.into())
+    );
     assert!(!line.contains("Zhang"), "{line}");
 }

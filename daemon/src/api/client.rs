@@ -9,7 +9,9 @@ use std::time::Duration;
 
 /// The daemon cannot be reached: it does not run, or its socket is elsewhere.
 #[derive(Debug, thiserror::Error)]
-#[error("the daemon does not answer on {socket}: {reason}; start it with `wengu run`, or name its configuration with --config")]
+#[error(
+    "the daemon does not answer on {socket}: {reason}; start it with `wengu run`, or name its configuration with --config"
+)]
 pub struct Unreachable {
     /// The socket.
     pub socket: PathBuf,
@@ -27,9 +29,15 @@ impl Client {
     /// A client for the daemon that listens on `socket`.
     pub fn new(socket: &Path) -> Result<Client> {
         crate::tls::install();
-        let http =
-            reqwest::Client::builder().unix_socket(socket).no_proxy().timeout(Duration::from_secs(30)).build()?;
-        Ok(Client { http, socket: socket.to_path_buf() })
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Client {
+            http,
+            socket: socket.to_path_buf(),
+        })
     }
 
     /// `GET path?query`.
@@ -40,7 +48,8 @@ impl Client {
 
     /// `POST path` with a JSON body.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        self.answer(self.http.post(format!("http://wengu{path}")).json(body).send().await).await
+        self.answer(self.http.post(format!("http://wengu{path}")).json(body).send().await)
+            .await
     }
 
     async fn answer<T: DeserializeOwned>(&self, sent: reqwest::Result<reqwest::Response>) -> Result<T> {
@@ -51,7 +60,10 @@ impl Client {
                 reason = inner.to_string();
                 source = inner.source();
             }
-            Unreachable { socket: self.socket.clone(), reason }
+            Unreachable {
+                socket: self.socket.clone(),
+                reason,
+            }
         })?;
         if response.status().is_success() {
             return Ok(response.json().await?);

@@ -41,7 +41,8 @@ pub fn bind(engine: &Engine) -> Result<tokio::net::UnixListener> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(e).with_context(|| path.display().to_string()),
     }
-    let listener = tokio::net::UnixListener::bind(path).with_context(|| format!("control socket {}", path.display()))?;
+    let listener =
+        tokio::net::UnixListener::bind(path).with_context(|| format!("control socket {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
     Ok(listener)
 }
@@ -60,7 +61,9 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/rollback", post(rollback))
         .route("/v1/webhooks/test", post(test_webhooks))
         .with_state(engine);
-    axum::serve(listener, router).with_graceful_shutdown(async move { stop.stopped().await }).await?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stop.stopped().await })
+        .await?;
     Ok(())
 }
 
@@ -69,7 +72,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(Json(value)),
         Ok(Err(e)) => Err(e.into()),
-        Err(e) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("a bug in wengu: {e}"))),
+        Err(e) => Err(Refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("a bug in wengu: {e}"),
+        )),
     }
 }
 
@@ -78,7 +84,10 @@ fn known_domain(engine: &Engine, domain: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let names: Vec<&str> = engine.config.domains.keys().map(String::as_str).collect();
-    Err(Refusal(StatusCode::NOT_FOUND, format!("no domain {domain}; configured are: {}", names.join(", "))))
+    Err(Refusal(
+        StatusCode::NOT_FOUND,
+        format!("no domain {domain}; configured are: {}", names.join(", ")),
+    ))
 }
 
 async fn status(State(engine): State<Arc<Engine>>) -> Answer<Status> {
@@ -136,7 +145,10 @@ async fn run(State(engine): State<Arc<Engine>>, Query(query): Query<RunQuery>) -
     known_domain(&engine, &query.domain)?;
     blocking(move || {
         let runs = engine.runs(&query.domain)?;
-        runs.iter().find(|r| r.run == query.run).map(|r| views::run_view(&engine, r)).transpose()
+        runs.iter()
+            .find(|r| r.run == query.run)
+            .map(|r| views::run_view(&engine, r))
+            .transpose()
     })
     .await
 }
@@ -147,15 +159,27 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
         let domain = &request.domain;
         let runs = engine.runs(domain)?;
         let next = runs.last().map_or(1, |r| r.run + 1);
-        let mut answer = TrainAnswer { run: next, joined: false, settling: false, nothing_to_do: None };
+        let mut answer = TrainAnswer {
+            run: next,
+            joined: false,
+            settling: false,
+            nothing_to_do: None,
+        };
         if let Some(open) = runs.iter().find(|r| r.is_open()) {
-            return Ok(TrainAnswer { run: open.run, joined: true, ..answer });
+            return Ok(TrainAnswer {
+                run: open.run,
+                joined: true,
+                ..answer
+            });
         }
         if request.rescan {
             engine.rescan(domain);
         }
         if engine.live().busy_since.contains_key(domain) {
-            return Ok(TrainAnswer { settling: true, ..answer });
+            return Ok(TrainAnswer {
+                settling: true,
+                ..answer
+            });
         }
         if crate::schedule::state(&engine, domain)?.new_examples == 0 {
             let why = "no new labelled examples wait for an update; `wengu files` says what became of each file";
@@ -164,7 +188,9 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
         }
         let mut record = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
         record.asked = true;
-        engine.store.commit(Batch::new("train.asked").at(now_ms()).put(domain, &record)?)?;
+        engine
+            .store
+            .commit(Batch::new("train.asked").at(now_ms()).put(domain, &record)?)?;
         engine.schedule_wake.notify_one();
         Ok(answer)
     })
@@ -182,7 +208,9 @@ async fn test_webhooks(State(engine): State<Arc<Engine>>) -> Answer<u64> {
         let now = now_ms();
         let mut batch = Batch::new("webhook.test").at(now);
         for endpoint in engine.config.webhooks.keys() {
-            let event = wengu_alert::event::Event::WebhookTest { endpoint: endpoint.clone() };
+            let event = wengu_alert::event::Event::WebhookTest {
+                endpoint: endpoint.clone(),
+            };
             batch = crate::alerts::enqueue_for(&engine, batch, now, &event, Some(endpoint))?;
         }
         engine.store.commit(batch)?;

@@ -12,8 +12,8 @@ use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use wengu_alert::outbox::OutboxState;
 use wengu_decide::schedule::{Decision, WhyNot, decide};
-use wengu_store::{Change, Hash};
 use wengu_store::records::{FileRecord, FileState, How, RunRecord, VersionRecord};
+use wengu_store::{Change, Hash};
 
 /// The status screen.
 pub fn status(engine: &Engine) -> Result<Status> {
@@ -70,8 +70,11 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
         }
     };
     let live = engine.live();
-    let problems =
-        live.degraded.iter().filter(|(key, _)| key.starts_with(&format!("{name}:"))).map(|(_, why)| why.clone());
+    let problems = live
+        .degraded
+        .iter()
+        .filter(|(key, _)| key.starts_with(&format!("{name}:")))
+        .map(|(_, why)| why.clone());
     Ok(DomainStatus {
         name: name.into(),
         files,
@@ -80,7 +83,10 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
         problems: problems.collect(),
         intake_busy: live.busy_since.contains_key(name),
         next,
-        run: { drop(live); open.map(|r| run_view(engine, r)).transpose()? },
+        run: {
+            drop(live);
+            open.map(|r| run_view(engine, r)).transpose()?
+        },
         last_run: last.map(|r| run_view(engine, r)).transpose()?,
     })
 }
@@ -108,7 +114,12 @@ fn next_step(decision: &Decision) -> String {
 
 /// A run with what a trainer says of it.
 pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
-    let live = engine.live().runs.get(&run.domain).filter(|l| l.run == run.run).cloned();
+    let live = engine
+        .live()
+        .runs
+        .get(&run.domain)
+        .filter(|l| l.run == run.run)
+        .cloned();
     let version = engine
         .store
         .scan::<VersionRecord>(&format!("{}/", run.domain))?
@@ -173,7 +184,10 @@ fn explain_state(state: &FileState) -> String {
     match state {
         FileState::Ingested => "a durable copy is held; it will be read next".into(),
         FileState::Pooled { tried_in_run: None, .. } => "its examples wait for the next update".into(),
-        FileState::Pooled { tried_in_run: Some(run), .. } => {
+        FileState::Pooled {
+            tried_in_run: Some(run),
+            ..
+        } => {
             format!("run {run} was held; its examples are tried again together with newer ones")
         }
         FileState::Learned { version, .. } => format!("part of version {version}"),
@@ -191,7 +205,11 @@ fn explain_state(state: &FileState) -> String {
 
 /// Everything about one file.
 pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
-    let found = engine.store.scan::<FileRecord>("")?.into_iter().find(|(_, f)| f.path == path);
+    let found = engine
+        .store
+        .scan::<FileRecord>("")?
+        .into_iter()
+        .find(|(_, f)| f.path == path);
     let Some((key, file)) = found else {
         bail!("no watched folder has shown {path}; check the path, or give it time to settle")
     };
@@ -329,7 +347,12 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         memory_examples: Memory::load(&dir)?.examples.len() as u64,
         audit,
         flips,
-        base_sha256: manifest.base.sha256.get("model.safetensors").cloned().unwrap_or_default(),
+        base_sha256: manifest
+            .base
+            .sha256
+            .get("model.safetensors")
+            .cloned()
+            .unwrap_or_default(),
         seed: manifest.seed,
         plugins: manifest.plugins,
     })

@@ -121,7 +121,10 @@ pub struct TrainArgs {
 
 /// `wengu versions`.
 #[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true, after_help = "Examples:\n  wengu versions contracts\n  wengu versions explain contracts 0002-4f1c09ab34de")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  wengu versions contracts\n  wengu versions explain contracts 0002-4f1c09ab34de"
+)]
 pub struct VersionsArgs {
     /// What to do; lists without it
     #[command(subcommand)]
@@ -187,7 +190,9 @@ pub struct WebhookArgs {
 #[derive(Debug, Subcommand)]
 pub enum WebhookAction {
     /// Receive webhooks on this machine, verify their signatures and print them
-    #[command(after_help = "Example:\n  (umask 077; wengu webhook secret > webhook.secret)\n  wengu webhook listen --port 9099 --secret-file webhook.secret")]
+    #[command(
+        after_help = "Example:\n  (umask 077; wengu webhook secret > webhook.secret)\n  wengu webhook listen --port 9099 --secret-file webhook.secret"
+    )]
     Listen {
         /// Port on 127.0.0.1
         #[arg(long, default_value_t = 9099)]

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit> {
     if let Some(FilesAction::Explain { path }) = args.action {
         let path = std::path::absolute(&path).with_context(|| path.display().to_string())?;
-        let found: FileExplanation =
-            client.get("/v1/files/explain", &[("path", &path.display().to_string())]).await?;
+        let found: FileExplanation = client
+            .get("/v1/files/explain", &[("path", &path.display().to_string())])
+            .await?;
         if json {
             println!("{}", serde_json::to_string_pretty(&found)?);
         } else {
@@ -30,9 +31,17 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     } else {
         let mut list = table(["domain", "file", "state", "train/gate/audit", "what that means"]);
         for f in &files {
-            let counts = f.counts.map_or("-".into(), |c| format!("{}/{}/{}", c.train, c.gate, c.audit));
+            let counts = f
+                .counts
+                .map_or("-".into(), |c| format!("{}/{}/{}", c.train, c.gate, c.audit));
             let gone = if f.present { "" } else { " (no longer in its folder)" };
-            list.add_row([f.domain.clone(), format!("{}{gone}", f.path), f.state.clone(), counts, f.explanation.clone()]);
+            list.add_row([
+                f.domain.clone(),
+                format!("{}{gone}", f.path),
+                f.state.clone(),
+                counts,
+                f.explanation.clone(),
+            ]);
         }
         println!("{list}");
     }
@@ -42,7 +51,15 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
 fn explain(e: &FileExplanation) {
     println!("{} (domain {})", e.file.path, e.file.domain);
     println!("  state     {}: {}", e.file.state, e.file.explanation);
-    println!("  revision  {}{}", e.file.revision, if e.file.present { "" } else { ", no longer in its folder" });
+    println!(
+        "  revision  {}{}",
+        e.file.revision,
+        if e.file.present {
+            ""
+        } else {
+            ", no longer in its folder"
+        }
+    );
     println!("  case      {}", e.case_key);
     if let Some(content) = &e.content {
         println!("  content   {content}");
@@ -53,7 +70,11 @@ fn explain(e: &FileExplanation) {
     if !e.examples.is_empty() {
         let mut list = table(["line", "set", "label", "from", "text"]);
         for x in &e.examples {
-            let note = x.dropped.as_ref().map(|d| format!("\nleft out: {d}")).unwrap_or_default();
+            let note = x
+                .dropped
+                .as_ref()
+                .map(|d| format!("\nleft out: {d}"))
+                .unwrap_or_default();
             list.add_row([
                 x.line.to_string(),
                 x.side.clone(),

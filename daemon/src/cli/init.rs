@@ -7,13 +7,20 @@ use std::os::unix::fs::OpenOptionsExt;
 pub fn init(args: &InitArgs) -> Result<Exit> {
     let path = args.dir.join("wengu.toml");
     if path.exists() {
-        bail!("{} exists already; move it away, or edit it and run `wengu check`", path.display());
+        bail!(
+            "{} exists already; move it away, or edit it and run `wengu check`",
+            path.display()
+        );
     }
     let inbox = args.dir.join("inbox").join(&args.domain);
     std::fs::create_dir_all(&inbox).with_context(|| inbox.display().to_string())?;
     let secret = args.dir.join("webhook.secret");
     if !secret.exists() {
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&secret)?;
+        let mut file = std::fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&secret)?;
         writeln!(file, "{}", wengu_alert::secret::Secret::generate()?.reveal())?;
     }
     let model = match &args.model {
@@ -25,7 +32,12 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
         bail!("the names given do not make a configuration:\n{problems}");
     }
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-    println!("Wrote {}, {} and {}.", path.display(), inbox.display(), secret.display());
+    println!(
+        "Wrote {}, {} and {}.",
+        path.display(),
+        inbox.display(),
+        secret.display()
+    );
     println!("Next:");
     if args.model.is_none() {
         println!("  wengu model pull sentence-transformers/all-MiniLM-L6-v2   # or set [models.base] path");

@@ -34,7 +34,10 @@ pub async fn run(args: Args) -> Exit {
                 Exit::Failure
             };
             if json {
-                println!("{}", serde_json::json!({"error": format!("{e:#}"), "exit_code": exit.code()}));
+                println!(
+                    "{}",
+                    serde_json::json!({"error": format!("{e:#}"), "exit_code": exit.code()})
+                );
             }
             eprintln!("wengu: {e:#}");
             exit
@@ -101,5 +104,9 @@ fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
     } else {
         eprint!("{problems}");
     }
-    Ok(if problems.has_errors() { Exit::Config } else { Exit::Success })
+    Ok(if problems.has_errors() {
+        Exit::Config
+    } else {
+        Exit::Success
+    })
 }

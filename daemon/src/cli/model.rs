@@ -15,21 +15,41 @@ pub async fn model(config: Option<&Path>, args: ModelArgs) -> Result<Exit> {
         ModelAction::Add { dir } => add(&dir),
         ModelAction::Pull { repo, revision, to } => {
             let name = repo.rsplit('/').next().unwrap_or(&repo).to_string();
-            let beside = config_path(config).ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default();
-            pull(&repo, &revision, &to.unwrap_or_else(|| beside.join("models").join(name))).await
+            let beside = config_path(config)
+                .ok()
+                .and_then(|p| p.parent().map(Path::to_path_buf))
+                .unwrap_or_default();
+            pull(
+                &repo,
+                &revision,
+                &to.unwrap_or_else(|| beside.join("models").join(name)),
+            )
+            .await
         }
     }
 }
 
 fn add(dir: &Path) -> Result<Exit> {
     let described = crate::model::describe(dir).with_context(|| {
-        format!("{} is not a model folder: it needs config.json, model.safetensors, tokenizer.json", dir.display())
+        format!(
+            "{} is not a model folder: it needs config.json, model.safetensors, tokenizer.json",
+            dir.display()
+        )
     })?;
     wengu_tokenize::Tokenizer::load(dir)?;
-    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_else(|| "base".into());
-    println!("# SHA-256 of model.safetensors: {}", described.sha256["model.safetensors"]);
+    let name = dir
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_else(|| "base".into());
+    println!(
+        "# SHA-256 of model.safetensors: {}",
+        described.sha256["model.safetensors"]
+    );
     println!("[models.{}]", toml::Value::from(name));
-    println!("path = {}", toml::Value::from(std::path::absolute(dir)?.display().to_string()));
+    println!(
+        "path = {}",
+        toml::Value::from(std::path::absolute(dir)?.display().to_string())
+    );
     Ok(Exit::Success)
 }
 
@@ -61,9 +81,17 @@ async fn pull(repo: &str, revision: &str, to: &Path) -> Result<Exit> {
         .default_headers(headers)
         .build()?;
     let url = format!("{endpoint}/api/models/{repo}/revision/{revision}");
-    let info: RepoInfo = get(&http, &url).await?.json().await.with_context(|| format!("{url}: not a hub's answer"))?;
-    let files: Vec<String> =
-        info.siblings.into_iter().map(|s| s.rfilename).filter(|f| wanted(f)).collect();
+    let info: RepoInfo = get(&http, &url)
+        .await?
+        .json()
+        .await
+        .with_context(|| format!("{url}: not a hub's answer"))?;
+    let files: Vec<String> = info
+        .siblings
+        .into_iter()
+        .map(|s| s.rfilename)
+        .filter(|f| wanted(f))
+        .collect();
     let building = PathBuf::from(format!("{}.partial", to.display()));
     std::fs::create_dir_all(&building)?;
     let mut progress = Progress::new(false);
@@ -79,7 +107,12 @@ async fn pull(repo: &str, revision: &str, to: &Path) -> Result<Exit> {
         while let Some(chunk) = response.chunk().await? {
             file.write_all(&chunk)?;
             done += chunk.len() as u64;
-            progress.show(name, done >> 20, total >> 20, &format!("MiB, file {} of {}", i + 1, files.len()));
+            progress.show(
+                name,
+                done >> 20,
+                total >> 20,
+                &format!("MiB, file {} of {}", i + 1, files.len()),
+            );
         }
         file.sync_all()?;
     }
@@ -96,7 +129,9 @@ fn wanted(name: &str) -> bool {
 
 async fn get(http: &reqwest::Client, url: &str) -> Result<reqwest::Response> {
     let response = http.get(url).send().await.with_context(|| {
-        format!("{url} cannot be reached; set HF_ENDPOINT to a mirror, or copy the folder here and use `wengu model add`")
+        format!(
+            "{url} cannot be reached; set HF_ENDPOINT to a mirror, or copy the folder here and use `wengu model add`"
+        )
     })?;
     Ok(response.error_for_status()?)
 }

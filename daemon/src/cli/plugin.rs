@@ -20,22 +20,27 @@ pub fn plugin(config: &Config, args: PluginArgs, json: bool) -> Result<Exit> {
             println!("A daemon that runs uses it from its next start on.");
         }
         PluginAction::List => {
-            let all = if plugins.exists() { wengu_plugin_package::list(&plugins)? } else { Vec::new() };
+            let all = if plugins.exists() {
+                wengu_plugin_package::list(&plugins)?
+            } else {
+                Vec::new()
+            };
             if json {
                 let rows: Vec<_> = all
                     .iter()
-                    .map(|(id, found)| match found {
-                        Ok(p) => serde_json::json!({"id": id, "version": p.manifest.version,
+                    .map(|listed| match &listed.current {
+                        Ok(p) => serde_json::json!({"id": listed.id, "version": p.manifest.version,
                             "domain": p.manifest.domain, "dir": p.dir}),
-                        Err(e) => serde_json::json!({"id": id, "error": e.to_string()}),
+                        Err(e) => serde_json::json!({"id": listed.id, "error": e.to_string()}),
                     })
                     .collect();
                 println!("{}", serde_json::to_string_pretty(&rows)?);
                 return Ok(Exit::Success);
             }
             let mut list = table(["plugin", "version", "domain", "languages", "provides"]);
-            for (id, found) in all {
-                match found {
+            for listed in all {
+                let id = listed.id;
+                match listed.current {
                     Ok(p) => {
                         let m = p.manifest;
                         list.add_row([id, m.version, m.domain, m.languages.join(", "), m.provides.join(", ")])

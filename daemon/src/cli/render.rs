@@ -11,7 +11,9 @@ use wengu_store::records::EraAccuracy;
 /// A table with a header.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     table
 }
@@ -31,23 +33,37 @@ const MODELS: [(&str, &str); 4] = [
 
 /// Accuracy per era, a column for each model that was measured.
 pub fn accuracy_table(eras: &[EraAccuracy], own_run: u64) -> Table {
-    let measured: BTreeSet<&str> = eras.iter().flat_map(|e| e.accuracy.keys().map(String::as_str)).collect();
+    let measured: BTreeSet<&str> = eras
+        .iter()
+        .flat_map(|e| e.accuracy.keys().map(String::as_str))
+        .collect();
     let models: Vec<_> = MODELS.iter().filter(|(key, _)| measured.contains(key)).collect();
     let mut table = table(["gate items of", "items"]);
     let mut header = vec!["gate items of".to_string(), "items".to_string()];
     header.extend(models.iter().map(|(_, name)| name.to_string()));
     table.set_header(header);
     for era in eras {
-        let name = if era.era == own_run { "this delivery" } else { "an earlier delivery" };
+        let name = if era.era == own_run {
+            "this delivery"
+        } else {
+            "an earlier delivery"
+        };
         let mut row = vec![format!("run {} ({name})", era.era), era.items.to_string()];
-        row.extend(models.iter().map(|(key, _)| era.accuracy.get(*key).map_or("-".into(), |a| percent(*a))));
+        row.extend(
+            models
+                .iter()
+                .map(|(key, _)| era.accuracy.get(*key).map_or("-".into(), |a| percent(*a))),
+        );
         table.add_row(row);
     }
     if eras.len() > 1 {
         let items: u64 = eras.iter().map(|e| e.items).sum();
         let mut row = vec!["all".to_string(), items.to_string()];
         row.extend(models.iter().map(|(key, _)| {
-            let sum: Option<f64> = eras.iter().map(|e| e.accuracy.get(*key).map(|a| a * e.items as f64)).sum();
+            let sum: Option<f64> = eras
+                .iter()
+                .map(|e| e.accuracy.get(*key).map(|a| a * e.items as f64))
+                .sum();
             sum.map_or("-".into(), |s| percent(s / items as f64))
         }));
         table.add_row(row);
@@ -83,7 +99,10 @@ impl Progress {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Progress { bar, last: if quiet { "\0quiet".into() } else { String::new() } }
+        Progress {
+            bar,
+            last: if quiet { "\0quiet".into() } else { String::new() },
+        }
     }
 
     /// Shows a step.

@@ -17,13 +17,31 @@ pub async fn status(client: &Client, json: bool) -> Result<Exit> {
 }
 
 fn print(status: &Status) {
-    println!("wengu {} (pid {}), up {}", status.version, status.pid, ago(status.started_ms, status.now_ms));
-    let mut overview = table(["domain", "in service", "labels", "gate accuracy", "files", "new examples", "next"]);
+    println!(
+        "wengu {} (pid {}), up {}",
+        status.version,
+        status.pid,
+        ago(status.started_ms, status.now_ms)
+    );
+    let mut overview = table([
+        "domain",
+        "in service",
+        "labels",
+        "gate accuracy",
+        "files",
+        "new examples",
+        "next",
+    ]);
     for d in &status.domains {
         let files: u64 = d.files.values().sum();
         let (version, labels, accuracy) = match &d.serving {
             Some(s) => {
-                let since = format!("{}\n{} {} ago", s.version, s.how.replace('_', " "), ago(s.since_ms, status.now_ms));
+                let since = format!(
+                    "{}\n{} {} ago",
+                    s.version,
+                    s.how.replace('_', " "),
+                    ago(s.since_ms, status.now_ms)
+                );
                 (since, s.labels.to_string(), percent(s.accuracy))
             }
             None => ("none yet".into(), "-".into(), "-".into()),
@@ -48,14 +66,20 @@ fn print(status: &Status) {
         }
     }
     let a = &status.alerts;
-    println!("alerts: {} delivered, {} waiting, {} given up", a.delivered, a.waiting, a.dead);
+    println!(
+        "alerts: {} delivered, {} waiting, {} given up",
+        a.delivered, a.waiting, a.dead
+    );
     if let Some(error) = &a.last_error {
         println!("  last failure: {error}");
     }
 }
 
 fn states(d: &DomainStatus) -> String {
-    d.files.iter().map(|(state, n)| format!("\n{n} {}", state.replace('_', " "))).collect()
+    d.files
+        .iter()
+        .map(|(state, n)| format!("\n{n} {}", state.replace('_', " ")))
+        .collect()
 }
 
 fn run_line(d: &DomainStatus) -> String {

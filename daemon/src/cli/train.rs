@@ -16,7 +16,11 @@ pub async fn train(client: &Client, args: &TrainArgs, json: bool) -> Result<Exit
         return Ok(Exit::Success);
     }
     if args.no_wait {
-        say(json, &answer, &format!("run {} was asked for; `wengu status` shows it", answer.run))?;
+        say(
+            json,
+            &answer,
+            &format!("run {} was asked for; `wengu status` shows it", answer.run),
+        )?;
         return Ok(Exit::Success);
     }
     let run = wait(client, &args.domain, answer.run, json).await?;
@@ -30,7 +34,11 @@ pub async fn train(client: &Client, args: &TrainArgs, json: bool) -> Result<Exit
 
 /// Asks for an update, once what lies in the watched folders has come in.
 async fn ask(client: &Client, domain: &str, quiet: bool) -> Result<TrainAnswer> {
-    let mut request = DomainRequest { domain: domain.into(), to: None, rescan: true };
+    let mut request = DomainRequest {
+        domain: domain.into(),
+        to: None,
+        rescan: true,
+    };
     let mut progress = Progress::new(quiet);
     loop {
         let answer: TrainAnswer = client.post("/v1/train", &request).await?;
@@ -80,7 +88,12 @@ fn show(progress: &mut Progress, run: &RunView) {
         Some(p) => {
             let loss = p.loss.map(|l| format!("loss {:.3} ", l.total)).unwrap_or_default();
             let eta = p.eta_s.map(|s| format!("{s:.0} s left")).unwrap_or_default();
-            progress.show(&format!("{stage}{}", phase_name(p.phase)), p.step, p.total, &format!("{loss}{eta}"));
+            progress.show(
+                &format!("{stage}{}", phase_name(p.phase)),
+                p.step,
+                p.total,
+                &format!("{loss}{eta}"),
+            );
         }
     }
 }

@@ -20,7 +20,13 @@ pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result
     }
     let domains = match args.domain {
         Some(domain) => vec![domain],
-        None => client.get::<Status>("/v1/status", &[]).await?.domains.into_iter().map(|d| d.name).collect(),
+        None => client
+            .get::<Status>("/v1/status", &[])
+            .await?
+            .domains
+            .into_iter()
+            .map(|d| d.name)
+            .collect(),
     };
     let mut all = Vec::new();
     for domain in domains {
@@ -28,10 +34,21 @@ pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result
         all.push((domain, versions));
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&all.into_iter().collect::<std::collections::BTreeMap<_, _>>())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&all.into_iter().collect::<std::collections::BTreeMap<_, _>>())?
+        );
         return Ok(Exit::Success);
     }
-    let mut list = table(["domain", "version", "made", "gate", "gate accuracy", "labels", "continues"]);
+    let mut list = table([
+        "domain",
+        "version",
+        "made",
+        "gate",
+        "gate accuracy",
+        "labels",
+        "continues",
+    ]);
     for (domain, versions) in &all {
         for v in versions {
             let serving = if v.serving { " (serving)" } else { "" };
@@ -56,7 +73,10 @@ fn explain(e: &VersionExplanation) {
     println!("  lies in     {}", e.path);
     println!("  continues   {}", v.parent.as_deref().unwrap_or("the base model"));
     println!("  base model  SHA-256 {}", e.base_sha256);
-    println!("  made from   {} files, {} new examples, seed {}", e.files, e.run.train_examples, e.seed);
+    println!(
+        "  made from   {} files, {} new examples, seed {}",
+        e.files, e.run.train_examples, e.seed
+    );
     println!("  remembers   {} examples for replay", e.memory_examples);
     for plugin in &e.plugins {
         println!("  plugin      {plugin}");
@@ -73,25 +93,41 @@ fn explain(e: &VersionExplanation) {
         println!("{}", accuracy_table(&e.run.accuracy, v.run));
     }
     if !e.audit.is_empty() {
-        println!("audit sets (reported, never used to decide):\n{}", accuracy_table(&e.audit, v.run));
+        println!(
+            "audit sets (reported, never used to decide):\n{}",
+            accuracy_table(&e.audit, v.run)
+        );
     }
     if !e.flips.is_empty() {
         let mut list = table(["item", "run", "right answer", "in service before", "new version"]);
         for f in &e.flips {
             let item = f.text_id[..12].to_string();
-            list.add_row([item, f.era.to_string(), f.label.clone(), f.champion.clone(), f.challenger.clone()]);
+            list.add_row([
+                item,
+                f.era.to_string(),
+                f.label.clone(),
+                f.champion.clone(),
+                f.challenger.clone(),
+            ]);
         }
         println!("items whose answer became right or wrong:\n{list}");
     }
 }
 
 pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Result<Exit> {
-    let request = DomainRequest { domain: args.domain.clone(), to: args.to.clone(), rescan: false };
+    let request = DomainRequest {
+        domain: args.domain.clone(),
+        to: args.to.clone(),
+        rescan: false,
+    };
     let done: RollbackAnswer = client.post("/v1/rollback", &request).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&done)?);
     } else {
-        println!("Rolled back: {} now serves {} again instead of {}.", done.domain, done.to, done.from);
+        println!(
+            "Rolled back: {} now serves {} again instead of {}.",
+            done.domain, done.to, done.from
+        );
         if done.held_back_files > 0 {
             println!(
                 "{} files that only {} had learned were set aside; `wengu files --state held_back` lists them.",

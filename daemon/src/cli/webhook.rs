@@ -9,14 +9,20 @@ pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Re
     match args.action {
         WebhookAction::Secret => println!("{}", wengu_alert::secret::Secret::generate()?.reveal()),
         WebhookAction::Test => {
-            let endpoints: u64 = connect(config)?.post("/v1/webhooks/test", &serde_json::json!({})).await?;
+            let endpoints: u64 = connect(config)?
+                .post("/v1/webhooks/test", &serde_json::json!({}))
+                .await?;
             if endpoints == 0 {
                 println!("no [webhooks.*] is configured");
             } else {
                 println!("{endpoints} test events are on their way; `wengu status` says whether they arrived");
             }
         }
-        WebhookAction::Listen { port, secret_file, count } => {
+        WebhookAction::Listen {
+            port,
+            secret_file,
+            count,
+        } => {
             let secrets = wengu_alert::secret::read_secret_file(&secret_file)?;
             let address = ("127.0.0.1", port);
             let listener = tokio::net::TcpListener::bind(address)
@@ -29,7 +35,11 @@ pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Re
                 if let (Arrival::Event(_), Some(left)) = (&arrival, left.as_mut()) {
                     *left = left.saturating_sub(1);
                 }
-                if left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if left == Some(0) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             };
             wengu_alert::listen::serve(listener, secrets, chrono::Utc::now, on_arrival).await?;
         }

@@ -75,14 +75,25 @@ impl Labeler {
                 .zip(segments.into_iter().zip(votes))
                 .map(|(record, (segments, vote))| example(domain, file, record, segments, vote))
                 .collect(),
-            rejected: extracted.rejected.into_iter().map(|r| Rejected { line: r.line, reason: r.reason }).collect(),
+            rejected: extracted
+                .rejected
+                .into_iter()
+                .map(|r| Rejected {
+                    line: r.line,
+                    reason: r.reason,
+                })
+                .collect(),
         };
         let counts = examples.counts();
         let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&examples)?)?;
         Ok(if counts.train + counts.gate + counts.audit == 0 {
             FileState::Unlabelled { examples: hash, counts }
         } else {
-            FileState::Pooled { examples: hash, counts, tried_in_run: None }
+            FileState::Pooled {
+                examples: hash,
+                counts,
+                tried_in_run: None,
+            }
         })
     }
 
@@ -111,7 +122,10 @@ impl Labeler {
         if self.client.is_none() {
             let installed = wengu_plugin_package::find(&engine.layout.plugins(), &id)?;
             let host = sibling("wengu-plugin-host")?;
-            let options = StartOptions { call_timeout: CALL_TIMEOUT, ..StartOptions::default() };
+            let options = StartOptions {
+                call_timeout: CALL_TIMEOUT,
+                ..StartOptions::default()
+            };
             match PluginClient::start(&host, &installed, options).await {
                 Ok(client) => self.client = Some(client),
                 Err(end) => return Err(self.failed(engine, domain, &id, &end.to_string())),
@@ -130,7 +144,10 @@ impl Labeler {
     fn failed(&mut self, engine: &Engine, domain: &Domain, id: &str, end: &str) -> anyhow::Error {
         self.client = None;
         let reason = format!("plugin {id}: {end}; its files wait");
-        engine.live().degraded.insert(format!("{}:plugin", domain.name), reason.clone());
+        engine
+            .live()
+            .degraded
+            .insert(format!("{}:plugin", domain.name), reason.clone());
         anyhow!(reason)
     }
 
@@ -166,10 +183,17 @@ impl Labeler {
                 })
                 .collect();
             for answer in client.label(&documents).await.map_err(|e| e.to_string())? {
-                votes.push(answer.ok().and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)));
+                votes.push(
+                    answer
+                        .ok()
+                        .and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)),
+                );
             }
         }
-        let plugin = format!("{} {} {}", ready.descriptor.id, ready.descriptor.version, ready.library_sha256);
+        let plugin = format!(
+            "{} {} {}",
+            ready.descriptor.id, ready.descriptor.version, ready.library_sha256
+        );
         Ok((segments, votes, Some(plugin)))
     }
 }
@@ -179,7 +203,11 @@ fn decide(votes: &[plugin::Vote], labels: &[String], min_confidence: f64) -> Opt
     let votes: Vec<weak::Vote> = votes
         .iter()
         .filter(|v| v.span.is_none())
-        .map(|v| weak::Vote { function: v.function, label: v.label, confidence: v.confidence })
+        .map(|v| weak::Vote {
+            function: v.function,
+            label: v.label,
+            confidence: v.confidence,
+        })
         .collect();
     let (label, confidence) = aggregate(&votes, labels.len())?;
     (confidence >= min_confidence).then(|| (labels[label as usize].clone(), confidence))
@@ -192,7 +220,9 @@ fn example(
     segments: Vec<Segment>,
     vote: Option<(String, f64)>,
 ) -> Example {
-    let case = record.case.map_or_else(|| format!("file:{}", file.case_key), |case| format!("case:{case}"));
+    let case = record
+        .case
+        .map_or_else(|| format!("file:{}", file.case_key), |case| format!("case:{case}"));
     let (label, source) = match (record.label, vote) {
         (Some(gold), _) => (Some(gold), LabelSource::Gold),
         (None, Some((label, confidence))) => (Some(label), LabelSource::Weak { confidence }),

@@ -26,7 +26,12 @@ const RETRY: Duration = Duration::from_secs(30);
 /// Watches a domain's folders and takes what settles, until the daemon stops.
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let (watcher, mut events) = Watcher::spawn(domain.watch.clone(), domain.intake.settle, domain.intake.rescan);
-    let mut intake = Intake { labeler: Labeler::new(&engine, &domain), engine, domain, quarantined: 0 };
+    let mut intake = Intake {
+        labeler: Labeler::new(&engine, &domain),
+        engine,
+        domain,
+        quarantined: 0,
+    };
     intake.set_busy(true);
     let mut retry_at = Instant::now();
     loop {
@@ -91,16 +96,25 @@ impl Intake {
             WatchEvent::RootMissing { root, reason } => {
                 tracing::warn!(domain = name, root = %root.display(), reason, "watched_folder_missing");
                 let reason = format!("{} is missing ({reason}); wengu waits for it", root.display());
-                self.engine.live().degraded.insert(format!("{name}:{}", root.display()), reason);
+                self.engine
+                    .live()
+                    .degraded
+                    .insert(format!("{name}:{}", root.display()), reason);
                 Ok(())
             }
             WatchEvent::RootBack { root } | WatchEvent::Recovered { root } => {
-                self.engine.live().degraded.remove(&format!("{name}:{}", root.display()));
+                self.engine
+                    .live()
+                    .degraded
+                    .remove(&format!("{name}:{}", root.display()));
                 Ok(())
             }
             WatchEvent::Degraded { root, reason } => {
                 tracing::warn!(domain = name, root = %root.display(), reason, "watching_degraded");
-                self.engine.live().degraded.insert(format!("{name}:{}", root.display()), reason);
+                self.engine
+                    .live()
+                    .degraded
+                    .insert(format!("{name}:{}", root.display()), reason);
                 Ok(())
             }
         };
@@ -110,7 +124,10 @@ impl Intake {
     }
 
     async fn settled(&mut self, path: &Path) -> Result<()> {
-        let file_name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let file_name = path
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if wengu_intake::is_sidecar(&file_name) {
             return self.sidecar_settled(path, &file_name).await;
         }
@@ -153,7 +170,9 @@ impl Intake {
     }
 
     async fn read(&mut self, key: &str) -> Result<()> {
-        let Some(mut file) = self.engine.store.get::<FileRecord>(key)? else { return Ok(()) };
+        let Some(mut file) = self.engine.store.get::<FileRecord>(key)? else {
+            return Ok(());
+        };
         let state = match self.labeler.read(&self.engine, &self.domain, &file).await {
             Ok(state) => state,
             Err(label::ReadError::File(reason)) => FileState::Quarantined { reason },
@@ -184,8 +203,8 @@ impl Intake {
             name_hashes: Vec::new(),
         };
         let batch = Batch::new("files.quarantined_reported").at(now);
-        let done = alerts::enqueue(&self.engine, batch, now, &event)
-            .and_then(|batch| Ok(self.engine.store.commit(batch)?));
+        let done =
+            alerts::enqueue(&self.engine, batch, now, &event).and_then(|batch| Ok(self.engine.store.commit(batch)?));
         match done {
             Ok(_) => {
                 self.quarantined = 0;

@@ -38,7 +38,10 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Option<Stri
             return Ok(None);
         }
     };
-    if known.as_ref().is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some()) {
+    if known
+        .as_ref()
+        .is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some())
+    {
         return Ok(None);
     }
     let limit = domain.intake.max_file_bytes;
@@ -90,7 +93,9 @@ fn record_taken(
     record.present = true;
     record.updated_ms = now;
     if same_content {
-        engine.store.commit(Batch::new("file.touched").at(now).put(key, &record)?)?;
+        engine
+            .store
+            .commit(Batch::new("file.touched").at(now).put(key, &record)?)?;
         return Ok(None);
     }
     let content_key = format!("{}/{hash}", domain.name);
@@ -103,13 +108,23 @@ fn record_taken(
         if Path::new(&other.path).exists() {
             record.content = Some(hash);
             record.state = FileState::Duplicate { of: other.path };
-            engine.store.commit(Batch::new("file.duplicate").at(now).put(key, &record)?)?;
+            engine
+                .store
+                .commit(Batch::new("file.duplicate").at(now).put(key, &record)?)?;
             return Ok(None);
         }
         // The same bytes under a new name, and the old name is gone: the file was renamed and stays the same case.
-        let renamed = FileRecord { path: record.path, seen: record.seen, present: true, updated_ms: now, ..other };
+        let renamed = FileRecord {
+            path: record.path,
+            seen: record.seen,
+            present: true,
+            updated_ms: now,
+            ..other
+        };
         batch = Batch::new("file.renamed").at(now).delete::<FileRecord>(&owner.file);
-        batch = batch.put(key, &renamed)?.put(&content_key, &ContentRecord { file: key.to_string() })?;
+        batch = batch
+            .put(key, &renamed)?
+            .put(&content_key, &ContentRecord { file: key.to_string() })?;
         let unread = renamed.state == FileState::Ingested;
         engine.store.commit(batch)?;
         return Ok(unread.then(|| key.to_string()));
@@ -118,30 +133,52 @@ fn record_taken(
     record.content = Some(hash);
     record.sidecars = sidecars;
     record.state = FileState::Ingested;
-    batch = batch.put(key, &record)?.put(&content_key, &ContentRecord { file: key.to_string() })?;
+    batch = batch
+        .put(key, &record)?
+        .put(&content_key, &ContentRecord { file: key.to_string() })?;
     engine.store.commit(batch)?;
-    tracing::debug!(domain = domain.name, file = record.path, revision = record.revision, "file_ingested");
+    tracing::debug!(
+        domain = domain.name,
+        file = record.path,
+        revision = record.revision,
+        "file_ingested"
+    );
     Ok(Some(key.to_string()))
 }
 
 fn seen(snapshot: &Snapshot) -> Seen {
-    Seen { size: snapshot.size, mtime_ns: snapshot.mtime_ns, inode: snapshot.inode }
+    Seen {
+        size: snapshot.size,
+        mtime_ns: snapshot.mtime_ns,
+        inode: snapshot.inode,
+    }
 }
 
 /// The path inside its watched folder: the same on every machine that mounts the folder elsewhere.
 fn case_key(domain: &Domain, path: &Path) -> String {
-    let inside = domain.watch.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    let inside = domain
+        .watch
+        .iter()
+        .find_map(|root| path.strip_prefix(root).ok())
+        .unwrap_or(path);
     inside.display().to_string()
 }
 
 fn read_sidecars(engine: &Engine, path: &Path) -> Result<Vec<Sidecar>> {
-    let Some(name) = path.file_name().map(|n| n.to_string_lossy().into_owned()) else { return Ok(Vec::new()) };
+    let Some(name) = path.file_name().map(|n| n.to_string_lossy().into_owned()) else {
+        return Ok(Vec::new());
+    };
     let mut sidecars = Vec::new();
     for candidate in wengu_intake::sidecar_names(&name) {
-        let Ok((file, snapshot)) = wengu_watch::open_regular(&path.with_file_name(&candidate)) else { continue };
+        let Ok((file, snapshot)) = wengu_watch::open_regular(&path.with_file_name(&candidate)) else {
+            continue;
+        };
         if snapshot.size <= MAX_SIDECAR_BYTES {
             let (content, _) = engine.store.objects().put_reader(&file, MAX_SIDECAR_BYTES)?;
-            sidecars.push(Sidecar { name: candidate, content });
+            sidecars.push(Sidecar {
+                name: candidate,
+                content,
+            });
         }
     }
     Ok(sidecars)
@@ -150,7 +187,9 @@ fn read_sidecars(engine: &Engine, path: &Path) -> Result<Vec<Sidecar>> {
 /// A sidecar came after its case file. Returns the case file's key if it has to be read again.
 pub fn sidecar_arrived(engine: &Engine, domain: &Domain, main: &Path) -> Result<Option<String>> {
     let key = file_key(&domain.name, main);
-    let Some(mut record) = engine.store.get::<FileRecord>(&key)? else { return Ok(None) };
+    let Some(mut record) = engine.store.get::<FileRecord>(&key)? else {
+        return Ok(None);
+    };
     let sidecars = read_sidecars(engine, main)?;
     let open = matches!(
         record.state,
@@ -162,7 +201,9 @@ pub fn sidecar_arrived(engine: &Engine, domain: &Domain, main: &Path) -> Result<
     record.sidecars = sidecars;
     record.state = FileState::Ingested;
     record.updated_ms = now_ms();
-    engine.store.commit(Batch::new("file.sidecar").at(record.updated_ms).put(&key, &record)?)?;
+    engine
+        .store
+        .commit(Batch::new("file.sidecar").at(record.updated_ms).put(&key, &record)?)?;
     Ok(Some(key))
 }
 
@@ -174,7 +215,9 @@ pub fn removed(engine: &Engine, domain: &Domain, path: &Path) -> Result<()> {
     {
         record.present = false;
         record.updated_ms = now_ms();
-        engine.store.commit(Batch::new("file.removed").at(record.updated_ms).put(&key, &record)?)?;
+        engine
+            .store
+            .commit(Batch::new("file.removed").at(record.updated_ms).put(&key, &record)?)?;
     }
     Ok(())
 }
@@ -195,7 +238,9 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
     let key = file_key(&domain.name, path);
     let now = now_ms();
     let known = engine.store.get::<FileRecord>(&key)?;
-    let state = FileState::Quarantined { reason: reason.to_string() };
+    let state = FileState::Quarantined {
+        reason: reason.to_string(),
+    };
     if known.as_ref().is_some_and(|k| k.state == state) {
         return Ok(());
     }
@@ -212,6 +257,8 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
         present: true,
         state,
     };
-    engine.store.commit(Batch::new("file.quarantined").at(now).put(&key, &record)?)?;
+    engine
+        .store
+        .commit(Batch::new("file.quarantined").at(now).put(&key, &record)?)?;
     Ok(())
 }

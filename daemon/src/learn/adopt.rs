@@ -90,9 +90,16 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     }
     let (logits, rows, labels) = read_logits(&a.job_dir.join(layout::CANDIDATES))?;
     let candidates = candidates(a.store, a.prepared)?;
-    ensure!(rows == candidates.len(), "the trainer answered {rows} of {} candidates", candidates.len());
+    ensure!(
+        rows == candidates.len(),
+        "the trainer answered {rows} of {} candidates",
+        candidates.len()
+    );
     Memory::choose(candidates, &logits, labels, manifest.memory_bytes, manifest.memory_seed)?.save(&building)?;
-    std::fs::write(building.join("evaluation.json"), serde_json::to_vec_pretty(a.judgement)?)?;
+    std::fs::write(
+        building.join("evaluation.json"),
+        serde_json::to_vec_pretty(a.judgement)?,
+    )?;
     let mut files = BTreeMap::new();
     digest_all(&building, &building, &mut files)?;
     let lineage = Lineage {
@@ -116,11 +123,20 @@ pub fn verify_version(dir: &Path) -> Result<Lineage> {
     let path = dir.join("lineage.json");
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let lineage: Lineage = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-    ensure!(lineage.schema == LINEAGE_SCHEMA, "{}: schema {} is not known", path.display(), lineage.schema);
+    ensure!(
+        lineage.schema == LINEAGE_SCHEMA,
+        "{}: schema {} is not known",
+        path.display(),
+        lineage.schema
+    );
     for (name, expected) in &lineage.files {
         let file = dir.join(name);
         let found = crate::digest::sha256_file(&file).with_context(|| file.display().to_string())?;
-        ensure!(&found == expected, "{}: SHA-256 is {found}, expected {expected}", file.display());
+        ensure!(
+            &found == expected,
+            "{}: SHA-256 is {found}, expected {expected}",
+            file.display()
+        );
     }
     Ok(lineage)
 }

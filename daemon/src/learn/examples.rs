@@ -75,7 +75,10 @@ pub struct Rejected {
 impl Examples {
     /// How many of what.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { rejected: self.rejected.len() as u64, ..Counts::default() };
+        let mut counts = Counts {
+            rejected: self.rejected.len() as u64,
+            ..Counts::default()
+        };
         for example in &self.examples {
             match (&example.label, example.side) {
                 (None, _) => counts.unlabelled += 1,
@@ -107,8 +110,14 @@ mod tests {
 
     #[test]
     fn reflowed_text_is_the_same_text() {
-        assert_eq!(text_id("Governing  Law:\nDelaware"), text_id(" governing law: delaware "));
+        assert_eq!(
+            text_id("Governing  Law:\nDelaware"),
+            text_id(" governing law: delaware ")
+        );
         assert_ne!(text_id("Governing Law: Delaware"), text_id("Governing Law: New York"));
-        assert_eq!(text_id("本合同适用中华人民共和国法律。"), text_id("本合同适用中华人民共和国法律。\n"));
+        assert_eq!(
+            text_id("本合同适用中华人民共和国法律。"),
+            text_id("本合同适用中华人民共和国法律。\n")
+        );
     }
 }

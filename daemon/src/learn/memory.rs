@@ -46,13 +46,20 @@ impl Memory {
         let examples: Vec<Remembered> = text
             .lines()
             .enumerate()
-            .map(|(i, line)| {
-                serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1))
-            })
+            .map(|(i, line)| serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1)))
             .collect::<Result<_>>()?;
         let (logits, rows, labels) = read_logits(&dir.join("logits.safetensors"))?;
-        ensure!(rows == examples.len(), "{}: {rows} rows of logits for {} examples", dir.display(), examples.len());
-        Ok(Memory { examples, logits, labels })
+        ensure!(
+            rows == examples.len(),
+            "{}: {rows} rows of logits for {} examples",
+            dir.display(),
+            examples.len()
+        );
+        Ok(Memory {
+            examples,
+            logits,
+            labels,
+        })
     }
 
     /// Writes the memory into a version directory that is still being built.
@@ -65,7 +72,12 @@ impl Memory {
             text.push('\n');
         }
         std::fs::write(dir.join("examples.jsonl"), text)?;
-        write_logits(&dir.join("logits.safetensors"), &self.logits, self.examples.len(), self.labels)
+        write_logits(
+            &dir.join("logits.safetensors"),
+            &self.logits,
+            self.examples.len(),
+            self.labels,
+        )
     }
 
     /// The memory of the next version: a class-balanced reservoir over `candidates`, within `capacity_bytes`.
@@ -77,7 +89,11 @@ impl Memory {
         capacity_bytes: u64,
         seed: u64,
     ) -> Result<Memory> {
-        ensure!(logits.len() == candidates.len() * labels, "logits of {} candidates do not fit", candidates.len());
+        ensure!(
+            logits.len() == candidates.len() * labels,
+            "logits of {} candidates do not fit",
+            candidates.len()
+        );
         let offered: Vec<wengu_decide::memory::Candidate> = candidates
             .iter()
             .map(|c| wengu_decide::memory::Candidate {
@@ -87,12 +103,23 @@ impl Memory {
             })
             .collect();
         let chosen = wengu_decide::memory::select(capacity_bytes, &[], &offered, seed);
-        let row_of: HashMap<&str, usize> = candidates.iter().enumerate().map(|(i, c)| (c.text_id.as_str(), i)).collect();
-        let mut memory = Memory { labels, ..Memory::default() };
+        let row_of: HashMap<&str, usize> = candidates
+            .iter()
+            .enumerate()
+            .map(|(i, c)| (c.text_id.as_str(), i))
+            .collect();
+        let mut memory = Memory {
+            labels,
+            ..Memory::default()
+        };
         for id in &chosen {
-            let row = *row_of.get(id.as_str()).context("the reservoir named an unknown example")?;
+            let row = *row_of
+                .get(id.as_str())
+                .context("the reservoir named an unknown example")?;
             memory.examples.push(candidates[row].clone());
-            memory.logits.extend_from_slice(&logits[row * labels..(row + 1) * labels]);
+            memory
+                .logits
+                .extend_from_slice(&logits[row * labels..(row + 1) * labels]);
         }
         Ok(memory)
     }
@@ -103,8 +130,16 @@ pub fn read_logits(path: &Path) -> Result<(Vec<f32>, usize, usize)> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let file = SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
     let view = file.tensor("logits").with_context(|| path.display().to_string())?;
-    ensure!(view.dtype() == Dtype::F32 && view.shape().len() == 2, "{}: logits must be F32 [n, labels]", path.display());
-    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    ensure!(
+        view.dtype() == Dtype::F32 && view.shape().len() == 2,
+        "{}: logits must be F32 [n, labels]",
+        path.display()
+    );
+    let values = view
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
     Ok((values, view.shape()[0], view.shape()[1]))
 }
 

@@ -64,7 +64,13 @@ pub fn judge_job(
         let champion = if first {
             None
         } else {
-            Some(predictions(job_dir, layout::CHAMPION, &era_name(m.run), &m.gate, parent_labels)?)
+            Some(predictions(
+                job_dir,
+                layout::CHAMPION,
+                &era_name(m.run),
+                &m.gate,
+                parent_labels,
+            )?)
         };
         let items = m.gate.iter().enumerate().map(|(i, item)| Answer {
             text_id: item.text_id.clone(),
@@ -72,17 +78,37 @@ pub fn judge_job(
             champion: champion.as_ref().map(|c| c[i].clone()),
             challenger: challenger[i].clone(),
         });
-        answers.push(Answers { era: m.run, items: items.collect() });
+        answers.push(Answers {
+            era: m.run,
+            items: items.collect(),
+        });
         if !m.audit.is_empty() {
-            audit.push(accuracy_of(job_dir, m.run, &audit_name(m.run), &m.audit, &manifest.labels, first, parent_labels)?);
+            audit.push(accuracy_of(
+                job_dir,
+                m.run,
+                &audit_name(m.run),
+                &m.audit,
+                &manifest.labels,
+                first,
+                parent_labels,
+            )?);
         }
     }
     let verdict = if first {
-        judge_first(&manifest.gate_rules, 0.0, &outcomes(&answers, &majority_label(&manifest.train)))
+        judge_first(
+            &manifest.gate_rules,
+            0.0,
+            &outcomes(&answers, &majority_label(&manifest.train)),
+        )
     } else {
         judge(&manifest.gate_rules, &outcomes(&answers, ""))
     };
-    Ok(Judgement { schema: JUDGEMENT_SCHEMA, verdict, answers, audit })
+    Ok(Judgement {
+        schema: JUDGEMENT_SCHEMA,
+        verdict,
+        answers,
+        audit,
+    })
 }
 
 /// The most frequent label of the training data: what a model that always says the same would say.
@@ -91,7 +117,9 @@ fn majority_label(train: &[Item]) -> String {
     for item in train {
         *count.entry(&item.label).or_default() += 1;
     }
-    let most = count.into_iter().max_by_key(|(label, n)| (*n, std::cmp::Reverse(*label)));
+    let most = count
+        .into_iter()
+        .max_by_key(|(label, n)| (*n, std::cmp::Reverse(*label)));
     most.map(|(label, _)| label.to_string()).unwrap_or_default()
 }
 
@@ -104,7 +132,10 @@ fn outcomes(answers: &[Answers], stand_in: &str) -> Vec<EraOutcomes> {
     };
     answers
         .iter()
-        .map(|era| EraOutcomes { era: era_name(era.era), items: era.items.iter().map(outcome).collect() })
+        .map(|era| EraOutcomes {
+            era: era_name(era.era),
+            items: era.items.iter().map(outcome).collect(),
+        })
         .collect()
 }
 
@@ -120,10 +151,18 @@ pub fn era_accuracy(judgement: &Judgement) -> Vec<EraAccuracy> {
             let right = era.items.iter().filter(|a| a.challenger == a.label).count();
             accuracy.insert("challenger".to_string(), right as f64 / n);
             if era.items.iter().all(|a| a.champion.is_some()) {
-                let right = era.items.iter().filter(|a| a.champion.as_deref() == Some(&a.label)).count();
+                let right = era
+                    .items
+                    .iter()
+                    .filter(|a| a.champion.as_deref() == Some(&a.label))
+                    .count();
                 accuracy.insert("champion".to_string(), right as f64 / n);
             }
-            EraAccuracy { era: era.era, items: era.items.len() as u64, accuracy }
+            EraAccuracy {
+                era: era.era,
+                items: era.items.len() as u64,
+                accuracy,
+            }
         })
         .collect()
 }
@@ -139,8 +178,13 @@ pub fn add_baseline(
     for m in manifests {
         if let Some(era) = eras.iter_mut().find(|e| e.era == m.run) {
             let said = predictions(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, labels)?;
-            let right = said.iter().zip(&m.gate).filter(|(said, item)| **said == item.label).count();
-            era.accuracy.insert(name.to_string(), right as f64 / m.gate.len() as f64);
+            let right = said
+                .iter()
+                .zip(&m.gate)
+                .filter(|(said, item)| **said == item.label)
+                .count();
+            era.accuracy
+                .insert(name.to_string(), right as f64 / m.gate.len() as f64);
         }
     }
     Ok(())
@@ -156,14 +200,28 @@ fn accuracy_of(
     parent_labels: &[String],
 ) -> Result<EraAccuracy> {
     let share = |said: Vec<String>| {
-        said.iter().zip(items).filter(|(said, item)| **said == item.label).count() as f64 / items.len() as f64
+        said.iter()
+            .zip(items)
+            .filter(|(said, item)| **said == item.label)
+            .count() as f64
+            / items.len() as f64
     };
     let mut accuracy = BTreeMap::new();
-    accuracy.insert("challenger".into(), share(predictions(job_dir, layout::CHALLENGER, set, items, labels)?));
+    accuracy.insert(
+        "challenger".into(),
+        share(predictions(job_dir, layout::CHALLENGER, set, items, labels)?),
+    );
     if !first {
-        accuracy.insert("champion".into(), share(predictions(job_dir, layout::CHAMPION, set, items, parent_labels)?));
+        accuracy.insert(
+            "champion".into(),
+            share(predictions(job_dir, layout::CHAMPION, set, items, parent_labels)?),
+        );
     }
-    Ok(EraAccuracy { era, items: items.len() as u64, accuracy })
+    Ok(EraAccuracy {
+        era,
+        items: items.len() as u64,
+        accuracy,
+    })
 }
 
 /// The label with the largest logit for each item; anything that is not a finite number fails the evaluation.
@@ -180,7 +238,11 @@ fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[
         items.len(),
         labels.len()
     );
-    ensure!(logits.iter().all(|x| x.is_finite()), "{}: a logit is not a finite number", path.display());
+    ensure!(
+        logits.iter().all(|x| x.is_finite()),
+        "{}: a logit is not a finite number",
+        path.display()
+    );
     Ok(logits
         .chunks_exact(columns)
         .map(|row| {

@@ -59,11 +59,14 @@ pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &Hist
     for (hash, file) in files {
         for example in &file.examples {
             match &example.label {
-                Some(label) => by_text.entry(super::examples::text_id(&example.text)).or_default().push(Candidate {
-                    hash: *hash,
-                    example,
-                    label,
-                }),
+                Some(label) => by_text
+                    .entry(super::examples::text_id(&example.text))
+                    .or_default()
+                    .push(Candidate {
+                        hash: *hash,
+                        example,
+                        label,
+                    }),
                 None => plan.dropped.push(Dropped {
                     examples: *hash,
                     ordinal: example.ordinal,
@@ -83,11 +86,20 @@ pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &Hist
 /// Decides what one text, in all the places where it stands, is used for.
 fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidates: Vec<Candidate>) {
     let mut drop = |candidate: &Candidate, reason: String| {
-        plan.dropped.push(Dropped { examples: candidate.hash, ordinal: candidate.example.ordinal, reason });
+        plan.dropped.push(Dropped {
+            examples: candidate.hash,
+            ordinal: candidate.example.ordinal,
+            reason,
+        });
     };
     // Gold first; then the held-out sides; then an order that does not depend on arrival.
     candidates.sort_by_key(|c| {
-        (c.example.source != LabelSource::Gold, side_order(c.example.side), c.hash.to_string(), c.example.ordinal)
+        (
+            c.example.source != LabelSource::Gold,
+            side_order(c.example.side),
+            c.hash.to_string(),
+            c.example.ordinal,
+        )
     });
     let gold = candidates[0].example.source == LabelSource::Gold;
     let conflict = candidates
@@ -96,7 +108,10 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         .any(|c| c.label != candidates[0].label);
     if conflict {
         for c in &candidates {
-            drop(c, "the same text was delivered with different labels: decide for one and deliver it again".into());
+            drop(
+                c,
+                "the same text was delivered with different labels: decide for one and deliver it again".into(),
+            );
         }
         return;
     }
@@ -107,7 +122,11 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         }
         return;
     }
-    let side = candidates.iter().map(|c| c.example.side).min_by_key(|s| side_order(*s)).unwrap_or(Side::Train);
+    let side = candidates
+        .iter()
+        .map(|c| c.example.side)
+        .min_by_key(|s| side_order(*s))
+        .unwrap_or(Side::Train);
     if let Some(learned) = history.learned.get(&text_id) {
         if side != Side::Train || learned == label {
             for c in &candidates {
@@ -136,8 +155,13 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
 /// Labels are those that can be learned; held-out items with another label cannot be answered and are left out.
 fn choose_labels(plan: &mut Plan, parent_labels: &[String]) {
     let known: BTreeSet<&str> = parent_labels.iter().map(String::as_str).collect();
-    let new: BTreeSet<String> =
-        plan.train.iter().map(|i| &i.label).filter(|l| !known.contains(l.as_str())).cloned().collect();
+    let new: BTreeSet<String> = plan
+        .train
+        .iter()
+        .map(|i| &i.label)
+        .filter(|l| !known.contains(l.as_str()))
+        .cloned()
+        .collect();
     plan.labels = parent_labels.iter().cloned().chain(new).collect();
     let all: BTreeSet<String> = plan.labels.iter().cloned().collect();
     for set in [&mut plan.gate, &mut plan.audit] {
@@ -197,8 +221,14 @@ mod tests {
     #[test]
     fn held_out_text_never_trains() {
         let files = [
-            file(1, vec![example(0, Side::Train, "same words", Some("a"), LabelSource::Gold)]),
-            file(2, vec![example(0, Side::Gate, "Same  words", Some("a"), LabelSource::Gold)]),
+            file(
+                1,
+                vec![example(0, Side::Train, "same words", Some("a"), LabelSource::Gold)],
+            ),
+            file(
+                2,
+                vec![example(0, Side::Gate, "Same  words", Some("a"), LabelSource::Gold)],
+            ),
             file(3, vec![example(0, Side::Train, "other", Some("a"), LabelSource::Gold)]),
         ];
         let plan = plan(&files, &[], &History::default());

@@ -52,7 +52,10 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let candidates: Vec<Row> = remembered.into_iter().chain(train).collect();
     let candidates_path = writer.write("candidates", &candidates, None)?;
     let eval = writer.eval_sets(prepared)?;
-    let parent = prepared.parent_dir.as_ref().map(|dir| parent_of(dir, &prepared.parent_labels));
+    let parent = prepared
+        .parent_dir
+        .as_ref()
+        .map(|dir| parent_of(dir, &prepared.parent_labels));
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
         job_id: format!("{}/{:04}", manifest.domain, manifest.run),
@@ -63,7 +66,12 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         labels: manifest.labels.clone(),
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
-        data: job::Data { train: "data/train.safetensors".into(), replay, eval, candidates: Some(candidates_path) },
+        data: job::Data {
+            train: "data/train.safetensors".into(),
+            replay,
+            eval,
+            candidates: Some(candidates_path),
+        },
     })
 }
 
@@ -87,7 +95,10 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         learning.epochs = learning.epochs.max(60);
         (job::Method::HeadOnly, None)
     } else {
-        let parent = prepared.parent_dir.as_ref().map(|dir| parent_of(dir, &prepared.parent_labels));
+        let parent = prepared
+            .parent_dir
+            .as_ref()
+            .map(|dir| parent_of(dir, &prepared.parent_labels));
         (manifest.method.clone(), parent)
     };
     writer.finish(Job {
@@ -100,7 +111,12 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         labels: manifest.labels.clone(),
         method,
         learning,
-        data: job::Data { train: "data/train.safetensors".into(), replay: None, eval, candidates: None },
+        data: job::Data {
+            train: "data/train.safetensors".into(),
+            replay: None,
+            eval,
+            candidates: None,
+        },
     })
 }
 
@@ -139,7 +155,12 @@ struct Row {
 
 impl Row {
     fn from_memory(r: &Remembered) -> Row {
-        Row { text: r.text.clone(), segments: r.segments.clone(), label: r.label.clone(), weight: weight(&r.source) }
+        Row {
+            text: r.text.clone(),
+            segments: r.segments.clone(),
+            label: r.label.clone(),
+            weight: weight(&r.source),
+        }
     }
 }
 
@@ -158,7 +179,10 @@ struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     fn new(store: &'a Store) -> Self {
-        Objects { store, cache: HashMap::new() }
+        Objects {
+            store,
+            cache: HashMap::new(),
+        }
     }
 
     fn remembered(&mut self, item: &Item) -> Result<Remembered> {
@@ -197,20 +221,29 @@ impl<'a> Writer<'a> {
             dir,
             tokenizer: Tokenizer::load(&manifest.base.path)?,
             objects: Objects::new(store),
-            label_index: manifest.labels.iter().enumerate().map(|(i, l)| (l.as_str(), i as i64)).collect(),
+            label_index: manifest
+                .labels
+                .iter()
+                .enumerate()
+                .map(|(i, l)| (l.as_str(), i as i64))
+                .collect(),
         })
     }
 
     fn items(&mut self, items: &[Item]) -> Result<Vec<Row>> {
-        items.iter().map(|item| Ok(Row::from_memory(&self.objects.remembered(item)?))).collect()
+        items
+            .iter()
+            .map(|item| Ok(Row::from_memory(&self.objects.remembered(item)?)))
+            .collect()
     }
 
     fn eval_sets(&mut self, prepared: &Prepared) -> Result<BTreeMap<String, PathBuf>> {
         let mut eval = BTreeMap::new();
         for manifest in prepared.ancestors.iter().chain([prepared.manifest]) {
-            for (name, items) in
-                [(era_name(manifest.run), &manifest.gate), (audit_name(manifest.run), &manifest.audit)]
-            {
+            for (name, items) in [
+                (era_name(manifest.run), &manifest.gate),
+                (audit_name(manifest.run), &manifest.audit),
+            ] {
                 if !items.is_empty() {
                     let rows = self.items(items)?;
                     eval.insert(name.clone(), self.write(&name, &rows, None)?);
@@ -224,10 +257,17 @@ impl<'a> Writer<'a> {
     fn write(&mut self, name: &str, rows: &[Row], teacher: Option<(&[f32], usize)>) -> Result<PathBuf> {
         let (mut ids, mut offsets, mut labels, mut weights) = (Vec::new(), vec![0i64], Vec::new(), Vec::new());
         for row in rows {
-            let encoded = self.tokenizer.encode(&row.text, &row.segments, self.manifest.max_length as usize)?;
+            let encoded = self
+                .tokenizer
+                .encode(&row.text, &row.segments, self.manifest.max_length as usize)?;
             ids.extend(encoded.iter().map(|id| *id as i32));
             offsets.push(ids.len() as i64);
-            labels.push(*self.label_index.get(row.label.as_str()).with_context(|| format!("label \"{}\"", row.label))?);
+            labels.push(
+                *self
+                    .label_index
+                    .get(row.label.as_str())
+                    .with_context(|| format!("label \"{}\"", row.label))?,
+            );
             weights.push(row.weight);
         }
         let ids: Vec<u8> = ids.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -244,7 +284,10 @@ impl<'a> Writer<'a> {
         ];
         if let Some((logits, columns)) = teacher {
             teacher_bytes = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
-            tensors.push((DataFile::TEACHER_LOGITS, TensorView::new(Dtype::F32, vec![n, columns], &teacher_bytes)?));
+            tensors.push((
+                DataFile::TEACHER_LOGITS,
+                TensorView::new(Dtype::F32, vec![n, columns], &teacher_bytes)?,
+            ));
         }
         let path = PathBuf::from(format!("data/{name}.safetensors"));
         std::fs::write(self.dir.join(&path), safetensors::serialize(tensors, None)?)
@@ -253,6 +296,9 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(self, job: Job) -> Result<()> {
-        Ok(durable::write_file(&self.dir.join(job::layout::JOB), &serde_json::to_vec_pretty(&job)?)?)
+        Ok(durable::write_file(
+            &self.dir.join(job::layout::JOB),
+            &serde_json::to_vec_pretty(&job)?,
+        )?)
     }
 }

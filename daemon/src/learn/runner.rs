@@ -11,17 +11,17 @@ use crate::clock::now_ms;
 use crate::engine::{Engine, LiveRun};
 use anyhow::{Context, Result};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use wengu_alert::event::Event;
 use wengu_decide::gate::{Decision, Verdict};
 use wengu_protocol::job::{self, JobResult};
-use std::collections::BTreeSet;
-use wengu_store::{Batch, Hash};
 use wengu_store::records::{
     CurrentRecord, FileRecord, FileState, How, RunRecord, RunState, ScheduleRecord, VersionRecord,
 };
+use wengu_store::{Batch, Hash};
 
 /// Trainers that are started for one run before it is given up.
 const MAX_ATTEMPTS: u32 = 3;
@@ -39,7 +39,12 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                 Ok(Some(run)) => {
                     let (domain, number) = (run.domain.clone(), run.run);
                     if let Err(e) = advance(&engine, run) {
-                        tracing::error!(domain = domain.as_str(), run = number, error = format!("{e:#}"), "run_step_failed");
+                        tracing::error!(
+                            domain = domain.as_str(),
+                            run = number,
+                            error = format!("{e:#}"),
+                            "run_step_failed"
+                        );
                         if let Err(e) = give_up(&engine, &domain, number, "internal", &format!("{e:#}")) {
                             tracing::error!(domain, run = number, error = format!("{e:#}"), "run_not_recorded");
                             pause(&engine, Duration::from_secs(5));
@@ -87,7 +92,11 @@ impl Work<'_> {
 fn advance(engine: &Engine, run: RunRecord) -> Result<()> {
     let manifest = engine.manifest(&run.manifest)?;
     let ancestors = engine.ancestry(&run.domain, run.parent.as_deref())?;
-    let context = Work { engine, manifest, ancestors };
+    let context = Work {
+        engine,
+        manifest,
+        ancestors,
+    };
     match run.state {
         RunState::Planned => train(&context, run),
         RunState::Settling => settle_files(engine, &context.manifest, run),
@@ -106,7 +115,13 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
         prepare_update(&engine.store, &context.prepared(), &dir).context("preparing the job directory failed")?;
     }
     let end = supervise(context, run.run, "update", &dir)?;
-    tracing::info!(domain = run.domain, run = run.run, end = end.name(), message = end.message(), "trainer_ended");
+    tracing::info!(
+        domain = run.domain,
+        run = run.run,
+        end = end.name(),
+        message = end.message(),
+        "trainer_ended"
+    );
     match end {
         TrainerEnd::Completed(result) => judge(context, run, &dir, &result),
         TrainerEnd::StoppedByUs => Ok(()),
@@ -121,17 +136,31 @@ fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Result<Traine
     }
     let engine = context.engine;
     let domain = context.manifest.domain.clone();
-    let live = LiveRun { run, stage: stage.into(), progress: None };
+    let live = LiveRun {
+        run,
+        stage: stage.into(),
+        progress: None,
+    };
     engine.live().runs.insert(domain.clone(), live);
     let trainer = &engine.config.trainer;
     let command = trainer_command(engine)?;
-    let limits =
-        Limits { no_progress: trainer.no_progress, deadline: trainer.deadline, stop_grace: trainer.stop_grace };
-    Ok(run_trainer(&command, dir, context.manifest.threads, limits, &|| engine.is_stopping(), &mut |progress| {
-        if let Some(live) = engine.live().runs.get_mut(&domain) {
-            live.progress = Some(progress);
-        }
-    }))
+    let limits = Limits {
+        no_progress: trainer.no_progress,
+        deadline: trainer.deadline,
+        stop_grace: trainer.stop_grace,
+    };
+    Ok(run_trainer(
+        &command,
+        dir,
+        context.manifest.threads,
+        limits,
+        &|| engine.is_stopping(),
+        &mut |progress| {
+            if let Some(live) = engine.live().runs.get_mut(&domain) {
+                live.progress = Some(progress);
+            }
+        },
+    ))
 }
 
 fn trainer_command(engine: &Engine) -> Result<Vec<String>> {
@@ -149,7 +178,9 @@ fn failed_attempt(engine: &Engine, mut run: RunRecord, dir: &Path, end: &Trainer
     let attempts = run.attempts;
     let note = json!({"end": end.name(), "message": end.message()});
     let batch = Batch::new("run.attempt_failed").at(now_ms()).note(note);
-    engine.store.commit(batch.put(&RunRecord::key(&run.domain, run.run), &run)?)?;
+    engine
+        .store
+        .commit(batch.put(&RunRecord::key(&run.domain, run.run), &run)?)?;
     // A result that names a failure would be taken for the answer of the next attempt.
     match std::fs::remove_file(dir.join(job::layout::RESULT)) {
         Ok(()) => {}
@@ -164,7 +195,10 @@ fn failed_attempt(engine: &Engine, mut run: RunRecord, dir: &Path, end: &Trainer
 fn give_up(engine: &Engine, domain: &str, number: u64, end: &str, message: &str) -> Result<()> {
     let now = now_ms();
     let mut run = engine.run(domain, number)?;
-    run.state = RunState::Failed { end: end.into(), message: shorten(message) };
+    run.state = RunState::Failed {
+        end: end.into(),
+        message: shorten(message),
+    };
     run.ended_ms = Some(now);
     let mut schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
     schedule.failures_in_a_row += 1;
@@ -241,7 +275,14 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
         .put(&VersionRecord::key(&domain, id), &version)?
         .put(&domain, &schedule)?;
     if promoted {
-        batch = batch.put(&domain, &CurrentRecord { version: id.into(), since_ms: now, how: How::Promoted })?;
+        batch = batch.put(
+            &domain,
+            &CurrentRecord {
+                version: id.into(),
+                since_ms: now,
+                how: How::Promoted,
+            },
+        )?;
     }
     batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
     engine.store.commit(batch)?;
@@ -262,16 +303,25 @@ fn verdict_event(run: &RunRecord, verdict: &Verdict, id: &str) -> Event {
     let (domain, number, champion) = (run.domain.clone(), run.run.to_string(), run.parent.clone());
     let scores = alerts::scores(&verdict.earlier, champion.is_some());
     match (verdict.decision, champion) {
-        (Decision::Promote, previous) => {
-            Event::VersionPromoted { domain, version: id.into(), previous, run: number, scores }
-        }
+        (Decision::Promote, previous) => Event::VersionPromoted {
+            domain,
+            version: id.into(),
+            previous,
+            run: number,
+            scores,
+        },
         (Decision::Regressed, Some(champion)) => Event::GateRegressed {
             domain,
             challenger: id.into(),
             champion,
             run: number,
             scores,
-            eras: verdict.eras.iter().filter(|e| e.regressed).map(|e| e.era.clone()).collect(),
+            eras: verdict
+                .eras
+                .iter()
+                .filter(|e| e.regressed)
+                .map(|e| e.era.clone())
+                .collect(),
         },
         (decision, champion) => Event::GateHold {
             domain,
@@ -300,7 +350,10 @@ fn finish_without_training(context: &Work, mut run: RunRecord) -> Result<()> {
     run.decision = Some("no_data".into());
     run.state = RunState::Settling;
     let batch = Batch::new("run.no_data").at(now_ms());
-    context.engine.store.commit(batch.put(&RunRecord::key(&run.domain, run.run), &run)?)?;
+    context
+        .engine
+        .store
+        .commit(batch.put(&RunRecord::key(&run.domain, run.run), &run)?)?;
     tracing::info!(domain = run.domain, run = run.run, "run_has_nothing_to_learn");
     Ok(())
 }
@@ -320,23 +373,53 @@ fn settle_files(engine: &Engine, manifest: &Manifest, mut run: RunRecord) -> Res
     for chunk in files.chunks(FILES_A_BATCH) {
         let mut batch = Batch::new("files.settled").at(now);
         for (key, file) in chunk {
-            let FileState::Pooled { examples, counts, tried_in_run } = file.state.clone() else { continue };
+            let FileState::Pooled {
+                examples,
+                counts,
+                tried_in_run,
+            } = file.state.clone()
+            else {
+                continue;
+            };
             if !delivered.contains(&examples) || tried_in_run == Some(run.run) {
                 continue;
             }
             let state = match (run.decision.as_deref(), &version) {
-                (Some("promote"), Some(version)) => FileState::Learned { examples, counts, version: version.clone() },
-                (Some("regressed"), _) => FileState::HeldBack { examples, counts, run: run.run },
-                _ => FileState::Pooled { examples, counts, tried_in_run: Some(run.run) },
+                (Some("promote"), Some(version)) => FileState::Learned {
+                    examples,
+                    counts,
+                    version: version.clone(),
+                },
+                (Some("regressed"), _) => FileState::HeldBack {
+                    examples,
+                    counts,
+                    run: run.run,
+                },
+                _ => FileState::Pooled {
+                    examples,
+                    counts,
+                    tried_in_run: Some(run.run),
+                },
             };
-            batch = batch.put(key, &FileRecord { state, updated_ms: now, ..file.clone() })?;
+            batch = batch.put(
+                key,
+                &FileRecord {
+                    state,
+                    updated_ms: now,
+                    ..file.clone()
+                },
+            )?;
         }
         if !batch.is_empty() {
             engine.store.commit(batch)?;
         }
     }
     run.state = RunState::Comparing;
-    engine.store.commit(Batch::new("run.settled").at(now).put(&RunRecord::key(&run.domain, run.run), &run)?)?;
+    engine.store.commit(
+        Batch::new("run.settled")
+            .at(now)
+            .put(&RunRecord::key(&run.domain, run.run), &run)?,
+    )?;
     Ok(())
 }
 
@@ -371,7 +454,11 @@ fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
     }
     run.state = RunState::Finished;
     run.ended_ms = Some(now_ms());
-    engine.store.commit(Batch::new("run.finished").at(now_ms()).put(&RunRecord::key(&run.domain, run.run), &run)?)?;
+    engine.store.commit(
+        Batch::new("run.finished")
+            .at(now_ms())
+            .put(&RunRecord::key(&run.domain, run.run), &run)?,
+    )?;
     for dir in dirs {
         if let Err(e) = std::fs::remove_dir_all(&dir)
             && e.kind() != std::io::ErrorKind::NotFound

@@ -106,7 +106,9 @@ impl TrainerEnd {
     /// Whether the same job may end otherwise when it is tried again.
     pub fn may_be_retried(&self) -> bool {
         match self {
-            TrainerEnd::Reported(end, _) => matches!(end, JobEnd::OutOfMemory | JobEnd::WriteFailed | JobEnd::Cancelled),
+            TrainerEnd::Reported(end, _) => {
+                matches!(end, JobEnd::OutOfMemory | JobEnd::WriteFailed | JobEnd::Cancelled)
+            }
             TrainerEnd::Signalled(_)
             | TrainerEnd::ExitedWithoutResult(_)
             | TrainerEnd::NoProgress(_)
@@ -252,7 +254,9 @@ pub fn read_result(job_dir: &Path) -> Option<TrainerEnd> {
         match crate::digest::sha256_file(&job_dir.join(name)) {
             Ok(found) if &found == expected => {}
             Ok(found) => {
-                return Some(TrainerEnd::BadResult(format!("{name} has SHA-256 {found}, expected {expected}")));
+                return Some(TrainerEnd::BadResult(format!(
+                    "{name} has SHA-256 {found}, expected {expected}"
+                )));
             }
             Err(e) => return Some(TrainerEnd::BadResult(format!("{name}: {e}"))),
         }
@@ -275,7 +279,9 @@ impl ProgressTail {
 
     /// Whether there was anything new. A line that does not parse is still a sign of life.
     fn read(&mut self, on_progress: &mut dyn FnMut(Progress)) -> bool {
-        let Ok(mut file) = File::open(&self.path) else { return false };
+        let Ok(mut file) = File::open(&self.path) else {
+            return false;
+        };
         if file.seek(SeekFrom::Start(self.offset)).is_err() {
             return false;
         }

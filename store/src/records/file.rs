@@ -160,6 +160,10 @@ impl Record for FileRecord {
 
     fn objects(&self) -> Vec<Hash> {
         let sidecars = self.sidecars.iter().map(|s| s.content);
-        self.content.into_iter().chain(sidecars).chain(self.state.examples().map(|(hash, _)| hash)).collect()
+        self.content
+            .into_iter()
+            .chain(sidecars)
+            .chain(self.state.examples().map(|(hash, _)| hash))
+            .collect()
     }
 }
