@@ -48,9 +48,14 @@ pub async fn run(config: Config) -> Result<()> {
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => tracing::warn!("SIGHUP is ignored: restart the daemon to read the configuration anew"),
-            () = tokio::time::sleep(HEALTH) => if let Some(why) = engine.store.poisoned() {
-                // What the last write left behind is unknown; the next start reads it from the journal.
-                anyhow::bail!("the store cannot go on: {why}");
+            // Nothing but a stop ends a task. systemd starts a daemon anew that has lost one.
+            Some(ended) = tasks.join_next() => anyhow::bail!("a task of the daemon has ended: {ended:?}"),
+            () = tokio::time::sleep(HEALTH) => {
+                anyhow::ensure!(!runner.is_finished(), "the runner has ended");
+                if let Some(why) = engine.store.poisoned() {
+                    // What the last write left behind is unknown; the next start reads it from the journal.
+                    anyhow::bail!("the store cannot go on: {why}");
+                }
             }
         }
     }
@@ -76,7 +81,7 @@ pub async fn run(config: Config) -> Result<()> {
 /// Tells systemd that the daemon lives, as long as its scheduler really goes round and its store really answers.
 async fn watchdog(engine: Arc<Engine>) {
     let Some(period) = sd_notify::watchdog_enabled() else {
-        return;
+        return engine.stopped().await;
     };
     loop {
         tokio::select! {

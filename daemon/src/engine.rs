@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
-use wengu_config::Config;
+use wengu_config::{Config, Domain};
 use wengu_protocol::job::Progress;
-use wengu_store::records::{CurrentRecord, RunRecord, VersionRecord};
-use wengu_store::{Hash, Store, durable};
+use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
+use wengu_store::{Batch, Hash, Store, durable};
 
 /// Shared by every task of the daemon.
 pub struct Engine {
@@ -27,6 +27,7 @@ pub struct Engine {
     pub schedule_wake: Notify,
     /// Wakes the alert delivery.
     pub outbox_wake: Notify,
+    locks: BTreeMap<String, Mutex<()>>,
     rescans: BTreeMap<String, Notify>,
     live: Mutex<Live>,
     stopping: watch::Sender<bool>,
@@ -64,6 +65,11 @@ impl Engine {
         let (store, report) = Store::open(&layout.store(), wengu_store::Options::default())?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
+            locks: config
+                .domains
+                .keys()
+                .map(|name| (name.clone(), Mutex::new(())))
+                .collect(),
             rescans: config
                 .domains
                 .keys()
@@ -78,10 +84,19 @@ impl Engine {
             live: Mutex::new(Live::default()),
             stopping: watch::Sender::new(false),
         };
-        for domain in engine.config.domains.keys() {
-            engine.publish_current(domain)?;
+        for domain in engine.config.domains.values() {
+            engine.fix_split(domain)?;
+            engine.publish_current(&domain.name)?;
+            crate::rollback::align_files(&engine, &domain.name)?;
         }
         Ok(Arc::new(engine))
+    }
+
+    /// Held while a domain's records are read, changed and written back: intake, scheduler, runner and rollback all do.
+    pub fn lock(&self, domain: &str) -> Option<MutexGuard<'_, ()>> {
+        self.locks
+            .get(domain)
+            .map(|lock| lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
     /// What is going on right now.
@@ -132,6 +147,35 @@ impl Engine {
         Ok(self.store.get::<CurrentRecord>(domain)?)
     }
 
+    /// Refuses a split that would move cases between training and the gate: it is fixed when the domain is first seen.
+    fn fix_split(&self, domain: &Domain) -> Result<()> {
+        let wanted = SplitRecord {
+            gate_percent: domain.gate.gate_percent,
+            audit_percent: domain.gate.audit_percent,
+        };
+        match self.store.get::<SplitRecord>(&domain.name)? {
+            Some(fixed) if fixed != wanted => bail!(
+                "domains.{}.gate: gate_percent and audit_percent were {} and {} when the domain's first case came in; \
+                 {} and {} would move cases that were learned into the gate, or out of it. Set them back, or give the \
+                 domain a new name",
+                domain.name,
+                fixed.gate_percent,
+                fixed.audit_percent,
+                wanted.gate_percent,
+                wanted.audit_percent
+            ),
+            Some(_) => Ok(()),
+            None => {
+                self.store.commit(
+                    Batch::new("split.fixed")
+                        .at(clock::now_ms())
+                        .put(&domain.name, &wanted)?,
+                )?;
+                Ok(())
+            }
+        }
+    }
+
     /// Points the symlink `versions/DOMAIN/current` to the version in service. The journal is the truth; this follows.
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
@@ -141,7 +185,8 @@ impl Engine {
         if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
             return Ok(());
         }
-        durable::swap_symlink(current.version.as_ref(), &link)?;
+        durable::swap_symlink(current.version.as_ref(), &link)
+            .with_context(|| format!("pointing {} to {}", link.display(), current.version))?;
         Ok(())
     }
 
@@ -178,6 +223,14 @@ impl Engine {
         }
         manifests.reverse();
         Ok(manifests)
+    }
+
+    /// Accuracy per era of a run that was judged.
+    pub fn accuracy(&self, run: &RunRecord) -> Result<Vec<EraAccuracy>> {
+        let Some(hash) = &run.accuracy else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_slice(&self.store.objects().get(hash)?).with_context(|| format!("accuracy {hash}"))
     }
 
     /// A run's record.

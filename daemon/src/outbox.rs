@@ -38,6 +38,7 @@ pub async fn run(engine: Arc<Engine>) {
         });
     }
     while endpoints.join_next().await.is_some() {}
+    engine.stopped().await;
 }
 
 async fn deliver_due(engine: &Arc<Engine>, webhook: &Webhook) -> Result<()> {

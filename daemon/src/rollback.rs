@@ -11,6 +11,9 @@ use wengu_alert::event::Event;
 use wengu_store::Batch;
 use wengu_store::records::{CurrentRecord, FileRecord, FileState, How, RunState};
 
+/// File records brought in line in one transaction.
+const FILES_A_BATCH: usize = 1000;
+
 /// Rolls a domain back to `to`, or to the parent of the version in service. The files that only the versions left
 /// behind had learned are set aside, so that the next update does not bring the same trouble back.
 pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<RollbackAnswer> {
@@ -42,40 +45,21 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
     }
     verify_version(&engine.layout.version(domain, &target))
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
-    let lineage = lineage_versions(engine, domain, &target)?;
+    let _lock = engine.lock(domain);
+    if engine
+        .runs(domain)?
+        .iter()
+        .any(|r| matches!(r.state, RunState::Planned | RunState::Settling))
+    {
+        bail!("an update of domain {domain} has just started; wait for its verdict (`wengu status`) and try again");
+    }
     let now = now_ms();
     let record = CurrentRecord {
         version: target.clone(),
         since_ms: now,
         how: How::RolledBack,
     };
-    let mut batch = Batch::new("version.rolled_back").at(now).put(domain, &record)?;
-    let mut held_back_files = 0;
-    for (key, mut file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
-        file.state = match file.state.clone() {
-            FileState::Learned {
-                examples,
-                counts,
-                version,
-            } if !lineage.contains_key(&version_run(&version)) => {
-                held_back_files += 1;
-                FileState::HeldBack {
-                    examples,
-                    counts,
-                    run: version_run(&version),
-                }
-            }
-            // Going forward again to a version that had been left.
-            FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => FileState::Learned {
-                examples,
-                counts,
-                version: lineage[&run].clone(),
-            },
-            _ => continue,
-        };
-        file.updated_ms = now;
-        batch = batch.put(&key, &file)?;
-    }
+    let batch = Batch::new("version.rolled_back").at(now).put(domain, &record)?;
     let event = Event::VersionRolledBack {
         domain: domain.into(),
         from: serving.id.clone(),
@@ -85,6 +69,8 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
     let batch = alerts::enqueue(engine, batch, now, &event)?;
     engine.store.commit(batch)?;
     engine.publish_current(domain)?;
+    drop(_lock);
+    let held_back_files = align_files(engine, domain)?;
     engine.outbox_wake.notify_one();
     tracing::info!(domain, from = serving.id, to = target, "version_rolled_back");
     Ok(RollbackAnswer {
@@ -93,6 +79,94 @@ pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<Rollb
         to: target,
         held_back_files,
     })
+}
+
+/// Brings the records of learned files in line with the lineage of the version in service: what only abandoned versions
+/// had learned is held back, and what the lineage has learned is learned. Repeated at every start, so that a rollback
+/// that was interrupted is completed. Returns the number of files held back.
+pub fn align_files(engine: &Engine, domain: &str) -> Result<u64> {
+    let Some(current) = engine.current(domain)? else {
+        return Ok(0);
+    };
+    let lineage = lineage_versions(engine, domain, &current.version)?;
+    let aligned = |state: FileState| match state {
+        FileState::Learned {
+            examples,
+            counts,
+            version,
+        } if !lineage.contains_key(&version_run(&version)) => Some(FileState::HeldBack {
+            examples,
+            counts,
+            run: version_run(&version),
+        }),
+        // Going forward again to a version that had been left.
+        FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => Some(FileState::Learned {
+            examples,
+            counts,
+            version: lineage[&run].clone(),
+        }),
+        _ => None,
+    };
+    let mut held_back_files = 0;
+    let files = engine.store.scan::<FileRecord>(&format!("{domain}/"))?;
+    for chunk in files.chunks(FILES_A_BATCH) {
+        let _lock = engine.lock(domain);
+        let mut batch = Batch::new("files.aligned").at(now_ms());
+        for (key, _) in chunk {
+            let Some(mut file) = engine.store.get::<FileRecord>(key)? else {
+                continue;
+            };
+            let Some(state) = aligned(file.state.clone()) else {
+                continue;
+            };
+            held_back_files += u64::from(matches!(state, FileState::HeldBack { .. }));
+            file.state = state;
+            file.updated_ms = now_ms();
+            batch = batch.put(key, &file)?;
+        }
+        if !batch.is_empty() {
+            engine.store.commit(batch)?;
+        }
+    }
+    Ok(held_back_files)
+}
+
+/// Puts files that were held back into the pool again: a person says that they are right. Returns how many.
+pub fn release(engine: &Engine, domain: &str, run: Option<u64>) -> Result<u64> {
+    let mut released = 0;
+    let files = engine.store.scan::<FileRecord>(&format!("{domain}/"))?;
+    for chunk in files.chunks(FILES_A_BATCH) {
+        let _lock = engine.lock(domain);
+        let mut batch = Batch::new("files.released").at(now_ms());
+        for (key, _) in chunk {
+            let Some(mut file) = engine.store.get::<FileRecord>(key)? else {
+                continue;
+            };
+            let FileState::HeldBack {
+                examples,
+                counts,
+                run: of,
+            } = file.state
+            else {
+                continue;
+            };
+            if run.is_none_or(|run| run == of) {
+                file.state = FileState::Pooled {
+                    examples,
+                    counts,
+                    tried_in_run: None,
+                };
+                file.updated_ms = now_ms();
+                batch = batch.put(key, &file)?;
+                released += 1;
+            }
+        }
+        if !batch.is_empty() {
+            engine.store.commit(batch)?;
+        }
+    }
+    engine.schedule_wake.notify_one();
+    Ok(released)
 }
 
 /// Run to version id, from the first version to `id`.

@@ -1,5 +1,6 @@
 //! The loop around `wengu_decide::schedule`: gathers the state, asks, and does what the decision says.
 
+use crate::alerts;
 use crate::clock;
 use crate::engine::Engine;
 use crate::learn::examples::Examples;
@@ -9,7 +10,8 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
 use wengu_protocol::job;
@@ -18,11 +20,24 @@ use wengu_store::{Batch, Hash};
 
 /// Between rounds where nothing wakes the scheduler.
 const ROUND: Duration = Duration::from_millis(500);
+/// A round is made after this long though no record has changed: time itself may make something due.
+const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
 /// Starts what is due until the daemon stops.
 pub async fn run(engine: Arc<Engine>) {
+    let mut woken = true;
+    let mut looked = (0, Instant::now());
     loop {
         engine.live().scheduler_alive_ms = clock::now_ms();
+        let changed = engine.store.last_seq() != looked.0 || looked.1.elapsed() > LOOK_ANYWAY;
+        if !changed && !woken {
+            woken = wait(&engine).await;
+            if engine.is_stopping() {
+                return;
+            }
+            continue;
+        }
+        looked = (engine.store.last_seq(), Instant::now());
         let worker = engine.clone();
         let round = tokio::task::spawn_blocking(move || {
             for domain in worker.config.domains.values() {
@@ -30,23 +45,41 @@ pub async fn run(engine: Arc<Engine>) {
                     return;
                 }
                 if let Err(e) = round(&worker, domain) {
-                    tracing::error!(domain = domain.name, error = format!("{e:#}"), "schedule_round_failed");
+                    let error = format!("{e:#}");
+                    tracing::error!(domain = domain.name, error, "plan_failed");
+                    if let Err(e) = plan_failed(&worker, &domain.name, &error) {
+                        tracing::error!(
+                            domain = domain.name,
+                            error = format!("{e:#}"),
+                            "plan_failure_not_recorded"
+                        );
+                    }
                 }
             }
         });
         if round.await.is_err() {
             tracing::error!("schedule_round_panicked");
         }
-        tokio::select! {
-            () = engine.stopped() => return,
-            () = engine.schedule_wake.notified() => {}
-            () = tokio::time::sleep(ROUND) => {}
+        woken = wait(&engine).await;
+        if engine.is_stopping() {
+            return;
         }
+    }
+}
+
+/// Waits for the next round; true if somebody asked for it.
+async fn wait(engine: &Engine) -> bool {
+    tokio::select! {
+        () = engine.stopped() => false,
+        () = engine.schedule_wake.notified() => true,
+        () = tokio::time::sleep(ROUND) => false,
     }
 }
 
 /// The pool of a domain as the scheduler sees it.
 pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
+    // Only the scheduler opens runs: what is not running now was settled before the files below are read.
+    let running = engine.runs(domain)?.iter().any(RunRecord::is_open);
     let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
     let (mut new_examples, mut oldest) = (0, None::<i64>);
     for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
@@ -68,7 +101,7 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
             at: clock::to_utc(ms),
             schedule: schedule.mark_schedule.clone(),
         }),
-        running: engine.runs(domain)?.iter().any(RunRecord::is_open),
+        running,
         intake_busy_since: busy_since.map(clock::to_utc),
         asked_now: schedule.asked,
         failures_in_a_row: schedule.failures_in_a_row,
@@ -77,6 +110,7 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
 }
 
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
+    let _lock = engine.lock(&domain.name);
     let now = Utc::now();
     let state = state(engine, &domain.name)?;
     match decide(now, &domain.schedule, &state) {
@@ -93,6 +127,31 @@ fn round(engine: &Engine, domain: &Domain) -> Result<()> {
         }
         Decision::Wait { .. } => Ok(()),
     }
+}
+
+/// An update that could not even be planned (a model folder that is gone, a damaged object) counts as a failed run:
+/// it is told, shown, and tried again after a pause that grows.
+fn plan_failed(engine: &Engine, domain: &str, error: &str) -> Result<()> {
+    let _lock = engine.lock(domain);
+    let now = clock::now_ms();
+    let mut record = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
+    record.asked = false;
+    record.failures_in_a_row += 1;
+    record.last_failure_ms = Some(now);
+    engine.live().degraded.insert(
+        format!("{domain}:plan"),
+        format!("the update could not be planned: {error}"),
+    );
+    let event = Event::TrainingFailed {
+        domain: domain.into(),
+        run: "none".into(),
+        end: "plan_failed".into(),
+        failures: record.failures_in_a_row,
+    };
+    let batch = Batch::new("plan.failed").at(now).put(domain, &record)?;
+    engine.store.commit(alerts::enqueue(engine, batch, now, &event)?)?;
+    engine.outbox_wake.notify_one();
+    Ok(())
 }
 
 fn set_mark(record: &mut ScheduleRecord, mark: &Mark) {
@@ -121,13 +180,15 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         ended_ms: None,
         verdict: None,
         decision: None,
-        accuracy: Vec::new(),
+        accuracy: None,
     };
     let batch = Batch::new("run.planned")
         .at(now.timestamp_millis())
         .put(&domain.name, &schedule)?
         .put(&RunRecord::key(&domain.name, run), &record)?;
     engine.store.commit(batch)?;
+    engine.live().degraded.remove(&format!("{}:plan", domain.name));
+    sweep_jobs(engine, &domain.name)?;
     tracing::info!(
         domain = domain.name,
         run,
@@ -136,6 +197,17 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         new_gate_items = record.new_gate_items,
         "run_planned"
     );
+    Ok(())
+}
+
+/// Job directories of runs that have ended: the last failed one is kept for its log until the next run is planned.
+fn sweep_jobs(engine: &Engine, domain: &str) -> Result<()> {
+    for run in engine.runs(domain)?.iter().filter(|run| !run.is_open()) {
+        let dir = engine.layout.job(domain, run.run, None);
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        }
+    }
     Ok(())
 }
 

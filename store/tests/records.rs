@@ -3,22 +3,29 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 use wengu_store::records::*;
 use wengu_store::{Hash, Record};
 
 fn check<R: Record + Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, record: R) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("test-data/records/{}-v{}-{name}.json", R::TABLE, R::VERSION));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!(
+        "test-data/records/{}-v{}-{name}.json",
+        R::TABLE,
+        R::VERSION
+    ));
     let written = serde_json::to_string_pretty(&record).unwrap() + "\n";
     if std::env::var_os("WENGU_UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &written).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     assert_eq!(written, golden, "{}", path.display());
-    assert_eq!(serde_json::from_str::<R>(&golden).unwrap(), record, "{}", path.display());
+    assert_eq!(
+        serde_json::from_str::<R>(&golden).unwrap(),
+        record,
+        "{}",
+        path.display()
+    );
 }
 
 fn file(state: FileState) -> FileRecord {
@@ -28,8 +35,16 @@ fn file(state: FileState) -> FileRecord {
         case_key: "案件 17.txt".into(),
         revision: 2,
         content: Some(Hash::of(b"content")),
-        sidecars: vec![Sidecar { name: "案件 17.txt.label".into(), content: Hash::of(b"label") }],
-        seen: Some(Seen { size: 1200, mtime_ns: 1_790_000_000_123_456_789, inode: 42 }),
+        sidecars: vec![Sidecar {
+            name: "案件 17.txt.label".into(),
+            content: Hash::of(b"label"),
+        }],
+        seen: Some(Seen {
+            size: 1200,
+            mtime_ns: 1_790_000_000_123_456_789,
+            inode: 42,
+        }),
+        read_with: Some("0123456789abcdef".into()),
         first_seen_ms: 1_790_000_000_000,
         updated_ms: 1_790_000_001_000,
         present: true,
@@ -39,17 +54,66 @@ fn file(state: FileState) -> FileRecord {
 
 #[test]
 fn every_file_state() {
-    let counts = Counts { train: 7, gate: 2, audit: 1, unlabelled: 3, rejected: 4 };
+    let counts = Counts {
+        train: 7,
+        gate: 2,
+        audit: 1,
+        unlabelled: 3,
+        rejected: 4,
+    };
     let examples = Hash::of(b"examples");
     check("ingested", file(FileState::Ingested));
-    check("pooled", file(FileState::Pooled { examples, counts, tried_in_run: None }));
-    check("pooled-again", file(FileState::Pooled { examples, counts, tried_in_run: Some(3) }));
-    check("learned", file(FileState::Learned { examples, counts, version: "0003-0123456789ab".into() }));
-    check("held-back", file(FileState::HeldBack { examples, counts, run: 4 }));
+    check(
+        "pooled",
+        file(FileState::Pooled {
+            examples,
+            counts,
+            tried_in_run: None,
+        }),
+    );
+    check(
+        "pooled-again",
+        file(FileState::Pooled {
+            examples,
+            counts,
+            tried_in_run: Some(3),
+        }),
+    );
+    check(
+        "learned",
+        file(FileState::Learned {
+            examples,
+            counts,
+            version: "0003-0123456789ab".into(),
+        }),
+    );
+    check(
+        "held-back",
+        file(FileState::HeldBack {
+            examples,
+            counts,
+            run: 4,
+        }),
+    );
     check("unlabelled", file(FileState::Unlabelled { examples, counts }));
-    check("quarantined", file(FileState::Quarantined { reason: "no text in it".into() }));
-    check("duplicate", file(FileState::Duplicate { of: "/srv/inbox/a.txt".into() }));
-    check("content", ContentRecord { file: "合同/0123".into() });
+    check(
+        "quarantined",
+        file(FileState::Quarantined {
+            reason: "no text in it".into(),
+        }),
+    );
+    check(
+        "duplicate",
+        file(FileState::Duplicate {
+            of: "/srv/inbox/a.txt".into(),
+        }),
+    );
+    check(
+        "content",
+        ContentRecord {
+            file: "合同/0123".into(),
+        },
+    );
 }
 
 #[test]
@@ -68,17 +132,19 @@ fn every_run_state() {
         ended_ms: Some(1_790_000_100_000),
         verdict: Some(Hash::of(b"verdict")),
         decision: Some("promote".into()),
-        accuracy: vec![EraAccuracy {
-            era: 1,
-            items: 57,
-            accuracy: BTreeMap::from([("challenger".into(), 0.875), ("champion".into(), 0.5)]),
-        }],
+        accuracy: Some(Hash::of(b"accuracy")),
     };
     check("planned", run(RunState::Planned));
     check("settling", run(RunState::Settling));
     check("comparing", run(RunState::Comparing));
     check("finished", run(RunState::Finished));
-    check("failed", run(RunState::Failed { end: "nan_loss".into(), message: "lower learning_rate".into() }));
+    check(
+        "failed",
+        run(RunState::Failed {
+            end: "nan_loss".into(),
+            message: "lower learning_rate".into(),
+        }),
+    );
 }
 
 #[test]
@@ -97,9 +163,20 @@ fn versions_and_schedules() {
             promoted: true,
         },
     );
-    let current = |how| CurrentRecord { version: "0003-0123456789ab".into(), since_ms: 1_790_000_100_000, how };
+    let current = |how| CurrentRecord {
+        version: "0003-0123456789ab".into(),
+        since_ms: 1_790_000_100_000,
+        how,
+    };
     check("promoted", current(How::Promoted));
     check("rolled-back", current(How::RolledBack));
+    check(
+        "fixed",
+        SplitRecord {
+            gate_percent: 20,
+            audit_percent: 10,
+        },
+    );
     check("new", ScheduleRecord::default());
     check(
         "busy",

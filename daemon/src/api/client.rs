@@ -53,6 +53,13 @@ impl Client {
     }
 
     async fn answer<T: DeserializeOwned>(&self, sent: reqwest::Result<reqwest::Response>) -> Result<T> {
+        if let Err(e) = &sent
+            && e.is_timeout()
+        {
+            return Err(anyhow!(
+                "the daemon is busy and has not answered in time; it may still do what was asked (`wengu status`)"
+            ));
+        }
         let response = sent.map_err(|e| {
             let mut reason = e.to_string();
             let mut source = std::error::Error::source(&e);

@@ -54,6 +54,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/status", get(status))
         .route("/v1/files", get(files))
         .route("/v1/files/explain", get(explain_file))
+        .route("/v1/files/release", post(release))
         .route("/v1/versions", get(versions))
         .route("/v1/versions/explain", get(explain_version))
         .route("/v1/run", get(run))
@@ -157,6 +158,7 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
     known_domain(&engine, &request.domain)?;
     blocking(move || {
         let domain = &request.domain;
+        let _lock = engine.lock(domain);
         let runs = engine.runs(domain)?;
         let next = runs.last().map_or(1, |r| r.run + 1);
         let mut answer = TrainAnswer {
@@ -175,7 +177,10 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
         if request.rescan {
             engine.rescan(domain);
         }
-        if engine.live().busy_since.contains_key(domain) {
+        // A folder in which some file never comes to rest must not hold an update up for ever.
+        let patience_ms = wengu_decide::schedule::INTAKE_PATIENCE.num_milliseconds();
+        let busy_since = engine.live().busy_since.get(domain).copied();
+        if busy_since.is_some_and(|since| now_ms() - since < patience_ms) {
             return Ok(TrainAnswer {
                 settling: true,
                 ..answer
@@ -195,6 +200,11 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
         Ok(answer)
     })
     .await
+}
+
+async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || crate::rollback::release(&engine, &request.domain, request.run)).await
 }
 
 async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {

@@ -245,6 +245,15 @@ pub struct DomainRequest {
     pub rescan: bool,
 }
 
+/// `POST /v1/files/release`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReleaseRequest {
+    /// The domain.
+    pub domain: String,
+    /// Only files that this run set aside.
+    pub run: Option<u64>,
+}
+
 /// Answer to `POST /v1/train`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainAnswer {

@@ -93,7 +93,8 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
 
 fn next_step(decision: &Decision) -> String {
     match decision {
-        Decision::Start { .. } | Decision::Mark { .. } => "an update is about to start".into(),
+        Decision::Start { .. } => "an update is about to start".into(),
+        Decision::Mark { .. } => "looking at the schedule".into(),
         Decision::Wait { until, why } => {
             let why = match why {
                 WhyNot::Running => "an update is under way".into(),
@@ -143,7 +144,7 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
         version,
         decision: run.decision.clone(),
         reasons,
-        accuracy: run.accuracy.clone(),
+        accuracy: engine.accuracy(run)?,
         planned_ms: run.planned_ms,
         ended_ms: run.ended_ms,
     })
@@ -193,7 +194,7 @@ fn explain_state(state: &FileState) -> String {
         FileState::Learned { version, .. } => format!("part of version {version}"),
         FileState::HeldBack { run, .. } => format!(
             "set aside: the update of run {run} was judged a regression or rolled back; correct the file and deliver \
-             it again"
+             it again, or `wengu files release`"
         ),
         FileState::Unlabelled { .. } => {
             "nothing in it has a label: add a label field or a sidecar, or a plugin that labels it".into()

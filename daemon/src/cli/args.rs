@@ -94,8 +94,8 @@ pub struct FilesArgs {
     /// Only this domain
     #[arg(long)]
     pub domain: Option<String>,
-    /// Only this state: ingested, pooled, learned, held_back, unlabelled, quarantined, duplicate
-    #[arg(long)]
+    /// Only this state
+    #[arg(long, value_parser = ["ingested", "pooled", "learned", "held_back", "unlabelled", "quarantined", "duplicate"])]
     pub state: Option<String>,
 }
 
@@ -106,6 +106,14 @@ pub enum FilesAction {
     Explain {
         /// The file
         path: PathBuf,
+    },
+    /// Put files that were held back into the pool again: you say that they are right
+    Release {
+        /// The domain
+        domain: String,
+        /// Only files that this run set aside
+        #[arg(long)]
+        run: Option<u64>,
     },
 }
 

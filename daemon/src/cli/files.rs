@@ -2,22 +2,22 @@ use super::Exit;
 use super::args::{FilesAction, FilesArgs};
 use super::render::table;
 use crate::api::client::Client;
-use crate::api::types::{FileExplanation, FileView};
+use crate::api::types::{FileExplanation, FileView, ReleaseRequest};
 use crate::clock::human;
 use anyhow::{Context, Result};
+use std::path::Path;
 
 pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit> {
-    if let Some(FilesAction::Explain { path }) = args.action {
-        let path = std::path::absolute(&path).with_context(|| path.display().to_string())?;
-        let found: FileExplanation = client
-            .get("/v1/files/explain", &[("path", &path.display().to_string())])
-            .await?;
-        if json {
-            println!("{}", serde_json::to_string_pretty(&found)?);
-        } else {
-            explain(&found);
+    match args.action {
+        Some(FilesAction::Explain { path }) => return explain(client, &path, json).await,
+        Some(FilesAction::Release { domain, run }) => {
+            let released: u64 = client
+                .post("/v1/files/release", &ReleaseRequest { domain, run })
+                .await?;
+            println!("{released} files are in the pool again; the next update tries them.");
+            return Ok(Exit::Success);
         }
-        return Ok(Exit::Success);
+        None => {}
     }
     let query: Vec<(&str, &str)> = [("domain", &args.domain), ("state", &args.state)]
         .into_iter()
@@ -48,7 +48,20 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     Ok(Exit::Success)
 }
 
-fn explain(e: &FileExplanation) {
+async fn explain(client: &Client, path: &Path, json: bool) -> Result<Exit> {
+    let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
+    let found: FileExplanation = client
+        .get("/v1/files/explain", &[("path", &path.display().to_string())])
+        .await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found)?);
+    } else {
+        print(&found);
+    }
+    Ok(Exit::Success)
+}
+
+fn print(e: &FileExplanation) {
     println!("{} (domain {})", e.file.path, e.file.domain);
     println!("  state     {}: {}", e.file.state, e.file.explanation);
     println!(

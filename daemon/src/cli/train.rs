@@ -103,6 +103,7 @@ fn exit_of(run: &RunView) -> Exit {
         (RunState::Failed { .. }, _) => Exit::RunFailed,
         (_, Some("regressed")) => Exit::Regressed,
         (_, Some("hold" | "eval_failed")) => Exit::Held,
+        (_, Some("no_data")) if run.version.is_some() => Exit::Held,
         _ => Exit::Success,
     }
 }

@@ -43,7 +43,7 @@ pub struct Labeler {
 
 impl Labeler {
     /// For a domain's configuration.
-    pub fn new(_engine: &Engine, domain: &Domain) -> Labeler {
+    pub fn new(domain: &Domain) -> Labeler {
         let intake = &domain.intake;
         Labeler {
             plugin: domain.plugin.clone(),
@@ -56,6 +56,24 @@ impl Labeler {
                 ..Options::default()
             },
         }
+    }
+
+    /// Digest of what decides how a file is read.
+    pub fn read_with(&self, engine: &Engine, domain: &Domain) -> String {
+        let plugin = self
+            .plugin
+            .as_ref()
+            .map(|id| match wengu_plugin_package::find(&engine.layout.plugins(), id) {
+                Ok(installed) => installed.dir.display().to_string(),
+                Err(e) => e.to_string(),
+            });
+        let all = format!(
+            "{:?} {} {plugin:?} {}",
+            self.options,
+            domain.intake.min_confidence,
+            env!("CARGO_PKG_VERSION")
+        );
+        blake3::hash(all.as_bytes()).to_hex()[..16].to_string()
     }
 
     /// Reads an ingested file and says which state it is in now.

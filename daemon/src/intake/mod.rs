@@ -9,6 +9,7 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use anyhow::Result;
 use label::Labeler;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,20 +17,30 @@ use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
-use wengu_watch::{WatchEvent, Watcher};
+use wengu_watch::{Handle, WatchEvent, Watcher};
 
 /// Between looks whether the watcher is idle.
 const LOOK: Duration = Duration::from_millis(100);
+/// A file that could not be read so often is set aside.
+const MAX_READS: u32 = 3;
 /// Between tries to read files that could not be read because the plugin or the store failed.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Watches a domain's folders and takes what settles, until the daemon stops.
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let (watcher, mut events) = Watcher::spawn(domain.watch.clone(), domain.intake.settle, domain.intake.rescan);
+    let labeler = Labeler::new(&domain);
+    let read_with = labeler.read_with(&engine, &domain);
+    if let Err(e) = take::reread(&engine, &domain, &read_with) {
+        tracing::error!(domain = domain.name, error = format!("{e:#}"), "files_not_read_again");
+    }
     let mut intake = Intake {
-        labeler: Labeler::new(&engine, &domain),
+        labeler,
         engine,
         domain,
+        watcher,
+        read_with,
+        attempts: HashMap::new(),
         quarantined: 0,
     };
     intake.set_busy(true);
@@ -42,7 +53,10 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
         tokio::select! {
             biased;
             () = intake.engine.stopped() => return,
-            () = intake.engine.rescan_asked(&intake.domain.name) => watcher.rescan_now(),
+            () = intake.engine.rescan_asked(&intake.domain.name) => {
+                intake.set_busy(true);
+                intake.watcher.rescan_now();
+            }
             event = events.recv() => match event {
                 Some(event) => {
                     intake.set_busy(true);
@@ -52,7 +66,7 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
             },
             () = tokio::time::sleep(LOOK) => {
                 // In this order: what the watcher released before it was idle is in the channel already.
-                if watcher.is_idle() && events.is_empty() {
+                if intake.watcher.is_idle() && events.is_empty() {
                     intake.set_busy(false);
                     intake.report_quarantined();
                 }
@@ -65,6 +79,11 @@ struct Intake {
     engine: Arc<Engine>,
     domain: Domain,
     labeler: Labeler,
+    watcher: Handle,
+    /// Digest of what decides how files are read.
+    read_with: String,
+    /// How often a file could not be read because something else failed.
+    attempts: HashMap<String, u32>,
     /// Files quarantined since somebody was last told.
     quarantined: u64,
 }
@@ -86,12 +105,17 @@ impl Intake {
     async fn handle(&mut self, event: WatchEvent) {
         let name = self.domain.name.clone();
         let result = match event {
-            WatchEvent::Settled { path, .. } => self.settled(&path).await,
-            WatchEvent::Removed { path } => take::removed(&self.engine, &self.domain, &path),
-            WatchEvent::Skipped { path, reason } => {
-                self.quarantined += 1;
-                take::quarantine(&self.engine, &self.domain, &path, reason)
+            WatchEvent::Settled { path, .. } => {
+                let settled = self.settled(&path).await;
+                if settled.is_err() {
+                    // A full disk, a failing read: the watcher releases the file again after the settle time.
+                    self.watcher.retry(&path);
+                }
+                settled
             }
+            WatchEvent::Removed { path } => take::removed(&self.engine, &self.domain, &path),
+            WatchEvent::Skipped { path, reason } => take::quarantine(&self.engine, &self.domain, &path, reason)
+                .map(|new| self.quarantined += u64::from(new)),
             WatchEvent::ScanDone { root, .. } => take::mark_absent(&self.engine, &self.domain, &root),
             WatchEvent::RootMissing { root, reason } => {
                 tracing::warn!(domain = name, root = %root.display(), reason, "watched_folder_missing");
@@ -132,9 +156,14 @@ impl Intake {
             return self.sidecar_settled(path, &file_name).await;
         }
         let (engine, domain, owned) = (self.engine.clone(), self.domain.clone(), path.to_path_buf());
-        let taken = tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await??;
-        if let Some(key) = taken {
-            self.read(&key).await?;
+        match tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await?? {
+            take::Taken::Nothing => {}
+            take::Taken::Quarantined => self.quarantined += 1,
+            take::Taken::Read(keys) => {
+                for key in keys {
+                    self.read(&key).await;
+                }
+            }
         }
         Ok(())
     }
@@ -145,7 +174,7 @@ impl Intake {
             return Ok(());
         };
         if let Some(key) = take::sidecar_arrived(&self.engine, &self.domain, &main)? {
-            self.read(&key).await?;
+            self.read(&key).await;
         }
         Ok(())
     }
@@ -161,32 +190,74 @@ impl Intake {
         };
         for (key, file) in files {
             if file.state == FileState::Ingested && !self.engine.is_stopping() {
-                if let Err(e) = self.read(&key).await {
-                    tracing::error!(file = file.path, error = format!("{e:#}"), "reading_failed");
-                    return;
-                }
+                self.read(&key).await;
             }
         }
     }
 
-    async fn read(&mut self, key: &str) -> Result<()> {
-        let Some(mut file) = self.engine.store.get::<FileRecord>(key)? else {
+    /// Reads one ingested file. Where something else than the file fails it stays ingested and is tried again later; a
+    /// file that meets such a failure every time is set aside, so that it does not hold its neighbours up.
+    async fn read(&mut self, key: &str) {
+        let error = match self.try_read(key).await {
+            Ok(()) => {
+                self.attempts.remove(key);
+                return;
+            }
+            Err(e) => format!("{e:#}"),
+        };
+        tracing::error!(domain = self.domain.name, key, error, "reading_failed");
+        let attempts = self.attempts.entry(key.to_string()).or_default();
+        *attempts += 1;
+        if *attempts >= MAX_READS {
+            let reason = format!("reading it failed {attempts} times: {error}; `touch` it to have it tried again");
+            self.attempts.remove(key);
+            match self.engine.store.get::<FileRecord>(key) {
+                Ok(Some(file)) => {
+                    if let Err(e) = self.settle(key, &file, FileState::Quarantined { reason }) {
+                        tracing::error!(
+                            domain = self.domain.name,
+                            key,
+                            error = format!("{e:#}"),
+                            "not_quarantined"
+                        );
+                    }
+                }
+                Ok(None) => {}
+                Err(e) => tracing::error!(domain = self.domain.name, key, error = %e, "not_quarantined"),
+            }
+        }
+    }
+
+    async fn try_read(&mut self, key: &str) -> Result<()> {
+        let Some(file) = self.engine.store.get::<FileRecord>(key)? else {
             return Ok(());
         };
-        let state = match self.labeler.read(&self.engine, &self.domain, &file).await {
-            Ok(state) => state,
-            Err(label::ReadError::File(reason)) => FileState::Quarantined { reason },
-            // Not the file's fault: it stays ingested and is read again later.
-            Err(label::ReadError::Later(e)) => return Err(e),
+        match self.labeler.read(&self.engine, &self.domain, &file).await {
+            Ok(state) => self.settle(key, &file, state),
+            Err(label::ReadError::File(reason)) => self.settle(key, &file, FileState::Quarantined { reason }),
+            Err(label::ReadError::Later(e)) => Err(e),
+        }
+    }
+
+    /// Records what was read of `file`, unless the path has got other content meanwhile.
+    fn settle(&mut self, key: &str, file: &FileRecord, state: FileState) -> Result<()> {
+        let _lock = self.engine.lock(&self.domain.name);
+        let Some(mut now) = self.engine.store.get::<FileRecord>(key)? else {
+            return Ok(());
         };
+        if now.state != FileState::Ingested || (now.content, &now.sidecars) != (file.content, &file.sidecars) {
+            return Ok(());
+        }
         if let FileState::Quarantined { reason } = &state {
             self.quarantined += 1;
             tracing::warn!(domain = self.domain.name, file = file.path, reason, "file_quarantined");
         }
-        file.state = state;
-        file.updated_ms = now_ms();
-        let batch = Batch::new("file.read").at(file.updated_ms).put(key, &file)?;
-        self.engine.store.commit(batch)?;
+        now.state = state;
+        now.read_with = Some(self.read_with.clone());
+        now.updated_ms = now_ms();
+        self.engine
+            .store
+            .commit(Batch::new("file.read").at(now.updated_ms).put(key, &now)?)?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use anyhow::Result;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use wengu_config::Domain;
@@ -18,64 +19,85 @@ pub fn file_key(domain: &str, path: &Path) -> String {
 /// A sidecar larger than this is no sidecar.
 const MAX_SIDECAR_BYTES: u64 = 1 << 20;
 
-/// Takes a settled file. Returns its key if there is something new to read.
-pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Option<String>> {
-    let key = file_key(&domain.name, path);
-    let known = engine.store.get::<FileRecord>(&key)?;
+/// What became of a path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Nothing new.
+    Nothing,
+    /// The records of these keys are to be read.
+    Read(Vec<String>),
+    /// It was set aside.
+    Quarantined,
+}
+
+/// Takes a settled file. An error is the system's, not the file's: the caller tries again.
+pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
+    let set_aside = |reason: &str| {
+        Ok(if quarantine(engine, domain, path, reason)? {
+            Taken::Quarantined
+        } else {
+            Taken::Nothing
+        })
+    };
     let (file, before) = match wengu_watch::open_regular(path) {
         Ok(opened) => opened,
-        Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+        Err(e @ OpenError::NotRegular { .. }) => return set_aside(&e.to_string()),
+        Err(OpenError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             removed(engine, domain, path)?;
-            return Ok(None);
+            return Ok(Taken::Nothing);
         }
-        Err(e @ OpenError::NotRegular { .. }) => {
-            quarantine(engine, domain, path, &e.to_string())?;
-            return Ok(None);
-        }
-        Err(e) => {
-            let reason = format!("{e}; check its owner and mode");
-            quarantine(engine, domain, path, &reason)?;
-            return Ok(None);
+        Err(e @ OpenError::Io { .. }) => {
+            let OpenError::Io { source, .. } = &e else {
+                return Err(e.into());
+            };
+            if source.kind() == ErrorKind::PermissionDenied {
+                return set_aside(&format!("{e}; give wengu's user the right to read it, then touch it"));
+            }
+            return Err(e.into());
         }
     };
-    if known
-        .as_ref()
-        .is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some())
-    {
-        return Ok(None);
+    let known = engine.store.get::<FileRecord>(&file_key(&domain.name, path))?;
+    if known.is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some()) {
+        return Ok(Taken::Nothing);
     }
     let limit = domain.intake.max_file_bytes;
     if before.size > limit {
-        let reason = format!(
+        return set_aside(&format!(
             "it has {} MiB, more than the limit of {} MiB; raise max_file_mib or split it",
             before.size >> 20,
             limit >> 20
-        );
-        quarantine(engine, domain, path, &reason)?;
-        return Ok(None);
+        ));
     }
-    let (hash, _) = engine.store.objects().put_reader(&file, limit)?;
+    let (content, _) = engine.store.objects().put_reader(&file, limit)?;
     if Snapshot::of(&file.metadata()?) != before {
         // It is being written after all; the watcher will release it again.
-        return Ok(None);
+        return Ok(Taken::Nothing);
     }
     let sidecars = read_sidecars(engine, path)?;
-    record_taken(engine, domain, path, &key, known, hash, seen(&before), sidecars)
+    record_taken(
+        engine,
+        domain,
+        path,
+        Delivery {
+            content,
+            seen: seen(&before),
+            sidecars,
+        },
+    )
 }
 
-#[allow(clippy::too_many_arguments)]
-fn record_taken(
-    engine: &Engine,
-    domain: &Domain,
-    path: &Path,
-    key: &str,
-    known: Option<FileRecord>,
-    hash: Hash,
+/// What lay at a path.
+struct Delivery {
+    content: Hash,
     seen: Seen,
     sidecars: Vec<Sidecar>,
-) -> Result<Option<String>> {
+}
+
+fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Delivery) -> Result<Taken> {
+    let _lock = engine.lock(&domain.name);
+    let key = file_key(&domain.name, path);
     let now = now_ms();
-    let mut record = known.unwrap_or_else(|| FileRecord {
+    let mut record = engine.store.get::<FileRecord>(&key)?.unwrap_or_else(|| FileRecord {
         domain: domain.name.clone(),
         path: path.display().to_string(),
         case_key: case_key(domain, path),
@@ -83,59 +105,41 @@ fn record_taken(
         content: None,
         sidecars: Vec::new(),
         seen: None,
+        read_with: None,
         first_seen_ms: now,
         updated_ms: now,
         present: true,
         state: FileState::Ingested,
     });
-    let same_content = record.content == Some(hash) && record.sidecars == sidecars;
-    record.seen = Some(seen);
+    let same = record.content == Some(delivery.content) && record.sidecars == delivery.sidecars;
+    record.seen = Some(delivery.seen);
     record.present = true;
     record.updated_ms = now;
-    if same_content {
+    // What was held back and is delivered again is what a person wants to be learned.
+    if same && !matches!(record.state, FileState::HeldBack { .. }) {
         engine
             .store
-            .commit(Batch::new("file.touched").at(now).put(key, &record)?)?;
-        return Ok(None);
+            .commit(Batch::new("file.touched").at(now).put(&key, &record)?)?;
+        return Ok(Taken::Nothing);
     }
-    let content_key = format!("{}/{hash}", domain.name);
+    if let Some(done) = same_bytes_elsewhere(engine, domain, &key, &mut record, &delivery)? {
+        return Ok(done);
+    }
     let mut batch = Batch::new("file.ingested").at(now);
-    if let Some(owner) = engine.store.get::<ContentRecord>(&content_key)?
-        && owner.file != key
-        && let Some(other) = engine.store.get::<FileRecord>(&owner.file)?
-        && other.content == Some(hash)
-    {
-        if Path::new(&other.path).exists() {
-            record.content = Some(hash);
-            record.state = FileState::Duplicate { of: other.path };
-            engine
-                .store
-                .commit(Batch::new("file.duplicate").at(now).put(key, &record)?)?;
-            return Ok(None);
-        }
-        // The same bytes under a new name, and the old name is gone: the file was renamed and stays the same case.
-        let renamed = FileRecord {
-            path: record.path,
-            seen: record.seen,
-            present: true,
-            updated_ms: now,
-            ..other
-        };
-        batch = Batch::new("file.renamed").at(now).delete::<FileRecord>(&owner.file);
-        batch = batch
-            .put(key, &renamed)?
-            .put(&content_key, &ContentRecord { file: key.to_string() })?;
-        let unread = renamed.state == FileState::Ingested;
-        engine.store.commit(batch)?;
-        return Ok(unread.then(|| key.to_string()));
+    let mut keys = vec![key.clone()];
+    if let Some(left) = record.content.filter(|left| *left != delivery.content) {
+        let heir;
+        (batch, heir) = leave_content(engine, domain, &key, left, batch)?;
+        keys.extend(heir);
     }
     record.revision += 1;
-    record.content = Some(hash);
-    record.sidecars = sidecars;
+    record.content = Some(delivery.content);
+    record.sidecars = delivery.sidecars;
     record.state = FileState::Ingested;
+    let owner = ContentRecord { file: key.clone() };
     batch = batch
-        .put(key, &record)?
-        .put(&content_key, &ContentRecord { file: key.to_string() })?;
+        .put(&key, &record)?
+        .put(&content_key(domain, &delivery.content), &owner)?;
     engine.store.commit(batch)?;
     tracing::debug!(
         domain = domain.name,
@@ -143,7 +147,90 @@ fn record_taken(
         revision = record.revision,
         "file_ingested"
     );
-    Ok(Some(key.to_string()))
+    Ok(Taken::Read(keys))
+}
+
+/// The bytes are held under another path: a copy is not learned twice, and a file that was renamed stays the same case.
+fn same_bytes_elsewhere(
+    engine: &Engine,
+    domain: &Domain,
+    key: &str,
+    record: &mut FileRecord,
+    delivery: &Delivery,
+) -> Result<Option<Taken>> {
+    let content_key = content_key(domain, &delivery.content);
+    let Some(owner) = engine.store.get::<ContentRecord>(&content_key)? else {
+        return Ok(None);
+    };
+    let Some(other) = engine.store.get::<FileRecord>(&owner.file)? else {
+        return Ok(None);
+    };
+    let labelled_otherwise = !delivery.sidecars.is_empty() && delivery.sidecars != other.sidecars;
+    if owner.file == key || other.content != Some(delivery.content) || labelled_otherwise {
+        return Ok(None);
+    }
+    let now = record.updated_ms;
+    if Path::new(&other.path).exists() {
+        let mut batch = Batch::new("file.duplicate").at(now);
+        let mut keys = Vec::new();
+        if let Some(left) = record.content.filter(|left| *left != delivery.content) {
+            let heir;
+            (batch, heir) = leave_content(engine, domain, key, left, batch)?;
+            keys.extend(heir);
+        }
+        record.content = Some(delivery.content);
+        record.state = FileState::Duplicate { of: other.path };
+        engine.store.commit(batch.put(key, record)?)?;
+        return Ok(Some(Taken::Read(keys)));
+    }
+    let renamed = FileRecord {
+        path: record.path.clone(),
+        seen: record.seen,
+        present: true,
+        updated_ms: now,
+        ..other
+    };
+    let unread = renamed.state == FileState::Ingested;
+    let batch = Batch::new("file.renamed").at(now).delete::<FileRecord>(&owner.file);
+    let batch = batch
+        .put(key, &renamed)?
+        .put(&content_key, &ContentRecord { file: key.to_string() })?;
+    engine.store.commit(batch)?;
+    Ok(Some(Taken::Read(unread.then(|| key.to_string()).into_iter().collect())))
+}
+
+/// `key` no longer holds `content`: if it owned it, a duplicate takes its place and is read.
+fn leave_content(
+    engine: &Engine,
+    domain: &Domain,
+    key: &str,
+    content: Hash,
+    batch: Batch,
+) -> Result<(Batch, Option<String>)> {
+    let content_key = content_key(domain, &content);
+    if engine
+        .store
+        .get::<ContentRecord>(&content_key)?
+        .is_none_or(|owner| owner.file != key)
+    {
+        return Ok((batch, None));
+    }
+    let files = engine.store.scan::<FileRecord>(&format!("{}/", domain.name))?;
+    let heir = files
+        .into_iter()
+        .find(|(k, f)| k != key && f.content == Some(content) && matches!(f.state, FileState::Duplicate { .. }));
+    let Some((heir_key, mut heir)) = heir else {
+        return Ok((batch.delete::<ContentRecord>(&content_key), None));
+    };
+    heir.state = FileState::Ingested;
+    heir.revision = heir.revision.max(1);
+    let owner = ContentRecord { file: heir_key.clone() };
+    let batch = batch.put(&heir_key, &heir)?.put(&content_key, &owner)?;
+    Ok((batch, Some(heir_key)))
+}
+
+fn content_key(domain: &Domain, content: &Hash) -> String {
+    format!("{}/{content}", domain.name)
 }
 
 fn seen(snapshot: &Snapshot) -> Seen {
@@ -184,21 +271,19 @@ fn read_sidecars(engine: &Engine, path: &Path) -> Result<Vec<Sidecar>> {
     Ok(sidecars)
 }
 
-/// A sidecar came after its case file. Returns the case file's key if it has to be read again.
+/// A sidecar came after its case file, or changed. Returns the case file's key if it has to be read again.
 pub fn sidecar_arrived(engine: &Engine, domain: &Domain, main: &Path) -> Result<Option<String>> {
+    let sidecars = read_sidecars(engine, main)?;
+    let _lock = engine.lock(&domain.name);
     let key = file_key(&domain.name, main);
     let Some(mut record) = engine.store.get::<FileRecord>(&key)? else {
         return Ok(None);
     };
-    let sidecars = read_sidecars(engine, main)?;
-    let open = matches!(
-        record.state,
-        FileState::Ingested | FileState::Pooled { .. } | FileState::Unlabelled { .. } | FileState::Quarantined { .. }
-    );
-    if record.sidecars == sidecars || record.content.is_none() || !open {
+    if record.sidecars == sidecars || record.content.is_none() {
         return Ok(None);
     }
     record.sidecars = sidecars;
+    record.revision += 1;
     record.state = FileState::Ingested;
     record.updated_ms = now_ms();
     engine
@@ -209,6 +294,7 @@ pub fn sidecar_arrived(engine: &Engine, domain: &Domain, main: &Path) -> Result<
 
 /// The path is gone from its folder. What was ingested of it is kept.
 pub fn removed(engine: &Engine, domain: &Domain, path: &Path) -> Result<()> {
+    let _lock = engine.lock(&domain.name);
     let key = file_key(&domain.name, path);
     if let Some(mut record) = engine.store.get::<FileRecord>(&key)?
         && record.present
@@ -233,16 +319,19 @@ pub fn mark_absent(engine: &Engine, domain: &Domain, root: &Path) -> Result<()> 
     Ok(())
 }
 
-/// Records that a path was not taken, and why.
-pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -> Result<()> {
+/// Records that a path was not taken, and why. What was taken of it earlier is kept as it is. Returns whether anything
+/// changed.
+pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -> Result<bool> {
+    let _lock = engine.lock(&domain.name);
     let key = file_key(&domain.name, path);
     let now = now_ms();
     let known = engine.store.get::<FileRecord>(&key)?;
     let state = FileState::Quarantined {
         reason: reason.to_string(),
     };
-    if known.as_ref().is_some_and(|k| k.state == state) {
-        return Ok(());
+    if known.as_ref().is_some_and(|k| k.state == state || k.content.is_some()) {
+        tracing::warn!(domain = domain.name, file = %path.display(), reason, "file_not_taken_again");
+        return Ok(false);
     }
     let record = FileRecord {
         domain: domain.name.clone(),
@@ -252,6 +341,7 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
         content: None,
         sidecars: Vec::new(),
         seen: None,
+        read_with: None,
         first_seen_ms: known.map_or(now, |k| k.first_seen_ms),
         updated_ms: now,
         present: true,
@@ -260,5 +350,29 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
     engine
         .store
         .commit(Batch::new("file.quarantined").at(now).put(&key, &record)?)?;
+    tracing::warn!(domain = domain.name, file = record.path, reason, "file_quarantined");
+    Ok(true)
+}
+
+/// Files that gave nothing are read again where they would now be read otherwise: with other options, another plugin,
+/// or a newer wengu.
+pub fn reread(engine: &Engine, domain: &Domain, read_with: &str) -> Result<()> {
+    for (key, _) in engine.store.scan::<FileRecord>(&format!("{}/", domain.name))? {
+        let _lock = engine.lock(&domain.name);
+        let Some(mut record) = engine.store.get::<FileRecord>(&key)? else {
+            continue;
+        };
+        let gave_nothing = matches!(
+            record.state,
+            FileState::Unlabelled { .. } | FileState::Quarantined { .. }
+        );
+        if gave_nothing && record.content.is_some() && record.read_with.as_deref() != Some(read_with) {
+            record.state = FileState::Ingested;
+            record.updated_ms = now_ms();
+            engine
+                .store
+                .commit(Batch::new("file.reread").at(record.updated_ms).put(&key, &record)?)?;
+        }
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::examples::LabelSource;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// One remembered example. The text itself is kept, so that a change of tokenizer loses nothing.
@@ -78,6 +78,22 @@ impl Memory {
             self.examples.len(),
             self.labels,
         )
+    }
+
+    /// The memory without some texts.
+    pub fn without(self, text_ids: &HashSet<&str>) -> Memory {
+        let mut kept = Memory {
+            labels: self.labels,
+            ..Memory::default()
+        };
+        for (row, example) in self.examples.into_iter().enumerate() {
+            if !text_ids.contains(example.text_id.as_str()) {
+                kept.examples.push(example);
+                kept.logits
+                    .extend_from_slice(&self.logits[row * self.labels..(row + 1) * self.labels]);
+            }
+        }
+        kept
     }
 
     /// The memory of the next version: a class-balanced reservoir over `candidates`, within `capacity_bytes`.

@@ -5,7 +5,7 @@ use super::manifest::{Item, Manifest};
 use super::memory::{Memory, Remembered};
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::{self, DataFile, Job};
 use wengu_store::{Hash, Store, durable};
@@ -39,10 +39,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let mut writer = Writer::new(store, manifest, dir)?;
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
-    let memory = match &prepared.parent_dir {
-        Some(parent) => Memory::load(parent)?,
-        None => Memory::default(),
-    };
+    let memory = old_memory(prepared)?;
     let remembered: Vec<Row> = memory.examples.iter().map(Row::from_memory).collect();
     let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
         None
@@ -131,14 +128,19 @@ fn parent_of(version_dir: &Path, labels: &[String]) -> job::Parent {
     }
 }
 
+/// The parent's memory without the texts that this run teaches anew: a corrected label replaces the remembered one.
+fn old_memory(prepared: &Prepared) -> Result<Memory> {
+    let Some(parent) = &prepared.parent_dir else {
+        return Ok(Memory::default());
+    };
+    let taught: HashSet<&str> = prepared.manifest.train.iter().map(|i| i.text_id.as_str()).collect();
+    Ok(Memory::load(parent)?.without(&taught))
+}
+
 /// The candidates for the next memory, in the order of the job's candidates file: the old memory, then the new
 /// training examples.
 pub fn candidates(store: &Store, prepared: &Prepared) -> Result<Vec<Remembered>> {
-    let memory = match &prepared.parent_dir {
-        Some(parent) => Memory::load(parent)?,
-        None => Memory::default(),
-    };
-    let mut all = memory.examples;
+    let mut all = old_memory(prepared)?.examples;
     let mut objects = Objects::new(store);
     for item in &prepared.manifest.train {
         all.push(objects.remembered(item)?);

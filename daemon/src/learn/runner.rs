@@ -9,7 +9,7 @@ use super::supervise::{Limits, TrainerEnd, read_result, run_trainer};
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::engine::{Engine, LiveRun};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use wengu_alert::event::Event;
 use wengu_decide::gate::{Decision, Verdict};
 use wengu_protocol::job::{self, JobResult};
 use wengu_store::records::{
-    CurrentRecord, FileRecord, FileState, How, RunRecord, RunState, ScheduleRecord, VersionRecord,
+    CurrentRecord, EraAccuracy, FileRecord, FileState, How, RunRecord, RunState, ScheduleRecord, VersionRecord,
 };
 use wengu_store::{Batch, Hash};
 
@@ -28,7 +28,7 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Between looks for a new run.
 const IDLE: Duration = Duration::from_millis(200);
 /// File records brought in line in one transaction.
-const FILES_A_BATCH: usize = 2000;
+const FILES_A_BATCH: usize = 1000;
 
 /// Starts the runner. Its thread lives as long as the daemon, because the kernel kills a trainer whose starting thread
 /// ends.
@@ -39,16 +39,12 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                 Ok(Some(run)) => {
                     let (domain, number) = (run.domain.clone(), run.run);
                     if let Err(e) = advance(&engine, run) {
-                        tracing::error!(
-                            domain = domain.as_str(),
-                            run = number,
-                            error = format!("{e:#}"),
-                            "run_step_failed"
-                        );
-                        if let Err(e) = give_up(&engine, &domain, number, "internal", &format!("{e:#}")) {
+                        let error = format!("{e:#}");
+                        tracing::error!(domain = domain.as_str(), run = number, error, "run_step_failed");
+                        if let Err(e) = step_failed(&engine, &domain, number, &error) {
                             tracing::error!(domain, run = number, error = format!("{e:#}"), "run_not_recorded");
-                            pause(&engine, Duration::from_secs(5));
                         }
+                        pause(&engine, Duration::from_secs(5));
                     }
                     engine.live().runs.remove(&domain);
                     engine.schedule_wake.notify_one();
@@ -191,8 +187,27 @@ fn failed_attempt(engine: &Engine, mut run: RunRecord, dir: &Path, end: &Trainer
     Ok(())
 }
 
+/// A step met an error of the system (a full disk, a damaged object). Before the verdict it counts as an attempt; after
+/// it the run is what it was judged, and the step is repeated until it goes through.
+fn step_failed(engine: &Engine, domain: &str, number: u64, error: &str) -> Result<()> {
+    let mut run = engine.run(domain, number)?;
+    if run.state != RunState::Planned {
+        return Ok(());
+    }
+    run.attempts += 1;
+    if run.attempts >= MAX_ATTEMPTS {
+        return give_up(engine, domain, number, "internal", error);
+    }
+    let batch = Batch::new("run.step_failed")
+        .at(now_ms())
+        .note(json!({"error": shorten(error)}));
+    engine.store.commit(batch.put(&RunRecord::key(domain, number), &run)?)?;
+    Ok(())
+}
+
 /// Ends a run without a verdict: its examples stay in the pool, and somebody is told.
 fn give_up(engine: &Engine, domain: &str, number: u64, end: &str, message: &str) -> Result<()> {
+    let _lock = engine.lock(domain);
     let now = now_ms();
     let mut run = engine.run(domain, number)?;
     run.state = RunState::Failed {
@@ -247,13 +262,20 @@ fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Resu
 /// One transaction: the verdict, the version, which version serves, and the alerts.
 fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id: &str) -> Result<()> {
     let engine = context.engine;
+    let lock = engine.lock(&run.domain);
+    if engine.current(&run.domain)?.map(|c| c.version) != run.parent {
+        drop(lock);
+        let why = "the version it continues was rolled back while it trained; its examples are tried again";
+        return give_up(engine, &run.domain, run.run, "superseded", why);
+    }
     let now = now_ms();
     let verdict = &judgement.verdict;
     let promoted = verdict.decision == Decision::Promote;
     let domain = run.domain.clone();
     run.verdict = Some(engine.store.objects().put_bytes(&serde_json::to_vec(judgement)?)?);
     run.decision = Some(decision_name(verdict.decision).into());
-    run.accuracy = era_accuracy(judgement);
+    let accuracy = era_accuracy(judgement);
+    run.accuracy = Some(engine.store.objects().put_bytes(&serde_json::to_vec(&accuracy)?)?);
     run.state = RunState::Settling;
     let version = VersionRecord {
         domain: domain.clone(),
@@ -371,8 +393,13 @@ fn settle_files(engine: &Engine, manifest: &Manifest, mut run: RunRecord) -> Res
     let delivered: BTreeSet<&Hash> = manifest.files.values().collect();
     let files = engine.store.scan::<FileRecord>(&format!("{}/", run.domain))?;
     for chunk in files.chunks(FILES_A_BATCH) {
+        let _lock = engine.lock(&run.domain);
         let mut batch = Batch::new("files.settled").at(now);
-        for (key, file) in chunk {
+        for (key, _) in chunk {
+            // Read anew under the lock: the file may have been rewritten or renamed since the scan.
+            let Some(file) = engine.store.get::<FileRecord>(key)? else {
+                continue;
+            };
             let FileState::Pooled {
                 examples,
                 counts,
@@ -427,30 +454,31 @@ fn settle_files(engine: &Engine, manifest: &Manifest, mut run: RunRecord) -> Res
 fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
     let engine = context.engine;
     let mut dirs: Vec<PathBuf> = vec![engine.layout.job(&run.domain, run.run, None)];
+    let mut accuracy = engine.accuracy(&run)?;
     for baseline in &context.manifest.baselines {
         if !applies(baseline, &run) {
             continue;
         }
         let dir = engine.layout.job(&run.domain, run.run, Some(baseline));
-        if !dir.join(job::layout::JOB).exists() {
-            prepare_baseline(&engine.store, &context.prepared(), baseline, &dir)?;
-        }
-        match supervise(context, run.run, baseline, &dir)? {
-            TrainerEnd::Completed(_) => {
-                let manifests: Vec<&Manifest> = context.ancestors.iter().chain([&context.manifest]).collect();
-                add_baseline(&mut run.accuracy, baseline, &dir, &manifests, &context.manifest.labels)?;
-            }
-            TrainerEnd::StoppedByUs => return Ok(()),
-            end => tracing::warn!(
-                domain = run.domain,
-                run = run.run,
-                baseline,
-                end = end.name(),
-                message = end.message(),
-                "baseline_failed"
-            ),
-        }
+        let measured = measure(context, baseline, &run, &dir, &mut accuracy);
         dirs.push(dir);
+        match measured {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // A comparison that could not be made is no reason to leave the run open.
+            Err(e) => {
+                tracing::warn!(
+                    domain = run.domain,
+                    run = run.run,
+                    baseline,
+                    error = format!("{e:#}"),
+                    "baseline_failed"
+                )
+            }
+        }
+    }
+    if run.accuracy.is_some() {
+        run.accuracy = Some(engine.store.objects().put_bytes(&serde_json::to_vec(&accuracy)?)?);
     }
     run.state = RunState::Finished;
     run.ended_ms = Some(now_ms());
@@ -467,6 +495,22 @@ fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Trains one baseline and adds its accuracy. False: the daemon stops.
+fn measure(context: &Work, baseline: &str, run: &RunRecord, dir: &Path, accuracy: &mut [EraAccuracy]) -> Result<bool> {
+    if !dir.join(job::layout::JOB).exists() {
+        prepare_baseline(&context.engine.store, &context.prepared(), baseline, dir)?;
+    }
+    match supervise(context, run.run, baseline, dir)? {
+        TrainerEnd::Completed(_) => {
+            let manifests: Vec<&Manifest> = context.ancestors.iter().chain([&context.manifest]).collect();
+            add_baseline(accuracy, baseline, dir, &manifests, &context.manifest.labels)?;
+            Ok(true)
+        }
+        TrainerEnd::StoppedByUs => Ok(false),
+        end => bail!("{}: {}", end.name(), end.message()),
+    }
 }
 
 /// A head on the untouched base model is the yardstick of a first version; fine-tuning on the delivery alone is that

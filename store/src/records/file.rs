@@ -19,6 +19,9 @@ pub struct FileRecord {
     pub sidecars: Vec<Sidecar>,
     /// What the file system said when the content was taken: the same again means nothing to do.
     pub seen: Option<Seen>,
+    /// Digest of what decided how it was read (options, plugin, version of wengu): with another one, files that gave
+    /// nothing are read again.
+    pub read_with: Option<String>,
     /// When the path was first seen.
     pub first_seen_ms: UnixMs,
     /// When this record last changed.

@@ -7,7 +7,7 @@ mod version;
 
 pub use file::{ContentRecord, Counts, FileRecord, FileState, Seen, Sidecar};
 pub use run::{EraAccuracy, RunRecord, RunState};
-pub use schedule::ScheduleRecord;
+pub use schedule::{ScheduleRecord, SplitRecord};
 pub use version::{CurrentRecord, How, VersionRecord};
 
 /// Milliseconds since the Unix epoch.

@@ -31,8 +31,8 @@ pub struct RunRecord {
     pub verdict: Option<Hash>,
     /// `promote`, `hold`, `regressed`, …
     pub decision: Option<String>,
-    /// Accuracy per era, of champion, challenger and baselines.
-    pub accuracy: Vec<EraAccuracy>,
+    /// Accuracy per era, of champion, challenger and baselines: a list of [`EraAccuracy`], an object.
+    pub accuracy: Option<Hash>,
 }
 
 /// The life of a run.
@@ -84,6 +84,10 @@ impl Record for RunRecord {
     const VERSION: u16 = 1;
 
     fn objects(&self) -> Vec<Hash> {
-        [self.manifest].into_iter().chain(self.verdict).collect()
+        [self.manifest]
+            .into_iter()
+            .chain(self.verdict)
+            .chain(self.accuracy)
+            .collect()
     }
 }

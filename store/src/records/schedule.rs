@@ -17,6 +17,20 @@ pub struct ScheduleRecord {
     pub last_failure_ms: Option<UnixMs>,
 }
 
+/// Table `split`: the shares of a domain's cases, fixed when it is first seen. Key: the domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitRecord {
+    /// Percent of the cases held out for the gate.
+    pub gate_percent: u32,
+    /// Percent of the cases held out for audits.
+    pub audit_percent: u32,
+}
+
+impl Record for SplitRecord {
+    const TABLE: &'static str = "split";
+    const VERSION: u16 = 1;
+}
+
 impl Record for ScheduleRecord {
     const TABLE: &'static str = "schedule";
     const VERSION: u16 = 1;
