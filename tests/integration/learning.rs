@@ -8,8 +8,8 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     if model().is_none() {
         return;
     }
-    // Little is done here to keep what is old: what is wrong must have its effect, and the gate must see it.
-    let learning = "epochs = 4\nreplay_ratio = 0.5\ndistill_alpha = 0.0\newc_lambda = 0.0";
+    // Nothing is done at first to keep what is old: what is wrong must have its effect, and the gate must see it.
+    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\newc_lambda = 0.0";
     let config = QUICK_LEARNING
         .replace("epochs = 2", learning)
         .replace("margin_points = 30.0", "margin_points = 40.0");
@@ -63,6 +63,11 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     let said = site.wengu(&["rollback", "contracts", "--to", refused]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("never promoted"));
 
+    // Then as it should be.
+    site.stop();
+    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    std::fs::write(site.path("wengu.toml"), config.replace(learning, "epochs = 4")).unwrap();
+    site.start();
     site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 2, 24));
     let (third, code) = site.train();
     assert_eq!((code, &third["decision"]), (0, &json!("promote")), "{third:#}");
