@@ -282,8 +282,10 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     })
 }
 
+type Pool = (BTreeMap<String, Hash>, Vec<(Hash, Examples)>);
+
 /// The pooled files of a domain: record key to examples object, and the examples themselves.
-fn pool(engine: &Engine, domain: &str) -> Result<(BTreeMap<String, Hash>, Vec<(Hash, Examples)>)> {
+fn pool(engine: &Engine, domain: &str) -> Result<Pool> {
     let (mut files, mut pool) = (BTreeMap::new(), Vec::new());
     for (key, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
         if let FileState::Pooled { examples, .. } = file.state {

@@ -73,7 +73,7 @@ fn a_loss_in_one_era_is_named_even_if_another_makes_up_for_it() {
         .map(|e| e.era.as_str())
         .collect();
     assert_eq!(regressed, ["b"]);
-    assert!(says(&verdict, "On era b the challenger is significantly worse"));
+    assert!(says(&verdict, "On b the challenger is significantly worse"));
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// `1 file`, `2 files`.
+pub fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Models that may stand in a table of accuracies, in order, with their names for people.
 const MODELS: [(&str, &str); 4] = [
     ("challenger", "new version"),

@@ -130,8 +130,9 @@ pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Resul
         );
         if done.held_back_files > 0 {
             println!(
-                "{} files that only {} had learned were set aside; `wengu files --state held_back` lists them.",
-                done.held_back_files, done.from
+                "Set aside: {}, learned by {} alone; `wengu files --state held_back` lists what was set aside.",
+                super::render::count(done.held_back_files, "file"),
+                done.from
             );
         }
     }

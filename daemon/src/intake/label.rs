@@ -34,6 +34,9 @@ impl<E: Into<anyhow::Error>> From<E> for ReadError {
     }
 }
 
+/// Segments of each record, the label voted for each that has no gold label, and which plugin said so.
+type Answers = (Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>);
+
 /// The domain's plugin, in its own process, started when it is first needed.
 pub struct Labeler {
     plugin: Option<String>,
@@ -127,13 +130,7 @@ impl Labeler {
     }
 
     /// Segments of every record, and the aggregated vote of those without a gold label.
-    #[allow(clippy::type_complexity)]
-    async fn ask_plugin(
-        &mut self,
-        engine: &Engine,
-        domain: &Domain,
-        records: &[Record],
-    ) -> anyhow::Result<(Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>)> {
+    async fn ask_plugin(&mut self, engine: &Engine, domain: &Domain, records: &[Record]) -> anyhow::Result<Answers> {
         let Some(id) = self.plugin.clone() else {
             return Ok((vec![Vec::new(); records.len()], vec![None; records.len()], None));
         };
@@ -169,12 +166,7 @@ impl Labeler {
         anyhow!(reason)
     }
 
-    #[allow(clippy::type_complexity)]
-    async fn call(
-        &mut self,
-        records: &[Record],
-        domain: &Domain,
-    ) -> Result<(Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>), String> {
+    async fn call(&mut self, records: &[Record], domain: &Domain) -> Result<Answers, String> {
         let client = self.client.as_mut().ok_or("the plugin was not started")?;
         let ready = client.ready().clone();
         let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);

@@ -133,7 +133,7 @@ fn outcomes(answers: &[Answers], stand_in: &str) -> Vec<EraOutcomes> {
     answers
         .iter()
         .map(|era| EraOutcomes {
-            era: era_name(era.era),
+            era: format!("run {}", era.era),
             items: era.items.iter().map(outcome).collect(),
         })
         .collect()

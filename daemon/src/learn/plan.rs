@@ -127,13 +127,14 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         .map(|c| c.example.side)
         .min_by_key(|s| side_order(*s))
         .unwrap_or(Side::Train);
-    if let Some(learned) = history.learned.get(&text_id) {
-        if side != Side::Train || learned == label {
-            for c in &candidates {
-                drop(c, "the text was learned in an earlier run".into());
-            }
-            return;
+    // A new label for a text that was learned is a correction, and is learned; anything else about it is known.
+    if let Some(learned) = history.learned.get(&text_id)
+        && (side != Side::Train || learned == label)
+    {
+        for c in &candidates {
+            drop(c, "the text was learned in an earlier run".into());
         }
+        return;
     }
     for c in &candidates[1..] {
         drop(c, "the same text stands in this delivery more than once".into());

@@ -41,7 +41,7 @@ pub(super) fn reasons(verdict: &Verdict, facts: &Facts) -> Vec<String> {
     }
     for era in verdict.eras.iter().filter(|e| e.regressed) {
         reasons.push(format!(
-            "On era {} the challenger is significantly worse: {} against {} right (adjusted p = {}, alpha {}).",
+            "On {} the challenger is significantly worse: {} against {} right (adjusted p = {}, alpha {}).",
             era.era,
             percent(era.comparison.challenger_accuracy),
             percent(era.comparison.champion_accuracy),
