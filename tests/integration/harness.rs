@@ -76,6 +76,11 @@ impl Site {
 
     /// Starts the daemon and waits until it answers.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// As [`Site::start`], with more in its environment.
+    pub fn start_with(&mut self, environment: &[(&str, &str)]) {
         assert!(self.daemon.is_none());
         let log = fs::File::options()
             .create(true)
@@ -84,6 +89,7 @@ impl Site {
             .unwrap();
         let child = self
             .command(&["run"])
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

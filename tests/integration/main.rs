@@ -9,4 +9,5 @@ mod harness;
 mod intake;
 mod invariants;
 mod learning;
+mod service;
 mod webhook;

@@ -1,9 +1,8 @@
 """Reference numbers for the gate's statistics, from scipy and scikit-learn.
 
-    python -m venv .venv && .venv/bin/pip install -r tests/oracle/mcnemar-requirements.txt
-    .venv/bin/python tests/oracle/mcnemar.py
+Run: python tests/oracle/mcnemar.py   (packages: requirements.txt beside this file)
 
-writes tests/golden/gate/mcnemar.json. The p-values come from scipy's binomial distribution. The score interval is
+Writes tests/golden/gate/mcnemar.json. The p-values come from scipy's binomial distribution. The score interval is
 solved from its definition: the two discordant probabilities are fitted numerically by maximum likelihood under the
 supposed difference, not by the closed form that the gate uses. Power is exact enumeration.
 """

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::{Host, Url};
+use wengu_protocol::events::TYPES;
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -175,14 +176,10 @@ fn read_webhook(
     }
     let events = section.strings("events").unwrap_or_default();
     for event in &events {
-        let known_form = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
-        if !event.value.chars().all(known_form) {
+        if !TYPES.contains(&event.value.as_str()) {
             let message = format!("\"{}\" is not an event's type", event.value);
-            report.error(
-                &event.place,
-                message,
-                "name types, as in \"wengu.gate.regressed\"; none means all",
-            );
+            let remedy = format!("name some of {}; none means all", TYPES.join(", "));
+            report.error(&event.place, message, remedy);
         }
     }
     let webhook = Webhook {

@@ -2,5 +2,6 @@
 //!
 //! Whatever crosses a process carries a schema version; a reader refuses a newer one by name.
 
+pub mod events;
 pub mod job;
 pub mod plugin;

@@ -78,6 +78,9 @@ pub struct InitArgs {
 
 /// `wengu run`.
 #[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "SIGTERM and SIGINT drain and stop within 30 s; what was under way goes on at the next start.\nWENGU_LOG sets what is logged.\n\nExamples:\n  wengu run\n  WENGU_LOG=wengu=debug wengu run --log-json 2>> wengu.log"
+)]
 pub struct RunArgs {
     /// Write the log as JSON lines
     #[arg(long)]
@@ -119,6 +122,9 @@ pub enum FilesAction {
 
 /// `wengu train`.
 #[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Looks at the watched folders first, and joins an update that is under way.\n\nExamples:\n  wengu train contracts\n  wengu train contracts --json | jq .accuracy"
+)]
 pub struct TrainArgs {
     /// The domain
     pub domain: String,
@@ -155,6 +161,7 @@ pub enum VersionsAction {
 
 /// `wengu rollback`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  wengu rollback contracts\n  wengu rollback contracts --to 0003-4f1c09ab34de")]
 pub struct RollbackArgs {
     /// The domain
     pub domain: String,
@@ -165,6 +172,9 @@ pub struct RollbackArgs {
 
 /// `wengu plugin`.
 #[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  wengu plugin install plugins/legal-en --library target/debug/libwengu_plugin_legal_en.so\n  wengu plugin list"
+)]
 pub struct PluginArgs {
     /// What to do
     #[command(subcommand)]

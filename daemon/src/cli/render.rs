@@ -37,14 +37,14 @@ const MODELS: [(&str, &str); 4] = [
 ];
 
 /// Accuracy per era, a column for each model that was measured.
-pub fn accuracy_table(eras: &[EraAccuracy], own_run: u64) -> Table {
+pub fn accuracy_table(what: &str, eras: &[EraAccuracy], own_run: u64) -> Table {
     let measured: BTreeSet<&str> = eras
         .iter()
         .flat_map(|e| e.accuracy.keys().map(String::as_str))
         .collect();
     let models: Vec<_> = MODELS.iter().filter(|(key, _)| measured.contains(key)).collect();
-    let mut table = table(["gate items of", "items"]);
-    let mut header = vec!["gate items of".to_string(), "items".to_string()];
+    let mut table = table([what, "items"]);
+    let mut header = vec![what.to_string(), "items".to_string()];
     header.extend(models.iter().map(|(_, name)| name.to_string()));
     table.set_header(header);
     for era in eras {

@@ -128,6 +128,6 @@ pub fn print_run(run: &RunView) {
         println!("  - {reason}");
     }
     if !run.accuracy.is_empty() {
-        println!("{}", accuracy_table(&run.accuracy, run.run));
+        println!("{}", accuracy_table("gate items of", &run.accuracy, run.run));
     }
 }

@@ -90,12 +90,12 @@ fn explain(e: &VersionExplanation) {
         println!("    - {reason}");
     }
     if !e.run.accuracy.is_empty() {
-        println!("{}", accuracy_table(&e.run.accuracy, v.run));
+        println!("{}", accuracy_table("gate items of", &e.run.accuracy, v.run));
     }
     if !e.audit.is_empty() {
         println!(
             "audit sets (reported, never used to decide):\n{}",
-            accuracy_table(&e.audit, v.run)
+            accuracy_table("audit items of", &e.audit, v.run)
         );
     }
     if !e.flips.is_empty() {
