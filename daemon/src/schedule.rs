@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
-use wengu_protocol::job;
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -254,13 +253,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         audit: plan.audit,
         dropped: plan.dropped,
         base: crate::model::describe(&model.path)?,
-        method: job::Method::Lora {
-            rank: learning.rank,
-            alpha: learning.alpha,
-            dropout: learning.dropout,
-            target_modules: learning.target_modules.clone(),
-        },
-        learning: job_learning(learning),
+        method: learning.method.clone(),
+        learning: learning.training.clone(),
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,
@@ -269,13 +263,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             n => n,
         },
-        gate_rules: wengu_decide::gate::GateConfig {
-            alpha: domain.gate.alpha,
-            margin_points: domain.gate.margin_points,
-            min_items: domain.gate.min_items,
-            min_era_items: domain.gate.min_era_items,
-            mode: domain.gate.mode,
-        },
+        gate_rules: domain.gate.rules,
         baselines: learning.baselines.clone(),
         plugins,
         code_version: env!("CARGO_PKG_VERSION").into(),
@@ -298,26 +286,4 @@ fn pool(engine: &Engine, domain: &str) -> Result<Pool> {
         }
     }
     Ok((files, pool))
-}
-
-fn job_learning(l: &wengu_config::Learning) -> job::Learning {
-    job::Learning {
-        epochs: l.epochs,
-        batch_size: l.batch_size,
-        accumulation: l.accumulation,
-        learning_rate: l.learning_rate,
-        head_learning_rate: l.head_learning_rate,
-        weight_decay: l.weight_decay,
-        warmup_fraction: l.warmup_fraction,
-        clip_norm: l.clip_norm,
-        head_dropout: l.head_dropout,
-        replay_ratio: l.replay_ratio,
-        distill_alpha: l.distill_alpha,
-        distill_temperature: l.distill_temperature,
-        ewc_lambda: l.ewc_lambda,
-        fisher: l.fisher,
-        fisher_examples: l.fisher_examples,
-        fisher_decay: l.fisher_decay,
-        checkpoint_steps: 20,
-    }
 }

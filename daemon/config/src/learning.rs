@@ -1,10 +1,13 @@
 //! `[domains.NAME.learning]` and `[domains.NAME.gate]`.
 
 use crate::section::{Section, above, choose};
-use crate::types::{Gate, GateMode, Learning};
-use wengu_protocol::job::FisherEstimate;
+use crate::types::{Gate, Learning};
+use wengu_decide::gate::{GateConfig, GateMode};
+use wengu_protocol::job::{self, FisherEstimate, Method};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
+/// A kill costs at most so many steps.
+const CHECKPOINT_STEPS: u32 = 20;
 /// Training needs some of the case files too.
 const HELD_OUT_PERCENT_MAX: u32 = 60;
 
@@ -24,34 +27,39 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
     let baselines = section.strings("baselines").unwrap_or_default();
     let learning = Learning {
         seed: section.integer("seed", 0..=i64::MAX as u64, 1),
-        rank: small(&mut section, "rank", 512, 8),
-        alpha: section.number("alpha", above(0.0..1024.0), 16.0),
-        dropout: section.number("dropout", 0.0..1.0, 0.05),
-        target_modules: modules,
+        method: Method::Lora {
+            rank: small(&mut section, "rank", 512, 8),
+            alpha: section.number("alpha", above(0.0..1024.0), 16.0),
+            dropout: section.number("dropout", 0.0..1.0, 0.05),
+            target_modules: modules,
+        },
         max_length: small(&mut section, "max_length", 131_072, 128),
-        epochs: small(&mut section, "epochs", 1000, 4),
-        batch_size: small(&mut section, "batch_size", 4096, 16),
-        accumulation: small(&mut section, "accumulation", 4096, 1),
-        learning_rate: section.number("learning_rate", above(0.0..1.0), 1e-3),
-        head_learning_rate: section.number("head_learning_rate", above(0.0..1.0), 1e-2),
-        weight_decay: section.number("weight_decay", 0.0..=1.0, 0.01),
-        warmup_fraction: section.number("warmup_fraction", 0.0..=1.0, 0.1),
-        clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
-        head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
-        replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
-        distill_alpha: section.number("distill_alpha", 0.0..=100.0, 0.5),
-        distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
-        ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
-        fisher: section.choice(
-            "fisher",
-            &[
-                ("exact", FisherEstimate::Exact),
-                ("sampled", FisherEstimate::Sampled),
-                ("empirical", FisherEstimate::Empirical),
-            ],
-        ),
-        fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
-        fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
+        training: job::Learning {
+            epochs: small(&mut section, "epochs", 1000, 4),
+            batch_size: small(&mut section, "batch_size", 4096, 16),
+            accumulation: small(&mut section, "accumulation", 4096, 1),
+            learning_rate: section.number("learning_rate", above(0.0..1.0), 1e-3),
+            head_learning_rate: section.number("head_learning_rate", above(0.0..1.0), 1e-2),
+            weight_decay: section.number("weight_decay", 0.0..=1.0, 0.01),
+            warmup_fraction: section.number("warmup_fraction", 0.0..=1.0, 0.1),
+            clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
+            head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
+            replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
+            distill_alpha: section.number("distill_alpha", 0.0..=100.0, 0.5),
+            distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
+            ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
+            fisher: section.choice(
+                "fisher",
+                &[
+                    ("exact", FisherEstimate::Exact),
+                    ("sampled", FisherEstimate::Sampled),
+                    ("empirical", FisherEstimate::Empirical),
+                ],
+            ),
+            fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
+            fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
+            checkpoint_steps: CHECKPOINT_STEPS,
+        },
         memory_bytes: section.integer("memory_mib", 0..=65_536, 16) << 20,
         baselines: baselines.iter().map(|baseline| baseline.value.clone()).collect(),
     };
@@ -66,10 +74,11 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
 /// Settings that are fine one by one and make no sense together.
 fn check_learning(section: &Section<'_>, learning: &Learning) {
     let report = section.report;
-    if learning.accumulation > learning.batch_size {
+    let training = &learning.training;
+    if training.accumulation > training.batch_size {
         let message = format!(
             "{} micro-batches of a batch of {}",
-            learning.accumulation, learning.batch_size
+            training.accumulation, training.batch_size
         );
         report.error(
             &section.at("accumulation"),
@@ -77,12 +86,12 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
             "set `accumulation` to `batch_size` at most",
         );
     }
-    if learning.distill_alpha > 0.0 && learning.replay_ratio == 0.0 {
+    if training.distill_alpha > 0.0 && training.replay_ratio == 0.0 {
         let message = "distillation works on replayed examples, and replay is off";
         let remedy = "set `replay_ratio` above 0, or `distill_alpha = 0.0`";
         report.error(&section.at("distill_alpha"), message, remedy);
     }
-    if learning.replay_ratio > 0.0 && learning.memory_bytes == 0 {
+    if training.replay_ratio > 0.0 && learning.memory_bytes == 0 {
         let message = "replay needs a memory, and it has no room";
         report.error(
             &section.at("memory_mib"),
@@ -90,7 +99,7 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
             "set `memory_mib` above 0, or `replay_ratio = 0.0`",
         );
     }
-    if learning.ewc_lambda > 0.0 && learning.fisher_examples == 0 {
+    if training.ewc_lambda > 0.0 && training.fisher_examples == 0 {
         let message = "the EWC penalty needs a Fisher, and none is estimated";
         report.error(
             &section.at("fisher_examples"),
@@ -104,17 +113,19 @@ pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
     let gate = Gate {
         gate_percent: section.integer("gate_percent", 1..=60, 20) as u32,
         audit_percent: section.integer("audit_percent", 0..=60, 10) as u32,
-        alpha: section.number("alpha", above(0.0..0.5), 0.05),
-        margin_points: section.number("margin_points", above(0.0..100.0), 5.0),
-        min_items: section.integer("min_items", 1..=1_000_000, 30),
-        min_era_items: section.integer("min_era_items", 1..=1_000_000, 20),
-        mode: section.choice(
-            "mode",
-            &[
-                ("require_noninferiority", GateMode::RequireNoninferiority),
-                ("promote_unless_regressed", GateMode::PromoteUnlessRegressed),
-            ],
-        ),
+        rules: GateConfig {
+            alpha: section.number("alpha", above(0.0..0.5), 0.05),
+            margin_points: section.number("margin_points", above(0.0..100.0), 5.0),
+            min_items: section.integer("min_items", 1..=1_000_000, 30),
+            min_era_items: section.integer("min_era_items", 1..=1_000_000, 20),
+            mode: section.choice(
+                "mode",
+                &[
+                    ("require_noninferiority", GateMode::RequireNoninferiority),
+                    ("promote_unless_regressed", GateMode::PromoteUnlessRegressed),
+                ],
+            ),
+        },
     };
     let held_out = gate.gate_percent + gate.audit_percent;
     if held_out > HELD_OUT_PERCENT_MAX {

@@ -6,9 +6,8 @@ use crate::section::Position;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-/// What a promotion takes.
-pub use wengu_decide::gate::GateMode;
-use wengu_protocol::job::FisherEstimate;
+use wengu_decide::gate::GateConfig;
+use wengu_protocol::job;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -100,53 +99,17 @@ pub struct Intake {
 /// `[domains.NAME.schedule]`.
 pub use wengu_decide::schedule::ScheduleConfig as Schedule;
 
-/// `[domains.NAME.learning]`. Names and meaning as in the job.
+/// `[domains.NAME.learning]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Learning {
     /// Root of all seeds of this domain.
     pub seed: u64,
-    /// LoRA rank.
-    pub rank: u32,
-    /// LoRA alpha.
-    pub alpha: f64,
-    /// LoRA dropout.
-    pub dropout: f64,
-    /// Linear layers that get an adapter.
-    pub target_modules: Vec<String>,
+    /// What is trained.
+    pub method: job::Method,
+    /// How it is trained, as in the job.
+    pub training: job::Learning,
     /// Tokens a document is cut to.
     pub max_length: u32,
-    /// Passes over the new examples.
-    pub epochs: u32,
-    /// New examples a step.
-    pub batch_size: u32,
-    /// Micro-batches a step.
-    pub accumulation: u32,
-    /// Peak rate of the adapter.
-    pub learning_rate: f64,
-    /// Peak rate of the head.
-    pub head_learning_rate: f64,
-    /// AdamW weight decay.
-    pub weight_decay: f64,
-    /// Share of warm-up steps.
-    pub warmup_fraction: f64,
-    /// Gradient norm limit.
-    pub clip_norm: f64,
-    /// Dropout before the head.
-    pub head_dropout: f64,
-    /// Replay share of a batch.
-    pub replay_ratio: f64,
-    /// Weight of distillation.
-    pub distill_alpha: f64,
-    /// Temperature of distillation.
-    pub distill_temperature: f64,
-    /// Weight of the EWC penalty.
-    pub ewc_lambda: f64,
-    /// How the Fisher information is estimated.
-    pub fisher: FisherEstimate,
-    /// Examples the Fisher is estimated on.
-    pub fisher_examples: u32,
-    /// Decay of the old Fisher.
-    pub fisher_decay: f64,
     /// Bound of the replay memory, text and logits counted.
     pub memory_bytes: u64,
     /// Comparisons trained and reported with every update, never promoted: "head_only", "plain".
@@ -160,16 +123,8 @@ pub struct Gate {
     pub gate_percent: u32,
     /// Percent of the case files held out for audits.
     pub audit_percent: u32,
-    /// Level of the one-sided McNemar mid-p test that says "regressed".
-    pub alpha: f64,
-    /// Points of accuracy that a promotion may at worst cost (upper confidence bound of the drop).
-    pub margin_points: f64,
-    /// With fewer items than this no verdict but `hold` is given.
-    pub min_items: u64,
-    /// Eras with fewer items are reported, never judged.
-    pub min_era_items: u64,
-    /// `require_noninferiority` (default) or `promote_unless_regressed`.
-    pub mode: GateMode,
+    /// What a challenger must show.
+    pub rules: GateConfig,
 }
 
 /// `[webhooks.NAME]`.

@@ -36,12 +36,16 @@ pub struct Lineage {
     pub files: BTreeMap<String, String>,
 }
 
-/// The id of a version: its run and a digest of what it continues and what came out. Paths take no part, so that the
-/// same data on another machine gives the same id.
+/// The id of a version: its run and a digest of what it continues and what came out. PEFT's adapter_config.json, which
+/// names the base model's path, takes no part, so that the same data in another folder gives the same id.
 pub fn version_id(manifest: &Manifest, result: &JobResult) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(manifest.parent.as_deref().unwrap_or("").as_bytes());
-    for (name, digest) in &result.outputs {
+    for (name, digest) in result
+        .outputs
+        .iter()
+        .filter(|(name, _)| !name.ends_with("adapter_config.json"))
+    {
         hasher.update(name.as_bytes());
         hasher.update(digest.as_bytes());
     }
