@@ -1,6 +1,7 @@
 //! From pooled examples to a promoted version.
 
 pub mod adopt;
+mod aftermath;
 pub mod examples;
 pub mod manifest;
 pub mod memory;
@@ -9,3 +10,4 @@ pub mod plan;
 pub mod prepare;
 pub mod runner;
 pub mod supervise;
+mod verdict;

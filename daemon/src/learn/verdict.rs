@@ -1,0 +1,155 @@
+//! From a finished job to a recorded verdict: one transaction, with the version, which version serves, and the alerts.
+
+use super::adopt::{Adoption, adopt};
+use super::outcome::{Judgement, era_accuracy, judge_job};
+use super::runner::{Work, give_up};
+use crate::alerts;
+use crate::clock::now_ms;
+use anyhow::Result;
+use std::path::Path;
+use wengu_alert::event::Event;
+use wengu_decide::gate::{Decision, Verdict};
+use wengu_protocol::job::JobResult;
+use wengu_store::Batch;
+use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleRecord, VersionRecord};
+
+pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Result<()> {
+    let engine = context.engine;
+    let prepared = context.prepared();
+    let judgement = match judge_job(dir, &context.manifest, &context.ancestors, &prepared.parent_labels) {
+        Ok(judgement) => judgement,
+        // Closed on failure: what cannot be judged is not promoted.
+        Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
+    };
+    let id = adopt(&Adoption {
+        store: &engine.store,
+        prepared: &prepared,
+        manifest_hash: run.manifest,
+        job_dir: dir,
+        result,
+        judgement: &judgement,
+        versions_dir: &engine.layout.versions(&run.domain),
+    })?;
+    record_verdict(context, run, &judgement, &id)
+}
+
+/// One transaction: the verdict, the version, which version serves, and the alerts.
+fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id: &str) -> Result<()> {
+    let engine = context.engine;
+    let lock = engine.lock(&run.domain);
+    if engine.current(&run.domain)?.map(|c| c.version) != run.parent {
+        drop(lock);
+        let why = "the version it continues was rolled back while it trained; its examples are tried again";
+        return give_up(engine, &run.domain, run.run, "superseded", why);
+    }
+    let now = now_ms();
+    let verdict = &judgement.verdict;
+    let promoted = verdict.decision == Decision::Promote;
+    let domain = run.domain.clone();
+    run.verdict = Some(engine.store.objects().put_bytes(&serde_json::to_vec(judgement)?)?);
+    run.decision = Some(decision_name(verdict.decision).into());
+    let accuracy = era_accuracy(judgement);
+    run.accuracy = Some(engine.store.objects().put_bytes(&serde_json::to_vec(&accuracy)?)?);
+    run.state = RunState::Settling;
+    let version = VersionRecord {
+        domain: domain.clone(),
+        id: id.into(),
+        run: run.run,
+        parent: run.parent.clone(),
+        decision: decision_name(verdict.decision).into(),
+        labels: context.manifest.labels.len() as u64,
+        accuracy: verdict.overall.challenger_accuracy,
+        created_ms: now,
+        promoted,
+    };
+    let mut schedule = engine.store.get::<ScheduleRecord>(&domain)?.unwrap_or_default();
+    schedule.failures_in_a_row = 0;
+    schedule.last_failure_ms = None;
+    let mut batch = Batch::new("run.judged")
+        .at(now)
+        .put(&RunRecord::key(&domain, run.run), &run)?
+        .put(&VersionRecord::key(&domain, id), &version)?
+        .put(&domain, &schedule)?;
+    if promoted {
+        batch = batch.put(
+            &domain,
+            &CurrentRecord {
+                version: id.into(),
+                since_ms: now,
+                how: How::Promoted,
+            },
+        )?;
+    }
+    batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
+    engine.store.commit(batch)?;
+    engine.outbox_wake.notify_one();
+    engine.publish_current(&domain)?;
+    tracing::info!(
+        domain,
+        run = run.run,
+        version = id,
+        decision = decision_name(verdict.decision),
+        reasons = verdict.reasons.join(" "),
+        "run_judged"
+    );
+    Ok(())
+}
+
+fn verdict_event(run: &RunRecord, verdict: &Verdict, id: &str) -> Event {
+    let (domain, number, champion) = (run.domain.clone(), run.run.to_string(), run.parent.clone());
+    let scores = alerts::scores(&verdict.earlier, champion.is_some());
+    match (verdict.decision, champion) {
+        (Decision::Promote, previous) => Event::VersionPromoted {
+            domain,
+            version: id.into(),
+            previous,
+            run: number,
+            scores,
+        },
+        (Decision::Regressed, Some(champion)) => Event::GateRegressed {
+            domain,
+            challenger: id.into(),
+            champion,
+            run: number,
+            scores,
+            eras: verdict
+                .eras
+                .iter()
+                .filter(|e| e.regressed)
+                .map(|e| e.era.clone())
+                .collect(),
+        },
+        (decision, champion) => Event::GateHold {
+            domain,
+            challenger: id.into(),
+            champion,
+            run: number,
+            scores: (scores.items > 0).then_some(scores),
+            decision: decision_name(decision).into(),
+        },
+    }
+}
+
+/// The name of a decision in records, events and on the screen.
+pub fn decision_name(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Promote => "promote",
+        Decision::Hold => "hold",
+        Decision::Regressed => "regressed",
+        Decision::EvalFailed => "eval_failed",
+        Decision::NoData => "no_data",
+    }
+}
+
+/// A pool in which nothing can be learned: every example was dropped, each for a reason that the manifest tells.
+pub(super) fn finish_without_training(context: &Work, mut run: RunRecord) -> Result<()> {
+    run.decision = Some("no_data".into());
+    run.state = RunState::Settling;
+    let batch = Batch::new("run.no_data").at(now_ms());
+    context
+        .engine
+        .store
+        .commit(batch.put(&RunRecord::key(&run.domain, run.run), &run)?)?;
+    tracing::info!(domain = run.domain, run = run.run, "run_has_nothing_to_learn");
+    Ok(())
+}
