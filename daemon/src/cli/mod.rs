@@ -93,6 +93,7 @@ fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
         Ok(config) => {
             let mut problems = wengu_config::check_environment(&config);
             problems.extend(plugin::check(&config));
+            problems.extend(webhook::check(&config));
             Problems::new(&path, problems)
         }
         Err(problems) => problems,

@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
 use wengu_alert::listen::Arrival;
+use wengu_alert::secret::read_secret_file;
+use wengu_config::{Config, Problem};
 
 pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Result<Exit> {
     match args.action {
@@ -23,7 +25,7 @@ pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Re
             secret_file,
             count,
         } => {
-            let secrets = wengu_alert::secret::read_secret_file(&secret_file)?;
+            let secrets = read_secret_file(&secret_file)?;
             let address = ("127.0.0.1", port);
             let listener = tokio::net::TcpListener::bind(address)
                 .await
@@ -45,6 +47,24 @@ pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Re
         }
     }
     Ok(Exit::Success)
+}
+
+/// Secrets that cannot sign.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let unusable = config
+        .webhooks
+        .values()
+        .filter(|w| w.secret_file.exists())
+        .filter_map(|webhook| {
+            let error = read_secret_file(&webhook.secret_file).err()?;
+            let key = format!("webhooks.{}.secret_file", webhook.name);
+            Some(Problem::error(
+                &key,
+                &error.to_string(),
+                "make one with `(umask 077; wengu webhook secret > FILE)`",
+            ))
+        });
+    unusable.collect()
 }
 
 fn print(arrival: &Arrival, json: bool) {
