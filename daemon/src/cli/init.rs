@@ -52,10 +52,10 @@ fn config_text(domain: &str, model: &str, plugin: Option<&str>) -> String {
     let quoted = toml::Value::from(domain).to_string();
     let plugin = match plugin {
         Some(id) => format!("plugin = {}", toml::Value::from(id)),
-        None => "# plugin = \"legal-en\"      # segments, labels and scores; see `wengu plugin list`".into(),
+        None => "# plugin = \"dev.wengu.legal-en\"   # segments, labels and scores; see `wengu plugin list`".into(),
     };
     format!(
-        "# wengu's configuration. `wengu check` names every error at once; README.md has all keys.\n\
+        "# wengu's configuration. `wengu check` names every error at once; daemon/config/src/example.toml has all keys.\n\
          state_dir = \"state\"\n\n\
          [models.base]\n\
          path = {model}          # a Hugging Face folder: config.json, model.safetensors, tokenizer.json\n\n\

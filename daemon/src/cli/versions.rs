@@ -57,7 +57,11 @@ pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result
                 format!("{}{serving}", v.id),
                 human(v.created_ms),
                 v.decision.clone(),
-                percent(v.accuracy),
+                if v.decision == "no_data" {
+                    "-".into()
+                } else {
+                    percent(v.accuracy)
+                },
                 v.labels.to_string(),
                 v.parent.clone().unwrap_or_else(|| "the base model".into()),
             ]);
