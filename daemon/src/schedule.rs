@@ -3,12 +3,12 @@
 use crate::alerts;
 use crate::clock;
 use crate::engine::Engine;
-use crate::learn::examples::Examples;
+use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
@@ -222,13 +222,14 @@ fn reason_name(reason: Reason) -> &'static str {
 
 fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let name = &domain.name;
-    let (files, pool) = pool(engine, name)?;
+    let (files, mut pool) = pool(engine, name)?;
     let parent = engine.current(name)?.map(|c| c.version);
     let ancestors = engine.ancestry(name, parent.as_deref())?;
     let mut history = History::default();
     for ancestor in &ancestors {
         history.add(ancestor);
     }
+    pool.extend(waiting(engine, &ancestors, &history)?);
     let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
     let plan = plan(&pool, &parent_labels, &history);
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
@@ -268,6 +269,28 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         plugins,
         code_version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// Held-out examples of accepted runs whose label could not be learned then: it may be now.
+fn waiting(engine: &Engine, ancestors: &[Manifest], history: &History) -> Result<Vec<(Hash, Examples)>> {
+    let mut ordinals: BTreeMap<String, (Hash, BTreeSet<u32>)> = BTreeMap::new();
+    for dropped in ancestors.iter().flat_map(|m| &m.dropped).filter(|d| d.waiting) {
+        let entry = ordinals.entry(dropped.examples.to_string());
+        entry
+            .or_insert_with(|| (dropped.examples, BTreeSet::new()))
+            .1
+            .insert(dropped.ordinal);
+    }
+    let mut waiting = Vec::new();
+    for (hash, wanted) in ordinals.into_values() {
+        let mut file: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
+        file.examples
+            .retain(|e| wanted.contains(&e.ordinal) && !history.knows(&text_id(&e.text)));
+        if !file.examples.is_empty() {
+            waiting.push((hash, file));
+        }
+    }
+    Ok(waiting)
 }
 
 type Pool = (BTreeMap<String, Hash>, Vec<(Hash, Examples)>);

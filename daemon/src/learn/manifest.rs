@@ -83,4 +83,7 @@ pub struct Dropped {
     pub ordinal: u32,
     /// For people.
     pub reason: String,
+    /// It is held out and waits for its label to be learned: later runs look at it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
 }

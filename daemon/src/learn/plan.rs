@@ -28,6 +28,13 @@ impl History {
     }
 }
 
+impl History {
+    /// Whether an accepted run has used the text, for whatever.
+    pub fn knows(&self, text_id: &str) -> bool {
+        self.learned.contains_key(text_id) || self.held_out.contains(text_id)
+    }
+}
+
 /// The examples of a run.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
@@ -68,6 +75,7 @@ pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &Hist
                         label,
                     }),
                 None => plan.dropped.push(Dropped {
+                    waiting: false,
                     examples: *hash,
                     ordinal: example.ordinal,
                     reason: "no label: neither a field nor a sidecar nor a labelling function gave one".into(),
@@ -87,6 +95,7 @@ pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &Hist
 fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidates: Vec<Candidate>) {
     let mut drop = |candidate: &Candidate, reason: String| {
         plan.dropped.push(Dropped {
+            waiting: false,
             examples: candidate.hash,
             ordinal: candidate.example.ordinal,
             reason,
@@ -169,6 +178,7 @@ fn choose_labels(plan: &mut Plan, parent_labels: &[String]) {
         let (keep, gone): (Vec<Item>, Vec<Item>) = set.drain(..).partition(|i| all.contains(&i.label));
         *set = keep;
         plan.dropped.extend(gone.into_iter().map(|i| Dropped {
+            waiting: true,
             examples: i.examples,
             ordinal: i.ordinal,
             reason: format!("held out, but no training example has the label \"{}\" yet", i.label),
@@ -281,5 +291,7 @@ mod tests {
         let plan = plan(&files, &["zeta".into(), "alpha".into()], &History::default());
         assert_eq!(plan.labels, ["zeta", "alpha", "new"]);
         assert_eq!(texts(&plan.gate), ["zeta"]);
+        let waiting: Vec<u32> = plan.dropped.iter().filter(|d| d.waiting).map(|d| d.ordinal).collect();
+        assert_eq!(waiting, [1], "it is looked at again when its label can be learned");
     }
 }
