@@ -198,6 +198,12 @@ impl Engine {
         }
     }
 
+    /// The id of the version that a run made, if it made one.
+    pub fn version_of_run(&self, domain: &str, run: u64) -> Result<Option<String>> {
+        let versions = self.store.scan::<VersionRecord>(&format!("{domain}/"))?;
+        Ok(versions.into_iter().find(|(_, v)| v.run == run).map(|(_, v)| v.id))
+    }
+
     /// A version's lineage.
     pub fn lineage(&self, domain: &str, id: &str) -> Result<Lineage> {
         let path = self.layout.version(domain, id).join("lineage.json");

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 mod digest;
 pub mod engine;
+mod files;
 mod intake;
 pub mod layout;
 pub mod learn;

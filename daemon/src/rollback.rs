@@ -4,15 +4,13 @@ use crate::alerts;
 use crate::api::types::RollbackAnswer;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::files::change_states;
 use crate::learn::adopt::verify_version;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use wengu_alert::event::Event;
 use wengu_store::Batch;
-use wengu_store::records::{CurrentRecord, FileRecord, FileState, How, RunState};
-
-/// File records brought in line in one transaction.
-const FILES_A_BATCH: usize = 1000;
+use wengu_store::records::{CurrentRecord, FileState, How, RunState};
 
 /// Rolls a domain back to `to`, or to the parent of the version in service. The files that only the versions left
 /// behind had learned are set aside, so that the next update does not bring the same trouble back.
@@ -89,82 +87,44 @@ pub fn align_files(engine: &Engine, domain: &str) -> Result<u64> {
         return Ok(0);
     };
     let lineage = lineage_versions(engine, domain, &current.version)?;
-    let aligned = |state: FileState| match state {
+    let abandoned = change_states(engine, domain, "files.held_back", |file| match &file.state {
         FileState::Learned {
             examples,
             counts,
             version,
-        } if !lineage.contains_key(&version_run(&version)) => Some(FileState::HeldBack {
-            examples,
-            counts,
-            run: version_run(&version),
-        }),
-        // Going forward again to a version that had been left.
-        FileState::HeldBack { examples, counts, run } if lineage.contains_key(&run) => Some(FileState::Learned {
-            examples,
-            counts,
-            version: lineage[&run].clone(),
+        } if !lineage.contains_key(&version_run(version)) => Some(FileState::HeldBack {
+            examples: *examples,
+            counts: *counts,
+            run: version_run(version),
         }),
         _ => None,
-    };
-    let mut held_back_files = 0;
-    let files = engine.store.scan::<FileRecord>(&format!("{domain}/"))?;
-    for chunk in files.chunks(FILES_A_BATCH) {
-        let _lock = engine.lock(domain);
-        let mut batch = Batch::new("files.aligned").at(now_ms());
-        for (key, _) in chunk {
-            let Some(mut file) = engine.store.get::<FileRecord>(key)? else {
-                continue;
-            };
-            let Some(state) = aligned(file.state.clone()) else {
-                continue;
-            };
-            held_back_files += u64::from(matches!(state, FileState::HeldBack { .. }));
-            file.state = state;
-            file.updated_ms = now_ms();
-            batch = batch.put(key, &file)?;
-        }
-        if !batch.is_empty() {
-            engine.store.commit(batch)?;
-        }
-    }
-    Ok(held_back_files)
+    })?;
+    // Going forward again to a version that had been left.
+    change_states(engine, domain, "files.learned_again", |file| match file.state {
+        FileState::HeldBack { examples, counts, run } => lineage.get(&run).map(|version| FileState::Learned {
+            examples,
+            counts,
+            version: version.clone(),
+        }),
+        _ => None,
+    })?;
+    Ok(abandoned)
 }
 
 /// Puts files that were held back into the pool again: a person says that they are right. Returns how many.
 pub fn release(engine: &Engine, domain: &str, run: Option<u64>) -> Result<u64> {
-    let mut released = 0;
-    let files = engine.store.scan::<FileRecord>(&format!("{domain}/"))?;
-    for chunk in files.chunks(FILES_A_BATCH) {
-        let _lock = engine.lock(domain);
-        let mut batch = Batch::new("files.released").at(now_ms());
-        for (key, _) in chunk {
-            let Some(mut file) = engine.store.get::<FileRecord>(key)? else {
-                continue;
-            };
-            let FileState::HeldBack {
-                examples,
-                counts,
-                run: of,
-            } = file.state
-            else {
-                continue;
-            };
-            if run.is_none_or(|run| run == of) {
-                file.state = FileState::Pooled {
-                    examples,
-                    counts,
-                    tried_in_run: None,
-                };
-                file.updated_ms = now_ms();
-                batch = batch.put(key, &file)?;
-                released += 1;
-            }
-        }
-        if !batch.is_empty() {
-            engine.store.commit(batch)?;
-        }
-    }
+    let released = change_states(engine, domain, "files.released", |file| match file.state {
+        FileState::HeldBack {
+            examples,
+            counts,
+            run: of,
+        } if run.is_none_or(|run| run == of) => Some(FileState::Pooled {
+            examples,
+            counts,
+            tried_in_run: None,
+        }),
+        _ => None,
+    })?;
     engine.schedule_wake.notify_one();
     Ok(released)
 }

@@ -47,7 +47,7 @@ pub enum OutboxState {
     Pending,
     /// The endpoint has it.
     Delivered,
-    /// Given up. `wengu webhook replay` sends it again.
+    /// Given up.
     Dead {
         /// Why.
         reason: String,

@@ -121,12 +121,6 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
         .get(&run.domain)
         .filter(|l| l.run == run.run)
         .cloned();
-    let version = engine
-        .store
-        .scan::<VersionRecord>(&format!("{}/", run.domain))?
-        .into_iter()
-        .find(|(_, v)| v.run == run.run)
-        .map(|(_, v)| v.id);
     let reasons = match &run.verdict {
         Some(hash) => judgement(engine, hash)?.verdict.reasons,
         None => Vec::new(),
@@ -141,7 +135,7 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
         train_examples: run.train_examples,
         new_gate_items: run.new_gate_items,
         parent: run.parent.clone(),
-        version,
+        version: engine.version_of_run(&run.domain, run.run)?,
         decision: run.decision.clone(),
         reasons,
         accuracy: engine.accuracy(run)?,

@@ -2,6 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::files::change_states;
 use anyhow::Result;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -357,22 +358,10 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
 /// Files that gave nothing are read again where they would now be read otherwise: with other options, another plugin,
 /// or a newer wengu.
 pub fn reread(engine: &Engine, domain: &Domain, read_with: &str) -> Result<()> {
-    for (key, _) in engine.store.scan::<FileRecord>(&format!("{}/", domain.name))? {
-        let _lock = engine.lock(&domain.name);
-        let Some(mut record) = engine.store.get::<FileRecord>(&key)? else {
-            continue;
-        };
-        let gave_nothing = matches!(
-            record.state,
-            FileState::Unlabelled { .. } | FileState::Quarantined { .. }
-        );
-        if gave_nothing && record.content.is_some() && record.read_with.as_deref() != Some(read_with) {
-            record.state = FileState::Ingested;
-            record.updated_ms = now_ms();
-            engine
-                .store
-                .commit(Batch::new("file.reread").at(record.updated_ms).put(&key, &record)?)?;
-        }
-    }
+    change_states(engine, &domain.name, "file.reread", |file| {
+        let gave_nothing = matches!(file.state, FileState::Unlabelled { .. } | FileState::Quarantined { .. });
+        let otherwise = file.content.is_some() && file.read_with.as_deref() != Some(read_with);
+        (gave_nothing && otherwise).then_some(FileState::Ingested)
+    })?;
     Ok(())
 }

@@ -8,81 +8,53 @@ use super::runner::{Work, supervise};
 use super::supervise::TrainerEnd;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::files::change_states;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job;
-use wengu_store::records::{EraAccuracy, FileRecord, FileState, RunRecord, RunState, VersionRecord};
+use wengu_store::records::{EraAccuracy, FileState, RunRecord, RunState};
 use wengu_store::{Batch, Hash};
-
-/// File records brought in line in one transaction.
-const FILES_A_BATCH: usize = 1000;
 
 /// Brings the records of the run's files in line with its verdict. A file that was rewritten meanwhile is left alone.
 pub(super) fn settle_files(engine: &Engine, manifest: &Manifest, mut run: RunRecord) -> Result<()> {
-    let now = now_ms();
-    let version = engine
-        .store
-        .scan::<VersionRecord>(&format!("{}/", run.domain))?
-        .into_iter()
-        .find(|(_, v)| v.run == run.run)
-        .map(|(_, v)| v.id);
+    let version = engine.version_of_run(&run.domain, run.run)?;
     // By content, not by path: a file that was renamed meanwhile is still the same delivery.
     let delivered: BTreeSet<&Hash> = manifest.files.values().collect();
-    let files = engine.store.scan::<FileRecord>(&format!("{}/", run.domain))?;
-    for chunk in files.chunks(FILES_A_BATCH) {
-        let _lock = engine.lock(&run.domain);
-        let mut batch = Batch::new("files.settled").at(now);
-        for (key, _) in chunk {
-            // Read anew under the lock: the file may have been rewritten or renamed since the scan.
-            let Some(file) = engine.store.get::<FileRecord>(key)? else {
-                continue;
-            };
-            let FileState::Pooled {
+    change_states(engine, &run.domain, "files.settled", |file| {
+        let FileState::Pooled {
+            examples,
+            counts,
+            tried_in_run,
+        } = file.state
+        else {
+            return None;
+        };
+        if !delivered.contains(&examples) || tried_in_run == Some(run.run) {
+            return None;
+        }
+        Some(match (run.decision.as_deref(), &version) {
+            (Some("promote"), Some(version)) => FileState::Learned {
                 examples,
                 counts,
-                tried_in_run,
-            } = file.state.clone()
-            else {
-                continue;
-            };
-            if !delivered.contains(&examples) || tried_in_run == Some(run.run) {
-                continue;
-            }
-            let state = match (run.decision.as_deref(), &version) {
-                (Some("promote"), Some(version)) => FileState::Learned {
-                    examples,
-                    counts,
-                    version: version.clone(),
-                },
-                (Some("regressed"), _) => FileState::HeldBack {
-                    examples,
-                    counts,
-                    run: run.run,
-                },
-                _ => FileState::Pooled {
-                    examples,
-                    counts,
-                    tried_in_run: Some(run.run),
-                },
-            };
-            batch = batch.put(
-                key,
-                &FileRecord {
-                    state,
-                    updated_ms: now,
-                    ..file.clone()
-                },
-            )?;
-        }
-        if !batch.is_empty() {
-            engine.store.commit(batch)?;
-        }
-    }
+                version: version.clone(),
+            },
+            (Some("regressed"), _) => FileState::HeldBack {
+                examples,
+                counts,
+                run: run.run,
+            },
+            _ => FileState::Pooled {
+                examples,
+                counts,
+                tried_in_run: Some(run.run),
+            },
+        })
+    })?;
     run.state = RunState::Comparing;
     engine.store.commit(
         Batch::new("run.settled")
-            .at(now)
+            .at(now_ms())
             .put(&RunRecord::key(&run.domain, run.run), &run)?,
     )?;
     Ok(())

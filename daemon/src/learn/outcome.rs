@@ -3,11 +3,12 @@
 use super::manifest::{Item, Manifest};
 use super::memory::read_logits;
 use super::prepare::{audit_name, era_name};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wengu_decide::gate::{EraOutcomes, ItemOutcome, Verdict, judge, judge_first};
+use wengu_decide::metrics::argmax_rows;
 use wengu_protocol::job::layout;
 use wengu_store::records::EraAccuracy;
 
@@ -238,16 +239,6 @@ fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[
         items.len(),
         labels.len()
     );
-    ensure!(
-        logits.iter().all(|x| x.is_finite()),
-        "{}: a logit is not a finite number",
-        path.display()
-    );
-    Ok(logits
-        .chunks_exact(columns)
-        .map(|row| {
-            let best = (0..columns).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-            labels[best].clone()
-        })
-        .collect())
+    let best = argmax_rows(&logits, columns).with_context(|| path.display().to_string())?;
+    Ok(best.into_iter().map(|label| labels[label as usize].clone()).collect())
 }
