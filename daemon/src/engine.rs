@@ -2,7 +2,6 @@
 
 use crate::clock;
 use crate::layout::Layout;
-use crate::learn::adopt::Lineage;
 use crate::learn::manifest::Manifest;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -202,13 +201,6 @@ impl Engine {
     pub fn version_of_run(&self, domain: &str, run: u64) -> Result<Option<String>> {
         let versions = self.store.scan::<VersionRecord>(&format!("{domain}/"))?;
         Ok(versions.into_iter().find(|(_, v)| v.run == run).map(|(_, v)| v.id))
-    }
-
-    /// A version's lineage.
-    pub fn lineage(&self, domain: &str, id: &str) -> Result<Lineage> {
-        let path = self.layout.version(domain, id).join("lineage.json");
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
     }
 
     /// A manifest by its hash.

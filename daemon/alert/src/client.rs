@@ -132,11 +132,6 @@ impl Client {
         Ok(Client { endpoint, url, http })
     }
 
-    /// The endpoint's id.
-    pub fn endpoint_id(&self) -> &str {
-        &self.endpoint.id
-    }
-
     /// Sends once. `timestamp` is the time of this attempt in seconds since 1970. Ends within the endpoint's timeout.
     /// Only the head of the answer is read: its body, of whatever size, decides nothing.
     pub async fn send(&self, id: &str, timestamp: i64, body: &str) -> Outcome {

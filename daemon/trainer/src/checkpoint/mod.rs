@@ -141,7 +141,7 @@ impl Checkpoints {
                 (format!("v/{name}"), &slot.v),
             ]
         });
-        let bytes = tensors::encode(names, Some(to_json(state)?))?;
+        let bytes = tensors::encode(names, Some((tensors::METADATA, to_json(state)?)))?;
         let manifest = Manifest {
             schema: SCHEMA,
             trainer: env!("CARGO_PKG_VERSION").into(),

@@ -13,10 +13,10 @@ use wengu_protocol::job::JobEnd;
 /// them in random order, and the same job would not give the same bytes.)
 pub const METADATA: &str = "wengu";
 
-/// A safetensors file in memory.
+/// A safetensors file in memory, with one entry of metadata at most: several would be written in random order.
 pub fn encode<'a>(
     tensors: impl IntoIterator<Item = (String, &'a Tensor)>,
-    metadata: Option<String>,
+    metadata: Option<(&str, String)>,
 ) -> Result<Vec<u8>, TrainerError> {
     let mut held = Vec::new();
     for (name, tensor) in tensors {
@@ -40,7 +40,7 @@ pub fn encode<'a>(
         let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| internal(e.to_string()))?;
         views.push((name.as_str(), view));
     }
-    let metadata = metadata.map(|text| HashMap::from([(METADATA.to_owned(), text)]));
+    let metadata = metadata.map(|(key, text)| HashMap::from([(key.to_owned(), text)]));
     safetensors::serialize(views, metadata).map_err(|e| internal(e.to_string()))
 }
 
@@ -50,7 +50,7 @@ pub fn write<'a>(
     tensors: impl IntoIterator<Item = (String, &'a Tensor)>,
     metadata: Option<String>,
 ) -> Result<(), TrainerError> {
-    write_durable(path, &encode(tensors, metadata)?)
+    write_durable(path, &encode(tensors, metadata.map(|text| (METADATA, text)))?)
 }
 
 /// Tensors and metadata of a safetensors file of ours. Only float32 and float64 are taken.
@@ -114,7 +114,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let a = Tensor::from_slice(&[1.5f32, -0.0, f32::MIN_POSITIVE]).reshape([3, 1]);
         let b = Tensor::from_slice(&[0.1f64]);
-        let bytes = encode([("a".into(), &a), ("b".into(), &b)], Some("{}".into())).unwrap();
+        let bytes = encode([("a".into(), &a), ("b".into(), &b)], Some((METADATA, "{}".into()))).unwrap();
         let (tensors, metadata) = decode(&bytes).unwrap();
         assert_eq!(metadata.as_deref(), Some("{}"));
         assert_eq!(tensors["a"].size(), [3, 1]);

@@ -3,11 +3,11 @@
 use super::{AdapterConfig, CONFIG_FILE, LoraSite, TENSORS_FILE, Task};
 use crate::error::TrainerError;
 use crate::job::files::write_durable;
+use crate::job::tensors::encode;
 use crate::model::weights::TensorFile;
-use safetensors::tensor::{Dtype, TensorView};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 use wengu_protocol::job::JobEnd;
 
 /// Key of a factor ("A" or "B") of the layer.
@@ -47,24 +47,8 @@ pub fn write(
 
 /// A safetensors file of F32 tensors with the metadata that Hugging Face's readers ask for.
 pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerError> {
-    let internal = |e: safetensors::SafeTensorError| TrainerError::new(JobEnd::Internal, e.to_string());
-    let mut data = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let tensor = tensor.f_detach()?.f_to_kind(Kind::Float)?.f_contiguous()?;
-        let mut values = vec![0f32; tensor.numel()];
-        tensor.f_copy_data(&mut values, tensor.numel())?;
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
-        data.push((name, shape, bytes));
-    }
-    let views = data
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(internal)?;
-    // One entry, so that the order of a hash map does not show.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata)).map_err(internal)
+    let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), *tensor));
+    encode(tensors, Some(("format", "pt".to_owned())))
 }
 
 /// Reads a directory that adapts exactly `layers`, given as (name, in, out). The tensors require gradients.
