@@ -1,6 +1,6 @@
-use super::Exit;
-use super::args::{PluginAction, PluginArgs};
-use super::render::table;
+use crate::cli::Exit;
+use crate::cli::args::{PluginAction, PluginArgs};
+use crate::cli::render::table;
 use crate::layout::Layout;
 use anyhow::{Result, bail};
 use wengu_config::{Config, Problem};
