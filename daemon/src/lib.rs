@@ -16,6 +16,7 @@ pub mod layout;
 pub mod learn;
 mod model;
 mod outbox;
+mod quarantine;
 mod rollback;
 mod schedule;
 mod tls;

@@ -177,6 +177,15 @@ fn versions_and_schedules() {
             audit_percent: 10,
         },
     );
+    check(
+        "quarantined",
+        PluginRecord {
+            quarantined_ms: 1_790_000_000_000,
+            version: "1.2.0".into(),
+            failures: 3,
+            reason: "was ended by signal 11".into(),
+        },
+    );
     check("new", ScheduleRecord::default());
     check(
         "busy",

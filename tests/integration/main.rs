@@ -9,5 +9,6 @@ mod harness;
 mod intake;
 mod invariants;
 mod learning;
+mod plugins;
 mod service;
 mod webhook;

@@ -4,7 +4,7 @@ use crate::harness::{Site, program};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -12,7 +12,7 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn listen(site: &Site, port: u16, count: &str) -> Child {
+pub fn listen(site: &Site, port: u16, count: &str) -> Child {
     Command::new(program("wengu"))
         .args([
             "--json",
@@ -31,7 +31,7 @@ fn listen(site: &Site, port: u16, count: &str) -> Child {
         .unwrap()
 }
 
-fn site_with_webhook(port: u16) -> Site {
+pub fn site_with_webhook(port: u16) -> Site {
     use std::os::unix::fs::OpenOptionsExt;
     let site = Site::new(&format!(
         "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n"

@@ -56,6 +56,21 @@ pub enum End {
     StoppedByUs,
 }
 
+impl End {
+    /// The end in a word, for events and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            End::CouldNotStart(_) => "could_not_start",
+            End::Refused { .. } => "refused",
+            End::Exited { .. } => "exited",
+            End::Signal { .. } => "crashed",
+            End::TimedOut { .. } => "timed_out",
+            End::BadMessage(_) => "bad_message",
+            End::StoppedByUs => "stopped",
+        }
+    }
+}
+
 fn at(document: Option<usize>) -> String {
     document.map(|d| format!(", at document {d}")).unwrap_or_default()
 }

@@ -60,6 +60,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/run", get(run))
         .route("/v1/train", post(train))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/plugins/enable", post(enable_plugin))
         .route("/v1/webhooks/test", post(test_webhooks))
         .with_state(engine);
     axum::serve(listener, router)
@@ -210,6 +211,19 @@ async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseR
 async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {
     known_domain(&engine, &request.domain)?;
     blocking(move || crate::rollback::rollback(&engine, &request.domain, request.to.as_deref())).await
+}
+
+async fn enable_plugin(State(engine): State<Arc<Engine>>, Json(request): Json<PluginRequest>) -> Answer<PluginEnabled> {
+    blocking(move || {
+        let was = crate::quarantine::enable(&engine, &request.plugin)?;
+        Ok(PluginEnabled {
+            plugin: request.plugin,
+            quarantined_ms: was.quarantined_ms,
+            failures: was.failures,
+            reason: was.reason,
+        })
+    })
+    .await
 }
 
 /// Writes a test event for every configured endpoint; returns how many.

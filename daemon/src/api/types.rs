@@ -254,6 +254,26 @@ pub struct ReleaseRequest {
     pub run: Option<u64>,
 }
 
+/// `POST /v1/plugins/enable`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginRequest {
+    /// The plugin's id.
+    pub plugin: String,
+}
+
+/// Answer to `POST /v1/plugins/enable`: the plugin may be started again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginEnabled {
+    /// The plugin's id.
+    pub plugin: String,
+    /// Since when it was quarantined.
+    pub quarantined_ms: i64,
+    /// Failures that led to it.
+    pub failures: u32,
+    /// The last of them.
+    pub reason: String,
+}
+
 /// Answer to `POST /v1/train`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainAnswer {

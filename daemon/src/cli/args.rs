@@ -194,6 +194,11 @@ pub enum PluginAction {
     },
     /// Installed plugins
     List,
+    /// Let a plugin be started again that failed too often
+    Enable {
+        /// The plugin's id
+        id: String,
+    },
 }
 
 /// `wengu webhook`.

@@ -57,7 +57,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Train(train) => train::train(&connect(config)?, &train, json).await,
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
-        Command::Plugin(plugin) => plugin::plugin(&load(config)?, plugin, json),
+        Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
         Command::Model(model) => model::model(config, model).await,
     }

@@ -1,24 +1,22 @@
 //! Reading an ingested file: its records, their labels and segments, and the side of every split they are on.
 
+use super::host::Host;
 use crate::engine::Engine;
 use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Rejected};
 use crate::model::sibling;
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use serde_json::Value;
-use std::time::Duration;
 use wengu_config::Domain;
 use wengu_decide::split::side;
 use wengu_decide::weak::{self, aggregate};
 use wengu_intake::{Extracted, Options, Record, Sidecar, extract};
-use wengu_plugin_client::{Options as StartOptions, PluginClient};
+use wengu_plugin_client::{PluginClient, PluginEnd};
 use wengu_protocol::plugin::{self, LabelInput, Segment};
 use wengu_store::Hash;
 use wengu_store::records::{FileRecord, FileState};
 
 /// Documents in one call of the plugin.
 const DOCUMENTS_A_CALL: usize = 64;
-/// A call that takes longer is a hang.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a file was not read.
 pub enum ReadError {
@@ -26,6 +24,8 @@ pub enum ReadError {
     File(String),
     /// The plugin or the store failed; the file is tried again.
     Later(anyhow::Error),
+    /// The plugin is not there or not to be used: the file waits, however long that takes.
+    Waits,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for ReadError {
@@ -37,10 +37,9 @@ impl<E: Into<anyhow::Error>> From<E> for ReadError {
 /// Segments of each record, the label voted for each that has no gold label, and which plugin said so.
 type Answers = (Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>);
 
-/// The domain's plugin, in its own process, started when it is first needed.
+/// Reads files of one domain, with its plugin if it has one.
 pub struct Labeler {
-    plugin: Option<String>,
-    client: Option<PluginClient>,
+    plugin: Option<Host>,
     options: Options,
 }
 
@@ -49,8 +48,7 @@ impl Labeler {
     pub fn new(domain: &Domain) -> Labeler {
         let intake = &domain.intake;
         Labeler {
-            plugin: domain.plugin.clone(),
-            client: None,
+            plugin: domain.plugin.as_deref().map(Host::new),
             options: Options {
                 text_field: intake.text_field.clone(),
                 label_field: intake.label_field.clone(),
@@ -61,22 +59,26 @@ impl Labeler {
         }
     }
 
-    /// Digest of what decides how a file is read.
-    pub fn read_with(&self, engine: &Engine, domain: &Domain) -> String {
-        let plugin = self
-            .plugin
-            .as_ref()
-            .map(|id| match wengu_plugin_package::find(&engine.layout.plugins(), id) {
-                Ok(installed) => installed.dir.display().to_string(),
-                Err(e) => e.to_string(),
-            });
+    /// Digest of what decides how a file is read; none while the plugin cannot be used, and files wait for it.
+    pub fn read_with(&self, engine: &Engine, domain: &Domain) -> Option<String> {
+        let plugin = match &self.plugin {
+            Some(host) => Some(host.usable(engine).ok()?.dir),
+            None => None,
+        };
         let all = format!(
             "{:?} {} {plugin:?} {}",
             self.options,
             domain.intake.min_confidence,
             env!("CARGO_PKG_VERSION")
         );
-        blake3::hash(all.as_bytes()).to_hex()[..16].to_string()
+        Some(blake3::hash(all.as_bytes()).to_hex()[..16].to_string())
+    }
+
+    /// Stops a plugin that nothing was asked of for long.
+    pub async fn stop_if_idle(&mut self) {
+        if let Some(host) = &mut self.plugin {
+            host.stop_if_idle().await;
+        }
     }
 
     /// Reads an ingested file and says which state it is in now.
@@ -130,82 +132,74 @@ impl Labeler {
     }
 
     /// Segments of every record, and the aggregated vote of those without a gold label.
-    async fn ask_plugin(&mut self, engine: &Engine, domain: &Domain, records: &[Record]) -> anyhow::Result<Answers> {
-        let Some(id) = self.plugin.clone() else {
+    async fn ask_plugin(&mut self, engine: &Engine, domain: &Domain, records: &[Record]) -> Result<Answers, ReadError> {
+        let Some(host) = &mut self.plugin else {
             return Ok((vec![Vec::new(); records.len()], vec![None; records.len()], None));
         };
-        if self.client.is_none() {
-            let installed = wengu_plugin_package::find(&engine.layout.plugins(), &id)?;
-            let host = sibling("wengu-plugin-host")?;
-            let options = StartOptions {
-                call_timeout: CALL_TIMEOUT,
-                ..StartOptions::default()
-            };
-            match PluginClient::start(&host, &installed, options).await {
-                Ok(client) => self.client = Some(client),
-                Err(end) => return Err(self.failed(engine, domain, &id, &end.to_string())),
+        let key = format!("{}:plugin", domain.name);
+        let installed = match host.usable(engine) {
+            Ok(installed) => installed,
+            Err(e) => {
+                engine.live().degraded.insert(key, format!("{e:#}; its files wait"));
+                return Err(ReadError::Waits);
             }
-        }
-        match self.call(records, domain).await {
-            Ok(answer) => {
-                engine.live().degraded.remove(&format!("{}:plugin", domain.name));
-                Ok(answer)
-            }
-            Err(end) => Err(self.failed(engine, domain, &id, &end)),
-        }
+        };
+        let host_exe = sibling("wengu-plugin-host")?;
+        let answer = match host.client(&host_exe, &installed).await {
+            Ok(client) => call(client, records, domain).await,
+            Err(end) => Err(end),
+        };
+        answer
+            .inspect(|_| {
+                engine.live().degraded.remove(&key);
+            })
+            .map_err(|end| {
+                host.failed(engine, &installed.manifest.version, &end);
+                engine.live().degraded.insert(key, format!("{end}; its files wait"));
+                ReadError::Later(end.into())
+            })
     }
+}
 
-    /// A plugin that failed is started anew with the next file; files that need it wait.
-    fn failed(&mut self, engine: &Engine, domain: &Domain, id: &str, end: &str) -> anyhow::Error {
-        self.client = None;
-        let reason = format!("plugin {id}: {end}; its files wait");
-        engine
-            .live()
-            .degraded
-            .insert(format!("{}:plugin", domain.name), reason.clone());
-        anyhow!(reason)
-    }
-
-    async fn call(&mut self, records: &[Record], domain: &Domain) -> Result<Answers, String> {
-        let client = self.client.as_mut().ok_or("the plugin was not started")?;
-        let ready = client.ready().clone();
-        let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);
-        let (mut segments, mut votes) = (Vec::new(), Vec::new());
-        for chunk in records.chunks(DOCUMENTS_A_CALL) {
-            let texts: Vec<&str> = chunk.iter().map(|r| r.text.as_str()).collect();
-            if provides("wengu.segmenter/1") {
-                // A text that the plugin cannot segment is tokenised as the base model does.
-                let answers = client.segment(&texts).await.map_err(|e| e.to_string())?;
-                segments.extend(answers.into_iter().map(|a| a.unwrap_or_default()));
-            } else {
-                segments.extend(chunk.iter().map(|_| Vec::new()));
-            }
-            if !provides("wengu.labeler/1") || chunk.iter().all(|r| r.label.is_some()) {
-                votes.extend(chunk.iter().map(|_| None));
-                continue;
-            }
-            let documents: Vec<LabelInput> = chunk
-                .iter()
-                .map(|r| LabelInput {
-                    text: r.text.clone(),
-                    metadata: Value::Object(r.metadata.clone()),
-                    seed: domain.learning.seed,
-                })
-                .collect();
-            for answer in client.label(&documents).await.map_err(|e| e.to_string())? {
-                votes.push(
-                    answer
-                        .ok()
-                        .and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)),
-                );
-            }
+/// Asks a running plugin about every record.
+async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) -> Result<Answers, PluginEnd> {
+    let ready = client.ready().clone();
+    let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);
+    let (mut segments, mut votes) = (Vec::new(), Vec::new());
+    for chunk in records.chunks(DOCUMENTS_A_CALL) {
+        let texts: Vec<&str> = chunk.iter().map(|r| r.text.as_str()).collect();
+        if provides("wengu.segmenter/1") {
+            // A text that the plugin cannot segment is tokenised as the base model does.
+            let answers = client.segment(&texts).await?;
+            segments.extend(answers.into_iter().map(|a| a.unwrap_or_default()));
+        } else {
+            segments.extend(chunk.iter().map(|_| Vec::new()));
         }
-        let plugin = format!(
-            "{} {} {}",
-            ready.descriptor.id, ready.descriptor.version, ready.library_sha256
-        );
-        Ok((segments, votes, Some(plugin)))
+        if !provides("wengu.labeler/1") || chunk.iter().all(|r| r.label.is_some()) {
+            votes.extend(chunk.iter().map(|_| None));
+            continue;
+        }
+        let documents: Vec<LabelInput> = chunk
+            .iter()
+            .map(|r| LabelInput {
+                text: r.text.clone(),
+                metadata: Value::Object(r.metadata.clone()),
+                seed: domain.learning.seed,
+            })
+            .collect();
+        for answer in client.label(&documents).await? {
+            votes.push(
+                answer
+                    .ok()
+                    .and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)),
+            );
+        }
     }
+    let plugin = format!(
+        "{} {} {}",
+        ready.descriptor.id, ready.descriptor.version, ready.library_sha256
+    );
+    Ok((segments, votes, Some(plugin)))
 }
 
 /// The label that the votes on the whole document amount to, if they are believed enough.

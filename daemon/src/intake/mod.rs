@@ -1,6 +1,7 @@
 //! From a settled file to pooled examples. One task per domain; every step is a record, so that a crash between two
 //! steps costs nothing but the step.
 
+mod host;
 mod label;
 mod take;
 
@@ -23,29 +24,34 @@ use wengu_watch::{Handle, WatchEvent, Watcher};
 const LOOK: Duration = Duration::from_millis(100);
 /// A file that could not be read so often is set aside.
 const MAX_READS: u32 = 3;
+/// Between looks at the plugins: another version may have been installed, or the process may be idle.
+const PLUGIN_LOOK: Duration = Duration::from_secs(2);
 /// Between tries to read files that could not be read because the plugin or the store failed.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// Watches a domain's folders and takes what settles, until the daemon stops.
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let (watcher, mut events) = Watcher::spawn(domain.watch.clone(), domain.intake.settle, domain.intake.rescan);
-    let labeler = Labeler::new(&domain);
-    let read_with = labeler.read_with(&engine, &domain);
-    if let Err(e) = take::reread(&engine, &domain, &read_with) {
-        tracing::error!(domain = domain.name, error = format!("{e:#}"), "files_not_read_again");
-    }
     let mut intake = Intake {
-        labeler,
+        labeler: Labeler::new(&domain),
         engine,
         domain,
         watcher,
-        read_with,
+        read_with: String::new(),
         attempts: HashMap::new(),
+        waiting: false,
         quarantined: 0,
     };
     intake.set_busy(true);
-    let mut retry_at = Instant::now();
+    let (mut retry_at, mut plugin_look_at) = (Instant::now(), Instant::now());
     loop {
+        if plugin_look_at <= Instant::now() {
+            if intake.reading_changed() {
+                retry_at = Instant::now();
+            }
+            intake.labeler.stop_if_idle().await;
+            plugin_look_at = Instant::now() + PLUGIN_LOOK;
+        }
         if retry_at <= Instant::now() {
             intake.read_ingested().await;
             retry_at = Instant::now() + RETRY;
@@ -84,6 +90,8 @@ struct Intake {
     read_with: String,
     /// How often a file could not be read because something else failed.
     attempts: HashMap<String, u32>,
+    /// Files wait for a plugin that cannot be used.
+    waiting: bool,
     /// Files quarantined since somebody was last told.
     quarantined: u64,
 }
@@ -100,6 +108,30 @@ impl Intake {
             drop(live);
             self.engine.schedule_wake.notify_one();
         }
+    }
+
+    /// Whether there is something to read now: the plugin that files wait for can be used again, or files are read
+    /// otherwise than before (at the start, or since another plugin was installed), so that what gave nothing so far is
+    /// to be read again.
+    fn reading_changed(&mut self) -> bool {
+        let Some(read_with) = self.labeler.read_with(&self.engine, &self.domain) else {
+            return false;
+        };
+        let came_back = std::mem::take(&mut self.waiting);
+        if read_with == self.read_with {
+            return came_back;
+        }
+        if let Err(e) = take::reread(&self.engine, &self.domain, &read_with) {
+            tracing::error!(
+                domain = self.domain.name,
+                error = format!("{e:#}"),
+                "files_not_read_again"
+            );
+            return false;
+        }
+        self.read_with = read_with;
+        self.attempts.clear();
+        true
     }
 
     async fn handle(&mut self, event: WatchEvent) {
@@ -235,6 +267,11 @@ impl Intake {
         match self.labeler.read(&self.engine, &self.domain, &file).await {
             Ok(state) => self.settle(key, &file, state),
             Err(label::ReadError::File(reason)) => self.settle(key, &file, FileState::Quarantined { reason }),
+            // `wengu status` says what for.
+            Err(label::ReadError::Waits) => {
+                self.waiting = true;
+                Ok(())
+            }
             Err(label::ReadError::Later(e)) => Err(e),
         }
     }

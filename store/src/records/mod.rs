@@ -1,11 +1,13 @@
 //! What the tables hold. Small by rule: text, logits and long lists are objects, and records name them by hash.
 
 mod file;
+mod plugin;
 mod run;
 mod schedule;
 mod version;
 
 pub use file::{ContentRecord, Counts, FileRecord, FileState, Seen, Sidecar};
+pub use plugin::PluginRecord;
 pub use run::{EraAccuracy, RunRecord, RunState};
 pub use schedule::{ScheduleRecord, SplitRecord};
 pub use version::{CurrentRecord, How, VersionRecord};

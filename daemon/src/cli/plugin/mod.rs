@@ -1,11 +1,18 @@
+use crate::api::client::Client;
 use crate::cli::Exit;
 use crate::cli::args::{PluginAction, PluginArgs};
+use crate::cli::load;
 use crate::cli::render::table;
 use crate::layout::Layout;
 use anyhow::{Result, bail};
+use std::path::Path;
 use wengu_config::{Config, Problem};
 
-pub fn plugin(config: &Config, args: PluginArgs, json: bool) -> Result<Exit> {
+mod enable;
+
+/// `wengu plugin …`.
+pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Result<Exit> {
+    let config = load(config)?;
     let plugins = Layout::new(&config.state_dir).plugins();
     match args.action {
         PluginAction::Install { dir, library } => {
@@ -17,7 +24,7 @@ pub fn plugin(config: &Config, args: PluginArgs, json: bool) -> Result<Exit> {
             let installed = wengu_plugin_package::install(&manifest, library.as_deref(), &plugins)?;
             let m = &installed.manifest;
             println!("Installed {} {} into {}.", m.id, m.version, installed.dir.display());
-            println!("A daemon that runs uses it from its next start on.");
+            println!("A daemon that runs takes it within seconds.");
         }
         PluginAction::List => {
             let all = if plugins.exists() {
@@ -50,6 +57,7 @@ pub fn plugin(config: &Config, args: PluginArgs, json: bool) -> Result<Exit> {
             }
             println!("{list}");
         }
+        PluginAction::Enable { id } => return enable::enable(&Client::new(&config.socket)?, &id, json).await,
     }
     Ok(Exit::Success)
 }

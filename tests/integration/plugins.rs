@@ -1,0 +1,141 @@
+//! Plugins under a daemon that runs: installed, replaced, failing, brought back.
+
+use crate::harness::{Site, root};
+use crate::webhook::{free_port, listen, site_with_webhook};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiles a C plugin from `source` into a folder of the site, with nothing but the header.
+fn compile(site: &Site, folder: &str, library: &str, source: &str, manifest: &str) -> PathBuf {
+    let dir = site.path(folder);
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("plugin.c"), source).unwrap();
+    fs::write(dir.join("manifest.toml"), manifest).unwrap();
+    let include = root().join("plugin-api/include");
+    let status = Command::new("cc")
+        .args([
+            "-std=c11",
+            "-D_DEFAULT_SOURCE",
+            "-O1",
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+            "-I",
+        ])
+        .arg(&include)
+        .arg("-o")
+        .args([dir.join(library), dir.join("plugin.c")])
+        .status()
+        .expect("the tests need a C compiler named cc");
+    assert!(status.success());
+    dir
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn weather(site: &Site, version: &str, sun: &str) -> PathBuf {
+    let source = read("examples/plugin-c/weather.c")
+        .replace("\"1.0.0\"", &format!("\"{version}\""))
+        .replace("\"snow\", \"sun\"}", &format!("\"snow\", \"{sun}\"}}"));
+    let manifest = read("examples/plugin-c/manifest.toml").replace("1.0.0", version);
+    compile(site, &format!("weather-{version}"), "libweather.so", &source, &manifest)
+}
+
+fn install(site: &Site, dir: &Path) {
+    let done = site.wengu(&["plugin", "install", dir.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn use_plugin(site: &Site, id: &str) {
+    let path = site.path("wengu.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let with = config.replace("model = \"base\"\n", &format!("model = \"base\"\nplugin = \"{id}\"\n"));
+    assert_ne!(config, with);
+    fs::write(path, with).unwrap();
+}
+
+fn problems(site: &Site) -> String {
+    site.json(&["status"])["domains"][0]["problems"].to_string()
+}
+
+fn label(site: &Site, name: &str) -> serde_json::Value {
+    let path = site.path("inbox").join(name);
+    site.json(&["files", "explain", path.to_str().unwrap()])["examples"][0]["label"].clone()
+}
+
+#[test]
+fn a_running_daemon_takes_a_new_plugin_and_reads_again_what_gave_nothing() {
+    let mut site = Site::new("");
+    use_plugin(&site, "org.example.weather");
+    site.start();
+    site.drop_file("monday.txt", b"Heavy rain is expected in the north.");
+    site.drop_file("tuesday.txt", b"A day of bright intervals.");
+    site.until("the daemon says what the files wait for", |s| {
+        problems(s).contains("no plugin") && s.files().get("ingested") == Some(&2)
+    });
+
+    install(&site, &weather(&site, "1.0.0", "sun"));
+    site.until("the plugin has read both", |s| {
+        s.files().get("pooled") == Some(&1) && s.files().get("unlabelled") == Some(&1)
+    });
+    assert_eq!(label(&site, "monday.txt"), "rain");
+    assert_eq!(problems(&site), "[]");
+
+    install(&site, &weather(&site, "1.1.0", "bright"));
+    site.until("the new version has labelled the other", |s| {
+        s.files().get("pooled") == Some(&2)
+    });
+    assert_eq!(label(&site, "tuesday.txt"), "sunshine");
+    let path = site.path("inbox/tuesday.txt");
+    let explained = site.json(&["files", "explain", path.to_str().unwrap()]);
+    assert!(explained["reading"].to_string().contains("org.example.weather 1.1.0"));
+}
+
+#[test]
+fn three_crashes_quarantine_the_plugin_with_an_alert_and_enable_brings_it_back() {
+    let port = free_port();
+    let mut site = site_with_webhook(port);
+    let mut receiver = listen(&site, port, "1");
+    use_plugin(&site, "org.example.weather");
+    let good = read("examples/plugin-c/weather.c");
+    let manifest = read("examples/plugin-c/manifest.toml");
+    let wild = "if (contains(text, \"hurricane\")) *(volatile int *)0 = 1;\n  if (text.len == 0) {";
+    let bad = good.replacen("if (text.len == 0) {", wild, 1);
+    assert_ne!(bad, good);
+    install(&site, &compile(&site, "bad", "libweather.so", &bad, &manifest));
+    site.start();
+    for (file, place) in [("a.txt", "north"), ("b.txt", "south"), ("c.txt", "west")] {
+        site.drop_file(file, format!("A hurricane with rain in the {place}.").as_bytes());
+    }
+    let mut line = String::new();
+    BufReader::new(receiver.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(receiver.wait().unwrap().success());
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["type"], "wengu.plugin.quarantined", "{event}");
+    assert_eq!(event["data"]["failure"], "crashed");
+    assert_eq!(event["data"]["failures"], 3);
+
+    // The quarantine outlives the daemon; files wait, and none is set aside for the plugin's fault.
+    site.stop();
+    site.start();
+    site.drop_file("d.txt", b"More rain is on its way.");
+    site.until("the daemon says what the files wait for", |s| {
+        problems(s).contains("wengu plugin enable org.example.weather") && s.files().get("ingested") == Some(&4)
+    });
+
+    let mended = compile(&site, "mended", "libweather.so", &good, &manifest);
+    install(&site, &mended);
+    let enabled = site.json(&["plugin", "enable", "org.example.weather"]);
+    assert_eq!(enabled["failures"], 3);
+    site.until("all files are labelled", |s| s.files().get("pooled") == Some(&4));
+    assert_eq!(problems(&site), "[]");
+    let again = site.wengu(&["plugin", "enable", "org.example.weather"]);
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is not quarantined"));
+}
