@@ -139,3 +139,33 @@ fn three_crashes_quarantine_the_plugin_with_an_alert_and_enable_brings_it_back()
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("is not quarantined"));
 }
+
+#[test]
+fn installed_plugins_are_told_verified_and_removed() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new("");
+    install(&site, &weather(&site, "1.0.0", "sun"));
+    let info = site.json(&["plugin", "info", "org.example.weather"]);
+    assert_eq!(info["manifest"]["version"], "1.0.0");
+    assert_eq!(site.json(&["plugin", "verify"])[0]["ok"], true);
+
+    // One byte of the installed library changes behind wengu's back.
+    let library = PathBuf::from(info["dir"].as_str().unwrap()).join("libweather.so");
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut bytes = fs::read(&library).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&library, bytes).unwrap();
+    let verified = site.wengu(&["plugin", "verify", "org.example.weather"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&verified.stdout).contains("BROKEN"));
+
+    use_plugin(&site, "org.example.weather");
+    let refused = site.wengu(&["plugin", "remove", "org.example.weather"]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("contracts"));
+    let removed = site.wengu(&["plugin", "remove", "org.example.weather", "--force"]);
+    assert!(removed.status.success());
+    let gone = site.wengu(&["plugin", "info", "org.example.weather"]);
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("installed: none"));
+}

@@ -349,6 +349,26 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
             .cloned()
             .unwrap_or_default(),
         seed: manifest.seed,
-        plugins: manifest.plugins,
+        plugins: plugins_now(engine, manifest.plugins),
     })
+}
+
+/// The plugins of a version (`ID VERSION SHA256`), each with what is installed now where that is something else.
+fn plugins_now(engine: &Engine, plugins: Vec<String>) -> Vec<String> {
+    let now = |plugin: &str| {
+        let mut words = plugin.split(' ');
+        let (id, sha256) = (words.next()?, words.nth(1)?);
+        match wengu_plugin_package::find(&engine.layout.plugins(), id) {
+            Ok(p) if p.manifest.sha256.as_deref() == Some(sha256) => None,
+            Ok(p) => Some(format!("{} is in use now", p.manifest.version)),
+            Err(_) => Some("not installed any more".into()),
+        }
+    };
+    plugins
+        .into_iter()
+        .map(|plugin| match now(&plugin) {
+            Some(now) => format!("{plugin} ({now})"),
+            None => plugin,
+        })
+        .collect()
 }

@@ -194,6 +194,24 @@ pub enum PluginAction {
     },
     /// Installed plugins
     List,
+    /// Everything about one plugin
+    Info {
+        /// The plugin's id
+        id: String,
+    },
+    /// Read the installed libraries again and compare them with what was installed
+    Verify {
+        /// The plugin's id; every plugin without it
+        id: Option<String>,
+    },
+    /// Take a plugin out of the state directory
+    Remove {
+        /// The plugin's id
+        id: String,
+        /// Also if a domain of the configuration names it
+        #[arg(long)]
+        force: bool,
+    },
     /// Let a plugin be started again that failed too often
     Enable {
         /// The plugin's id

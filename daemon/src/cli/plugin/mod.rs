@@ -9,6 +9,7 @@ use std::path::Path;
 use wengu_config::{Config, Problem};
 
 mod enable;
+mod installed;
 
 /// `wengu plugin …`.
 pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Result<Exit> {
@@ -57,6 +58,9 @@ pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Resu
             }
             println!("{list}");
         }
+        PluginAction::Info { id } => return installed::info(&plugins, &id, json),
+        PluginAction::Verify { id } => return installed::verify(&plugins, id.as_deref(), json),
+        PluginAction::Remove { id, force } => return installed::remove(&config, &plugins, &id, force, json),
         PluginAction::Enable { id } => return enable::enable(&Client::new(&config.socket)?, &id, json).await,
     }
     Ok(Exit::Success)
