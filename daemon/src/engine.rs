@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wengu_config::{Config, Domain};
+use wengu_plugin_package::PluginFolder;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
 use wengu_store::{Batch, Hash, Store, durable};
@@ -18,6 +19,8 @@ pub struct Engine {
     pub config: Config,
     /// Where things lie.
     pub layout: Layout,
+    /// Installed plugins.
+    pub plugins: PluginFolder,
     /// All state.
     pub store: Store,
     /// When the daemon started.
@@ -74,6 +77,7 @@ impl Engine {
                 .keys()
                 .map(|name| (name.clone(), Notify::new()))
                 .collect(),
+            plugins: PluginFolder::new(layout.plugins(), config.plugin_keys.clone()),
             config,
             layout,
             store,

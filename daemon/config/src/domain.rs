@@ -49,7 +49,7 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     {
         let message = format!("`{}` is not a plugin's id", plugin.value);
-        let remedy = "install the plugin's folder with `wengu plugin install DIR` and name its id, as in \"legal-en\"";
+        let remedy = "install the plugin with `wengu plugin install` and name its id, as in \"legal-en\"";
         report.error(&plugin.place, message, remedy);
     }
     let domain = Domain {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::{Host, Url};
+use wengu_plugin_package::Keys;
 use wengu_protocol::events::TYPES;
 
 const NAME_CHARS_MAX: usize = 64;
@@ -46,6 +47,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         }
     }
     let trainer = read_trainer(section.table("trainer"), base);
+    let plugin_keys = read_plugins(section.table("plugins"));
 
     let mut models = BTreeMap::new();
     let mut model_places: BTreeMap<String, Place> = BTreeMap::new();
@@ -111,6 +113,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         state_dir: value(state_dir),
         socket: value(socket),
         trainer,
+        plugin_keys,
         models,
         domains,
         webhooks,
@@ -148,6 +151,27 @@ fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
     }
     section.finish();
     trainer
+}
+
+fn read_plugins(mut section: Section<'_>) -> Keys {
+    let keys = section.strings("keys").unwrap_or_default();
+    let texts: Vec<&str> = keys.iter().map(|key| key.value.as_str()).collect();
+    let mut trusted = Keys::default();
+    match Keys::parse(&texts) {
+        Ok(keys) => trusted = keys,
+        Err(_) => {
+            // One by one, so that every mistake is told.
+            for key in &keys {
+                if let Err((_, why)) = Keys::parse(&[&key.value]) {
+                    let remedy = "take the second line of the author's minisign.pub";
+                    let message = format!("is no minisign public key: {why}");
+                    section.report.error(&key.place, message, remedy);
+                }
+            }
+        }
+    }
+    section.finish();
+    trusted
 }
 
 fn read_webhook(

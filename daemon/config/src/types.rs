@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
+use wengu_plugin_package::Keys;
 use wengu_protocol::job;
 
 /// A checked configuration.
@@ -20,6 +21,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How training jobs are run.
     pub trainer: Trainer,
+    /// `[plugins] keys`: whose signatures of plugins count.
+    pub plugin_keys: Keys,
     /// Base models by name.
     pub models: BTreeMap<String, Model>,
     /// Domains by name.

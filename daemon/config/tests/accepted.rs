@@ -18,6 +18,7 @@ fn example_spelled_out() -> String {
         "max_staleness_hours",
         "quiet_hours",
         "command",
+        "keys",
     ];
     let put_in = |line: &str| {
         let inside = line.strip_prefix("# ")?;

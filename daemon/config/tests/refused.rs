@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 26] = [
+const ONE_MISTAKE: [(&str, &str, &str); 27] = [
     (
         "[domains.contracts.gate]\ngate_percent = 41\naudit_percent = 20",
         "gate.gate_percent",
@@ -160,6 +160,11 @@ const ONE_MISTAKE: [(&str, &str, &str); 26] = [
         "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\ntimeout_s = 0",
         "webhooks.a.timeout_s",
         "0 is out of range",
+    ),
+    (
+        "[plugins]\nkeys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\", \"RWQ\"]",
+        "plugins.keys",
+        "is no minisign public key",
     ),
 ];
 

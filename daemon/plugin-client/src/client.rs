@@ -79,6 +79,7 @@ impl PluginClient {
         let hello = Request::Hello {
             protocol: PLUGIN_PROTOCOL,
             plugin_dir: plugin.dir.clone(),
+            package_sha256: plugin.package_sha256.clone(),
             config: client.options.config.clone(),
             memory_mib: client.options.memory_mib,
         };

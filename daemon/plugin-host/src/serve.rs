@@ -60,6 +60,7 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
     let Request::Hello {
         protocol,
         plugin_dir,
+        package_sha256,
         config,
         memory_mib,
     } = request
@@ -70,7 +71,7 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
         let message = format!("the daemon speaks protocol {protocol}, this host {PLUGIN_PROTOCOL}: install both anew");
         return refusal("protocol", message);
     }
-    let installed = match Installed::open(&plugin_dir) {
+    let installed = match Installed::open(&plugin_dir, &package_sha256) {
         Ok(installed) => installed,
         Err(error) => return refusal("manifest", error.to_string()),
     };

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 /// Version of every structure in this module. Daemon and host are of one build; another version is refused.
-pub const PLUGIN_PROTOCOL: u32 = 1;
+pub const PLUGIN_PROTOCOL: u32 = 2;
 
 /// Largest frame, in either direction.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -30,6 +30,8 @@ pub enum Request {
         protocol: u32,
         /// Folder of an installed plugin.
         plugin_dir: PathBuf,
+        /// The digest that its manifest must have: what the daemon trusts is what the host loads.
+        package_sha256: String,
         /// The operator's table for this plugin.
         config: serde_json::Value,
         /// Address space of the host; the manifest's limit where absent.
@@ -323,6 +325,7 @@ mod tests {
         Request::Hello {
             protocol: PLUGIN_PROTOCOL,
             plugin_dir: "plugins/a".into(),
+            package_sha256: "00".into(),
             config: serde_json::json!({"k": 1}),
             memory_mib: None,
         }

@@ -20,6 +20,8 @@ pub struct Status {
     pub domains: Vec<DomainStatus>,
     /// The outbox.
     pub alerts: AlertStatus,
+    /// Plugins that were installed with `--allow-unsigned`, as `ID VERSION`.
+    pub unsigned_plugins: Vec<String>,
 }
 
 /// One domain.

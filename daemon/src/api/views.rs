@@ -39,7 +39,14 @@ pub fn status(engine: &Engine) -> Result<Status> {
         now_ms: clock::now_ms(),
         domains,
         alerts,
+        unsigned_plugins: unsigned_plugins(engine)?,
     })
+}
+
+fn unsigned_plugins(engine: &Engine) -> Result<Vec<String>> {
+    let listed = engine.plugins.list()?;
+    let unsigned = listed.into_iter().filter(|p| p.signed_by.is_none());
+    Ok(unsigned.map(|p| format!("{} {}", p.id, p.version)).collect())
 }
 
 fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
@@ -358,7 +365,7 @@ fn plugins_now(engine: &Engine, plugins: Vec<String>) -> Vec<String> {
     let now = |plugin: &str| {
         let mut words = plugin.split(' ');
         let (id, sha256) = (words.next()?, words.nth(1)?);
-        match wengu_plugin_package::find(&engine.layout.plugins(), id) {
+        match engine.plugins.find(id) {
             Ok(p) if p.manifest.sha256.as_deref() == Some(sha256) => None,
             Ok(p) => Some(format!("{} is in use now", p.manifest.version)),
             Err(_) => Some("not installed any more".into()),

@@ -173,7 +173,7 @@ pub struct RollbackArgs {
 /// `wengu plugin`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  wengu plugin install plugins/legal-en --library target/debug/libwengu_plugin_legal_en.so\n  wengu plugin list"
+    after_help = "Examples:\n  wengu plugin install contracts-1.0.0.tar.gz\n  wengu plugin install plugins/legal-en --library target/debug/libwengu_plugin_legal_en.so --allow-unsigned\n  wengu plugin list"
 )]
 pub struct PluginArgs {
     /// What to do
@@ -184,13 +184,17 @@ pub struct PluginArgs {
 /// `wengu plugin …`.
 #[derive(Debug, Subcommand)]
 pub enum PluginAction {
-    /// Check a plugin and copy it into the state directory
-    Install {
-        /// Folder with manifest.toml and the library
-        dir: PathBuf,
-        /// The library, where it is not in the folder
-        #[arg(long, value_name = "FILE")]
-        library: Option<PathBuf>,
+    /// Check a package, copy it into the state directory, and put it to use
+    Install(PackageArgs),
+    /// The same, over an older version alone
+    Upgrade(PackageArgs),
+    /// Put an earlier version to use again
+    Rollback {
+        /// The plugin's id
+        id: String,
+        /// The version to go back to [default: the one before the one in use]
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
     },
     /// Installed plugins
     List,
@@ -212,11 +216,40 @@ pub enum PluginAction {
         #[arg(long)]
         force: bool,
     },
-    /// Let a plugin be started again that failed too often
+    /// Give a plugin no more files; they wait
+    Disable {
+        /// The plugin's id
+        id: String,
+    },
+    /// Let a plugin be started again that was disabled or failed too often
     Enable {
         /// The plugin's id
         id: String,
     },
+    /// Make a package of your own plugin, ready to be signed
+    Pack {
+        /// Folder with manifest.toml
+        source: PathBuf,
+        /// The library, where it is not in the folder
+        #[arg(long, value_name = "FILE")]
+        library: Option<PathBuf>,
+        /// The package's folder, which is made
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+    },
+}
+
+/// The package of `wengu plugin install` and `upgrade`.
+#[derive(Debug, ClapArgs)]
+pub struct PackageArgs {
+    /// A folder with manifest.toml, a .tar.gz of one, or the library in one
+    pub package: PathBuf,
+    /// The library, where it is not in the folder
+    #[arg(long, value_name = "FILE")]
+    pub library: Option<PathBuf>,
+    /// Also without a signature by one of `[plugins] keys`; `wengu status` goes on telling
+    #[arg(long)]
+    pub allow_unsigned: bool,
 }
 
 /// `wengu webhook`.

@@ -65,6 +65,9 @@ fn print(status: &Status) {
             println!("{}: PROBLEM: {problem}", d.name);
         }
     }
+    if !status.unsigned_plugins.is_empty() {
+        println!("plugins that nobody signed: {}", status.unsigned_plugins.join(", "));
+    }
     let a = &status.alerts;
     println!(
         "alerts: {} delivered, {} waiting, {} given up",

@@ -55,7 +55,7 @@ impl Host {
                 record.reason
             );
         }
-        Ok(wengu_plugin_package::find(&engine.layout.plugins(), id)?)
+        Ok(engine.plugins.usable(id)?)
     }
 
     /// The process of `installed`; one of another version is stopped first.

@@ -194,10 +194,7 @@ fn is_id(text: &str) -> bool {
 }
 
 fn is_version(text: &str) -> bool {
-    let core = text.split(['-', '+']).next().unwrap_or("");
-    let numbers = core.split('.').filter(|n| is_word(n, |c| c.is_ascii_digit())).count();
-    let rest_ok = is_word(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'));
-    text.len() <= 60 && rest_ok && numbers == 3 && core.split('.').count() == 3
+    text.len() <= 60 && semver::Version::parse(text).is_ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Installing, finding and removing, also over what a crash or an attacker left.
 
+use minisign::KeyPair;
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use wengu_plugin_package::{Installed, PackageError, find, install, list, remove};
+use wengu_plugin_package::{Installed, Keys, LOCK_FILE, Package, PackageError, PluginFolder, SIGNATURE_FILE};
 
+const ID: &str = "org.example.contracts";
 const MANIFEST: &str = r#"
 id = "org.example.contracts"
 name = "Contracts"
@@ -16,15 +19,55 @@ file = "libcontracts.so"
 license = "MIT"
 "#;
 
-/// A source folder and an empty plugins folder.
-fn folders(library: &[u8]) -> (tempfile::TempDir, PathBuf, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("source");
-    fs::create_dir(&source).unwrap();
-    fs::write(source.join("manifest.toml"), MANIFEST).unwrap();
-    fs::write(source.join("libcontracts.so"), library).unwrap();
-    let plugins = dir.path().join("plugins");
-    (dir, source.join("manifest.toml"), plugins)
+struct Place {
+    dir: tempfile::TempDir,
+    pair: KeyPair,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+            pair: KeyPair::generate_unencrypted_keypair().unwrap(),
+        }
+    }
+
+    /// A package in a folder of its own.
+    fn package(&self, version: &str, library: &[u8]) -> PathBuf {
+        let source = self.dir.path().join(format!("source-{version}"));
+        fs::create_dir_all(&source).unwrap();
+        fs::write(source.join("manifest.toml"), MANIFEST.replace("1.0.0", version)).unwrap();
+        fs::write(source.join("libcontracts.so"), library).unwrap();
+        source
+    }
+
+    /// The same, packed and signed.
+    fn signed(&self, version: &str, library: &[u8]) -> PathBuf {
+        let packed = self.dir.path().join(format!("packed-{version}"));
+        read(&self.package(version, library)).write_to(&packed).unwrap();
+        let text = fs::read(packed.join("manifest.toml")).unwrap();
+        let signature = minisign::sign(None, &self.pair.sk, Cursor::new(text), None, None).unwrap();
+        fs::write(packed.join(SIGNATURE_FILE), signature.into_string()).unwrap();
+        packed
+    }
+
+    fn plugins(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// Trusting nobody.
+    fn folder(&self) -> PluginFolder {
+        PluginFolder::new(self.plugins(), Keys::default())
+    }
+
+    /// Trusting this place's key.
+    fn trusting(&self) -> PluginFolder {
+        PluginFolder::new(self.plugins(), Keys::parse(&[self.pair.pk.to_base64()]).unwrap())
+    }
+}
+
+fn read(path: &Path) -> Package {
+    Package::read(path, None).unwrap()
 }
 
 fn staged(plugins: &Path) -> usize {
@@ -34,86 +77,258 @@ fn staged(plugins: &Path) -> usize {
     names.filter(|n| n.starts_with(".staging")).count()
 }
 
+fn overwrite(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
-fn install_find_upgrade_and_remove() {
-    let (_dir, manifest, plugins) = folders(b"one");
-    assert!(list(&plugins).unwrap().is_empty());
-    let one = install(&manifest, None, &plugins).unwrap();
-    assert_eq!(one.dir, plugins.join("org.example.contracts/1.0.0-7692c3ad3540"));
+fn install_find_upgrade_roll_back_and_remove() {
+    let place = Place::new();
+    let folder = place.folder();
+    assert!(folder.list().unwrap().is_empty());
+    let source = place.package("1.0.0", b"one");
+    let one = folder.install(&read(&source), true).unwrap();
+    assert_eq!(one.before, None);
+    let one = one.installed;
+    assert_eq!(one.dir, place.plugins().join(ID).join(&one.package_sha256));
     assert_eq!(one.verified_library().unwrap(), b"one");
-    assert_eq!(find(&plugins, "org.example.contracts").unwrap(), one);
+    assert_eq!(folder.find(ID).unwrap(), one);
+    let again = folder.install(&read(&source), true).unwrap();
     assert_eq!(
-        install(&manifest, None, &plugins).unwrap(),
-        one,
-        "installing the same again changes nothing"
+        (again.installed, again.before),
+        (one.clone(), None),
+        "the same again changes nothing"
     );
 
-    let other = manifest.with_file_name("elsewhere.so");
-    fs::write(&other, b"two").unwrap();
-    let two = install(&manifest, Some(&other), &plugins).unwrap();
-    assert_eq!(find(&plugins, "org.example.contracts").unwrap(), two);
+    let elsewhere = place.dir.path().join("elsewhere.so");
+    fs::write(&elsewhere, b"two").unwrap();
+    let newer = place.package("1.10.0", b"ignored");
+    let two = folder
+        .upgrade(&Package::read(&newer, Some(&elsewhere)).unwrap(), true)
+        .unwrap();
+    assert_eq!(two.before.as_deref(), Some("1.0.0"));
+    assert_eq!(folder.find(ID).unwrap(), two.installed);
+    assert_eq!(two.installed.verified_library().unwrap(), b"two");
     assert_eq!(one.verified_library().unwrap(), b"one", "the old version stays");
-    let listed = list(&plugins).unwrap();
-    assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].current.as_ref().unwrap(), &two);
+    let older = folder.upgrade(&read(&place.package("1.9.0", b"x")), true).unwrap_err();
+    assert!(matches!(older, PackageError::NotNewer { .. }), "1.9 < 1.10: {older}");
 
-    remove(&plugins, "org.example.contracts").unwrap();
-    let missing = find(&plugins, "org.example.contracts").unwrap_err().to_string();
+    assert_eq!(folder.rollback(ID, None).unwrap().installed, one);
+    assert_eq!(folder.usable(ID).unwrap(), one);
+    let none = folder.rollback(ID, None).unwrap_err();
+    assert!(none.to_string().contains("installed: 1.0.0, 1.10.0"), "{none}");
+    assert_eq!(folder.rollback(ID, Some("1.10.0")).unwrap(), {
+        let mut change = two.clone();
+        change.before = Some("1.0.0".into());
+        change
+    });
+    let listed = folder.list().unwrap();
+    assert_eq!(listed[0].versions, ["1.0.0", "1.10.0"]);
+    assert_eq!(listed[0].current.as_ref().unwrap(), &two.installed);
+
+    folder.remove(ID).unwrap();
+    let missing = folder.find(ID).unwrap_err().to_string();
     assert!(missing.contains("installed: none"), "{missing}");
-    assert_eq!(staged(&plugins), 0);
+    assert!(!place.plugins().join(ID).exists());
+    assert_eq!(staged(&place.plugins()), 0);
 }
 
 #[test]
-fn a_wrong_digest_is_refused_before_and_after_installing() {
-    let (_dir, manifest, plugins) = folders(b"one");
-    fs::write(&manifest, format!("{MANIFEST}sha256 = \"{}\"\n", "0".repeat(64))).unwrap();
-    assert!(matches!(
-        install(&manifest, None, &plugins),
-        Err(PackageError::Digest { .. })
-    ));
-    assert!(list(&plugins).unwrap().is_empty());
+fn a_disabled_plugin_is_found_and_not_used() {
+    let place = Place::new();
+    let folder = place.folder();
+    folder.install(&read(&place.package("1.0.0", b"one")), true).unwrap();
+    assert!(folder.set_enabled(ID, false).unwrap());
+    assert!(!folder.set_enabled(ID, false).unwrap());
+    assert!(matches!(folder.usable(ID), Err(PackageError::Disabled(_))));
+    assert!(folder.find(ID).is_ok());
+    let upgraded = folder.upgrade(&read(&place.package("2.0.0", b"two")), true).unwrap();
+    assert_eq!(upgraded.before.as_deref(), Some("1.0.0"));
+    assert!(
+        matches!(folder.usable(ID), Err(PackageError::Disabled(_))),
+        "an upgrade enables nothing"
+    );
+    assert!(folder.set_enabled(ID, true).unwrap());
+    assert_eq!(folder.usable(ID).unwrap(), upgraded.installed);
+}
 
-    fs::write(&manifest, MANIFEST).unwrap();
-    let installed = install(&manifest, None, &plugins).unwrap();
-    fs::remove_file(installed.library()).unwrap();
-    fs::write(installed.library(), b"evil").unwrap();
+#[test]
+fn only_what_a_trusted_key_signed_goes_in() {
+    let place = Place::new();
+    let unsigned = read(&place.package("1.0.0", b"one"));
+    let refused = place.trusting().install(&unsigned, false).unwrap_err().to_string();
+    assert!(refused.contains("--allow-unsigned"), "{refused}");
+
+    let packed = place.signed("1.0.0", b"one");
+    let refused = place.folder().install(&read(&packed), false).unwrap_err();
+    assert!(matches!(refused, PackageError::UnknownKey { .. }), "{refused}");
+    let unknown = place.folder().install(&read(&packed), true).unwrap().installed;
+    assert_eq!(unknown.signed_by, None, "a stranger's signature counts as none");
+
+    let installed = place.trusting().install(&read(&packed), false).unwrap().installed;
+    let key = installed.signed_by.clone().unwrap();
+    assert_eq!(place.trusting().find(ID).unwrap(), installed);
+    assert_eq!(
+        place.trusting().list().unwrap()[0].signed_by.as_deref(),
+        Some(key.as_str())
+    );
+    let untrusted = place.folder().usable(ID).unwrap_err().to_string();
+    assert!(
+        untrusted.contains(&key),
+        "a key taken out of the configuration: {untrusted}"
+    );
+
+    // A byte of the signed manifest changed; not even --allow-unsigned takes that.
+    let manifest = packed.join("manifest.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    overwrite(&manifest, text.replace("Contracts", "contracts").as_bytes());
+    for allow in [false, true] {
+        let refused = place.trusting().install(&read(&packed), allow).unwrap_err();
+        assert!(matches!(refused, PackageError::BadSignature { .. }), "{refused}");
+    }
+    assert_eq!(place.trusting().find(ID).unwrap(), installed);
+}
+
+#[test]
+fn a_signature_vouches_for_the_library_too() {
+    let place = Place::new();
+    let packed = place.signed("1.0.0", b"one");
+    overwrite(&packed.join("libcontracts.so"), b"evil");
+    assert!(matches!(Package::read(&packed, None), Err(PackageError::Digest { .. })));
+
+    let source = place.package("2.0.0", b"two");
+    fs::copy(packed.join(SIGNATURE_FILE), source.join(SIGNATURE_FILE)).unwrap();
+    let error = Package::read(&source, None).unwrap_err();
+    assert!(
+        matches!(error, PackageError::NoDigest(_)),
+        "a signature of no bytes: {error}"
+    );
+}
+
+#[test]
+fn what_is_swapped_after_installing_is_noticed() {
+    let place = Place::new();
+    let folder = place.trusting();
+    let installed = folder
+        .install(&read(&place.signed("1.0.0", b"one")), false)
+        .unwrap()
+        .installed;
+
+    // The library alone.
+    overwrite(&installed.library(), b"evil");
     assert!(matches!(installed.verified_library(), Err(PackageError::Digest { .. })));
-    let repaired = install(&manifest, None, &plugins).unwrap();
-    assert_eq!(repaired.verified_library().unwrap(), b"one");
-    assert_eq!(staged(&plugins), 0);
-}
 
-#[test]
-fn an_installed_manifest_without_digest_is_refused() {
-    let (_dir, manifest, _) = folders(b"one");
-    let error = Installed::open(manifest.parent().unwrap()).unwrap_err();
-    assert!(matches!(error, PackageError::NoDigest(_)), "{error}");
+    // The library and a manifest that fits it.
+    let evil = read(&place.package("1.0.0", b"evil"));
+    let forged = place.dir.path().join("forged");
+    evil.write_to(&forged).unwrap();
+    overwrite(
+        &installed.dir.join("manifest.toml"),
+        &fs::read(forged.join("manifest.toml")).unwrap(),
+    );
+    assert!(matches!(folder.find(ID), Err(PackageError::Digest { .. })));
+    assert!(Installed::open(&installed.dir, &installed.package_sha256).is_err());
+
+    // These, and the lock, too: the signature still fits nothing but what was signed.
+    let other = PluginFolder::new(place.dir.path().join("other"), Keys::default());
+    let digest = other.install(&evil, true).unwrap().installed.package_sha256;
+    let lock = place.plugins().join(LOCK_FILE);
+    let text = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, text.replace(&installed.package_sha256, &digest)).unwrap();
+    fs::rename(&installed.dir, installed.dir.with_file_name(&digest)).unwrap();
+    let error = folder.find(ID).unwrap_err();
+    assert!(matches!(error, PackageError::BadSignature { .. }), "{error}");
+
+    // Installing again repairs all of it.
+    let packed = place.dir.path().join("packed-1.0.0");
+    let repaired = folder.install(&read(&packed), false).unwrap().installed;
+    assert_eq!(repaired.verified_library().unwrap(), b"one");
+    assert_eq!(staged(&place.plugins()), 0);
 }
 
 #[test]
 fn what_a_crash_left_is_swept_and_never_listed() {
-    let (_dir, manifest, plugins) = folders(b"one");
-    fs::create_dir_all(plugins.join(".staging-1.0.0-7692c3ad3540")).unwrap();
-    fs::write(plugins.join(".staging-1.0.0-7692c3ad3540/libcontracts.so"), b"o").unwrap();
-    std::os::unix::fs::symlink("nowhere", plugins.join(".staging-current")).unwrap();
-    fs::create_dir_all(plugins.join("org.example.contracts")).unwrap();
-    assert!(list(&plugins).unwrap()[0].current.is_err(), "no current version yet");
-    let installed = install(&manifest, None, &plugins).unwrap();
-    assert_eq!(find(&plugins, "org.example.contracts").unwrap(), installed);
+    let place = Place::new();
+    let plugins = place.plugins();
+    fs::create_dir_all(plugins.join(".staging-x")).unwrap();
+    fs::write(plugins.join(".staging-plugins.lock"), "half").unwrap();
+    // A folder that moved into place before the lock could name it.
+    fs::create_dir_all(plugins.join(ID).join("0".repeat(64))).unwrap();
+    assert!(place.folder().list().unwrap().is_empty());
+    let installed = place
+        .folder()
+        .install(&read(&place.package("1.0.0", b"one")), true)
+        .unwrap();
+    assert_eq!(place.folder().find(ID).unwrap(), installed.installed);
     assert_eq!(staged(&plugins), 0);
+    assert_eq!(fs::read_dir(plugins.join(ID)).unwrap().count(), 1);
+}
+
+#[test]
+fn an_archive_installs_like_its_folder() {
+    let place = Place::new();
+    let packed = place.signed("1.0.0", b"one");
+    let archive = |name: &str, make: &dyn Fn(&mut tar::Builder<flate2::write::GzEncoder<fs::File>>)| {
+        let path = place.dir.path().join(name);
+        let encoder = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+        let mut builder = tar::Builder::new(encoder);
+        make(&mut builder);
+        builder.into_inner().unwrap().finish().unwrap();
+        path
+    };
+    let whole = archive("contracts.tar.gz", &|b| {
+        b.append_dir_all("contracts-1.0.0", &packed).unwrap()
+    });
+    let installed = place.trusting().install(&read(&whole), false).unwrap().installed;
+    assert!(installed.signed_by.is_some());
+    assert_eq!(installed.verified_library().unwrap(), b"one");
+    let library = read(&packed.join("libcontracts.so"));
+    assert_eq!(place.trusting().install(&library, false).unwrap().installed, installed);
+
+    let manifest = fs::read(packed.join("manifest.toml")).unwrap();
+    let entry = |b: &mut tar::Builder<_>, path: &str, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        b.append_data(&mut header, path, bytes).unwrap();
+    };
+    let without = archive("without.tar.gz", &|b| entry(b, "manifest.toml", &manifest));
+    let twice = archive("twice.tar.gz", &|b| {
+        entry(b, "a/manifest.toml", &manifest);
+        entry(b, "b/manifest.toml", &manifest);
+    });
+    let deep = archive("deep.tar.gz", &|b| entry(b, "a/b/c/manifest.toml", &manifest));
+    for (path, says) in [
+        (without, "no libcontracts.so"),
+        (twice, "more than one manifest.toml"),
+        (deep, "top folder"),
+    ] {
+        let error = Package::read(&path, None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let text = place.dir.path().join("notes.txt");
+    fs::write(&text, "x").unwrap();
+    for path in [
+        text,
+        place.dir.path().join("nothing.tar.gz"),
+        place.dir.path().to_owned(),
+    ] {
+        assert!(Package::read(&path, None).is_err(), "{}", path.display());
+    }
 }
 
 #[test]
 fn ids_that_are_paths_find_nothing() {
-    let (_dir, manifest, plugins) = folders(b"one");
-    install(&manifest, None, &plugins).unwrap();
+    let place = Place::new();
+    let folder = place.folder();
+    folder.install(&read(&place.package("1.0.0", b"one")), true).unwrap();
     for id in ["..", ".", "", "org.example.contracts/..", "/etc", ".lock"] {
         assert!(
-            matches!(find(&plugins, id), Err(PackageError::NotInstalled { .. })),
+            matches!(folder.find(id), Err(PackageError::NotInstalled { .. })),
             "{id}"
         );
         assert!(
-            matches!(remove(&plugins, id), Err(PackageError::NotInstalled { .. })),
+            matches!(folder.remove(id), Err(PackageError::NotInstalled { .. })),
             "{id}"
         );
     }

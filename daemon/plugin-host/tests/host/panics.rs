@@ -123,6 +123,7 @@ fn a_host_goes_when_its_daemon_is_gone_even_from_a_hanging_plugin() {
     let hello = Request::Hello {
         protocol: PLUGIN_PROTOCOL,
         plugin_dir: plugin.installed.dir.clone(),
+        package_sha256: plugin.installed.package_sha256.clone(),
         config: serde_json::json!({}),
         memory_mib: None,
     };
@@ -159,6 +160,7 @@ fn a_host_of_another_protocol_is_refused() {
     let hello = Request::Hello {
         protocol: 99,
         plugin_dir: "x".into(),
+        package_sha256: String::new(),
         config: serde_json::json!({}),
         memory_mib: None,
     };

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use wengu_plugin_client::{LabelInput, Options, PluginClient, PluginEnd};
-use wengu_plugin_package::{Installed, install};
+use wengu_plugin_package::{Installed, Keys, Package, PluginFolder};
 
 pub const HOST: &str = env!("CARGO_BIN_EXE_wengu-plugin-host");
 
@@ -20,7 +20,9 @@ impl Plugin {
     /// Installs `manifest` (under the repository) with this library.
     pub fn install(manifest: &str, library: &Path) -> Plugin {
         let dir = tempfile::tempdir().unwrap();
-        let installed = install(&repository().join(manifest), Some(library), dir.path()).unwrap();
+        let package = Package::read(&repository().join(manifest), Some(library)).unwrap();
+        let folder = PluginFolder::new(dir.path().to_owned(), Keys::default());
+        let installed = folder.install(&package, true).unwrap().installed;
         Plugin { installed, _dir: dir }
     }
 

@@ -1,19 +1,30 @@
-use crate::api::client::Client;
+use super::change;
+use crate::api::client::{Client, Unreachable};
 use crate::api::types::{PluginEnabled, PluginRequest};
 use crate::cli::Exit;
 use anyhow::Result;
+use serde_json::json;
+use wengu_plugin_package::PluginFolder;
 
-/// `wengu plugin enable`.
-pub async fn enable(client: &Client, id: &str, json: bool) -> Result<Exit> {
+/// `wengu plugin enable`: after `disable`, after a quarantine, or after both.
+pub async fn enable(folder: &PluginFolder, client: &Client, id: &str, as_json: bool) -> Result<Exit> {
+    let was_disabled = change::allow(folder, id)?;
     let request = PluginRequest { plugin: id.into() };
-    let was: PluginEnabled = client.post("/v1/plugins/enable", &request).await?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&was)?);
-    } else {
-        println!(
+    match client.post::<PluginEnabled>("/v1/plugins/enable", &request).await {
+        Ok(was) if as_json => println!("{}", serde_json::to_string_pretty(&was)?),
+        Ok(was) => println!(
             "Enabled: {} may be started again. It had failed {} times; the last time it {}.",
             was.plugin, was.failures, was.reason
-        );
+        ),
+        // It was disabled, and no quarantine had to be ended, or none could be.
+        Err(_) if was_disabled && as_json => println!("{}", json!({"plugin": id, "enabled": true})),
+        Err(e) if was_disabled => {
+            println!("Enabled: {id} may be used again.");
+            if e.is::<Unreachable>() {
+                println!("No daemon runs; if it was also quarantined, say this again when one does.");
+            }
+        }
+        Err(e) => return Err(e),
     }
     Ok(Exit::Success)
 }

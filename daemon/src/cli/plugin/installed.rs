@@ -4,22 +4,56 @@ use crate::cli::Exit;
 use crate::cli::render::table;
 use anyhow::{Result, bail};
 use serde_json::json;
-use std::path::Path;
 use wengu_config::Config;
-use wengu_plugin_package::{Installed, PackageError};
+use wengu_plugin_package::{Installed, Listed, PackageError, PluginFolder};
+
+/// `wengu plugin list`.
+pub fn list(folder: &PluginFolder, as_json: bool) -> Result<Exit> {
+    let all = folder.list()?;
+    if as_json {
+        let row = |p: &Listed| {
+            json!({"id": p.id, "version": p.version, "enabled": p.enabled, "signed_by": p.signed_by,
+                "versions": p.versions, "domain": p.current.as_ref().ok().map(|i| &i.manifest.domain),
+                "dir": p.current.as_ref().ok().map(|i| &i.dir), "error": p.current.as_ref().err().map(ToString::to_string)})
+        };
+        let rows: Vec<_> = all.iter().map(row).collect();
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+        return Ok(Exit::Success);
+    }
+    let mut list = table(["plugin", "version", "domain", "languages", "signed by", "state"]);
+    for p in all {
+        let state = if p.enabled { "enabled" } else { "disabled" };
+        let signed = p.signed_by.unwrap_or_else(|| "NOBODY".into());
+        match p.current {
+            Ok(Installed { manifest: m, .. }) => {
+                list.add_row([p.id, p.version, m.domain, m.languages.join(", "), signed, state.into()])
+            }
+            Err(e) => list.add_row([p.id, p.version, format!("BROKEN: {e}")]),
+        };
+    }
+    println!("{list}");
+    Ok(Exit::Success)
+}
 
 /// `wengu plugin info`.
-pub fn info(plugins: &Path, id: &str, as_json: bool) -> Result<Exit> {
-    let Installed { dir, manifest } = wengu_plugin_package::find(plugins, id)?;
+pub fn info(folder: &PluginFolder, id: &str, as_json: bool) -> Result<Exit> {
+    let Installed {
+        dir,
+        manifest,
+        package_sha256,
+        signed_by,
+    } = folder.find(id)?;
     if as_json {
-        let answer = json!({"dir": dir, "manifest": manifest});
+        let answer =
+            json!({"dir": dir, "manifest": manifest, "package_sha256": package_sha256, "signed_by": signed_by});
         println!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(Exit::Success);
     }
     let m = manifest;
     println!("{} {}: {}", m.id, m.version, m.name);
     println!("  lies in    {}", dir.display());
-    println!("  SHA-256    {}", m.sha256.as_deref().unwrap_or("unknown"));
+    println!("  library    SHA-256 {}", m.sha256.as_deref().unwrap_or("unknown"));
+    println!("  signed by  {}", signed_by.as_deref().unwrap_or("NOBODY"));
     println!("  domain     {}", m.domain);
     println!("  languages  {}", m.languages.join(", "));
     println!("  provides   {}", m.provides.join(", "));
@@ -29,11 +63,12 @@ pub fn info(plugins: &Path, id: &str, as_json: bool) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// `wengu plugin verify`: reads every installed library again, or that of `id` alone.
-pub fn verify(plugins: &Path, id: Option<&str>, as_json: bool) -> Result<Exit> {
+/// `wengu plugin verify`: reads every installed package again, or that of `id` alone, and judges it by today's keys.
+pub fn verify(folder: &PluginFolder, id: Option<&str>, as_json: bool) -> Result<Exit> {
     let mut results: Vec<(String, Result<Installed, PackageError>)> = match id {
-        Some(id) => vec![(id.into(), Ok(wengu_plugin_package::find(plugins, id)?))],
-        None => wengu_plugin_package::list(plugins)?
+        Some(id) => vec![(id.into(), verified_name(folder, id)?)],
+        None => folder
+            .list()?
             .into_iter()
             .map(|listed| (listed.id, listed.current))
             .collect(),
@@ -49,7 +84,7 @@ pub fn verify(plugins: &Path, id: Option<&str>, as_json: bool) -> Result<Exit> {
         let rows: Vec<_> = results
             .iter()
             .map(|(id, result)| match result {
-                Ok(p) => json!({"id": id, "version": p.manifest.version, "sha256": p.manifest.sha256, "ok": true}),
+                Ok(p) => json!({"id": id, "version": p.manifest.version, "sha256": p.manifest.sha256, "signed_by": p.signed_by, "ok": true}),
                 Err(e) => json!({"id": id, "error": e.to_string(), "ok": false}),
             })
             .collect();
@@ -58,7 +93,13 @@ pub fn verify(plugins: &Path, id: Option<&str>, as_json: bool) -> Result<Exit> {
         let mut list = table(["plugin", "verified"]);
         for (id, result) in &results {
             let row = match result {
-                Ok(p) => format!("{} has the bytes that were installed", p.manifest.version),
+                Ok(p) => match &p.signed_by {
+                    Some(key) => format!("{} has the bytes that {key} signed", p.manifest.version),
+                    None => format!(
+                        "{} has the bytes that were installed; NOBODY signed them",
+                        p.manifest.version
+                    ),
+                },
                 Err(e) => format!("BROKEN: {e}"),
             };
             list.add_row([id.clone(), row]);
@@ -72,7 +113,7 @@ pub fn verify(plugins: &Path, id: Option<&str>, as_json: bool) -> Result<Exit> {
 }
 
 /// `wengu plugin remove`. A plugin that a domain of the configuration names stays, unless `force`d.
-pub fn remove(config: &Config, plugins: &Path, id: &str, force: bool, as_json: bool) -> Result<Exit> {
+pub fn remove(config: &Config, folder: &PluginFolder, id: &str, force: bool, as_json: bool) -> Result<Exit> {
     let of = config.domains.values().filter(|d| d.plugin.as_deref() == Some(id));
     let domains: Vec<&str> = of.map(|d| d.name.as_str()).collect();
     if !domains.is_empty() && !force {
@@ -82,11 +123,19 @@ pub fn remove(config: &Config, plugins: &Path, id: &str, force: bool, as_json: b
             domains.join(", ")
         );
     }
-    wengu_plugin_package::remove(plugins, id)?;
+    folder.remove(id)?;
     if as_json {
         println!("{}", json!({"removed": id}));
     } else {
         println!("Removed {id}.");
     }
     Ok(Exit::Success)
+}
+
+/// What is wrong with a plugin that is installed is its result; one that is not installed is an error.
+fn verified_name(folder: &PluginFolder, id: &str) -> Result<Result<Installed, PackageError>> {
+    match folder.find(id) {
+        Err(e @ PackageError::NotInstalled { .. }) => Err(e.into()),
+        found => Ok(found),
+    }
 }

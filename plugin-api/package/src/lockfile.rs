@@ -1,0 +1,226 @@
+//! `plugins.lock`: which version of which plugin is in use, whose bytes they are, and what was in use before.
+
+use crate::PackageError;
+use crate::disk;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The file's name in the plugins folder.
+pub const LOCK_FILE: &str = "plugins.lock";
+const SCHEMA: u32 = 1;
+const LOCK_BYTES_MAX: u64 = 16 << 20;
+const HEADER: &str = "# Written by `wengu plugin`. Every load is checked against it.\n";
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lock {
+    schema: u32,
+    #[serde(default, rename = "plugin", skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<LockedPlugin>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockedPlugin {
+    pub id: String,
+    /// False: an operator has disabled it.
+    pub enabled: bool,
+    /// Digest of the package in use; one of `packages`.
+    pub current: String,
+    /// In the order in which they were put to use, without repeats; the current one may stand anywhere.
+    #[serde(rename = "package")]
+    pub packages: Vec<LockedPackage>,
+}
+
+/// One installed version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockedPackage {
+    /// SHA-256 of the manifest, which holds that of the library: the package's digest and its folder's name.
+    pub sha256: String,
+    pub version: String,
+    pub library_sha256: String,
+    /// The id of the key that signed it; none: installed unsigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Lock {
+            schema: SCHEMA,
+            plugins: Vec::new(),
+        }
+    }
+}
+
+impl Lock {
+    /// Reads the file; one that is not there says that nothing is installed.
+    pub fn read(plugins_dir: &Path) -> Result<Lock, PackageError> {
+        let path = plugins_dir.join(LOCK_FILE);
+        let refuse = |why: String| PackageError::Lock {
+            path: path.clone(),
+            why,
+        };
+        let bytes = match disk::read(&path, LOCK_BYTES_MAX) {
+            Err(PackageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Lock::default());
+            }
+            other => other?,
+        };
+        let text = String::from_utf8(bytes).map_err(|e| refuse(e.to_string()))?;
+        let lock: Lock = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        if lock.schema != SCHEMA {
+            return Err(refuse(format!(
+                "its schema is {}, this version of wengu knows {SCHEMA}",
+                lock.schema
+            )));
+        }
+        for plugin in &lock.plugins {
+            if plugin.package(&plugin.current).is_none() {
+                return Err(refuse(format!(
+                    "the current package of {} is not listed in it",
+                    plugin.id
+                )));
+            }
+        }
+        Ok(lock)
+    }
+
+    /// Replaces the file.
+    pub fn write(&self, plugins_dir: &Path) -> Result<(), PackageError> {
+        let text = toml::to_string(self).expect("a lock can be written as TOML");
+        disk::replace(plugins_dir, LOCK_FILE, format!("{HEADER}{text}").as_bytes())
+    }
+
+    pub fn plugin(&self, id: &str) -> Option<&LockedPlugin> {
+        self.plugins.iter().find(|p| p.id == id)
+    }
+
+    pub fn plugin_mut(&mut self, id: &str) -> Option<&mut LockedPlugin> {
+        self.plugins.iter_mut().find(|p| p.id == id)
+    }
+
+    /// Puts a package to use. Returns the version that was in use before, if it was another.
+    pub fn put(&mut self, id: &str, package: LockedPackage) -> Option<LockedPackage> {
+        let Some(plugin) = self.plugin_mut(id) else {
+            self.plugins.push(LockedPlugin {
+                id: id.to_owned(),
+                enabled: true,
+                current: package.sha256.clone(),
+                packages: vec![package],
+            });
+            self.plugins.sort_by(|a, b| a.id.cmp(&b.id));
+            return None;
+        };
+        let before = plugin.in_use().clone();
+        plugin.current = package.sha256.clone();
+        if before.sha256 == package.sha256 {
+            // Whoever vouches for it may have changed.
+            plugin.packages.retain(|p| p.sha256 != package.sha256);
+            plugin.packages.push(package);
+            return None;
+        }
+        // What stands behind the package in use was rolled back: the new one follows the one in use.
+        plugin.packages.retain(|p| p.sha256 != package.sha256);
+        let at = 1 + plugin
+            .packages
+            .iter()
+            .position(|p| p.sha256 == before.sha256)
+            .expect("checked when read");
+        plugin.packages.insert(at, package);
+        Some(before)
+    }
+}
+
+impl LockedPlugin {
+    pub fn package(&self, sha256: &str) -> Option<&LockedPackage> {
+        self.packages.iter().find(|p| p.sha256 == sha256)
+    }
+
+    pub fn in_use(&self) -> &LockedPackage {
+        self.package(&self.current).expect("checked when read")
+    }
+
+    pub fn versions(&self) -> Vec<String> {
+        self.packages.iter().map(|p| p.version.clone()).collect()
+    }
+
+    /// What to go back to: the package that was in use before the one in use, or the latest one of `version`.
+    pub fn back_to(&self, version: Option<&str>) -> Option<&LockedPackage> {
+        let current = self.packages.iter().position(|p| p.sha256 == self.current)?;
+        match version {
+            None => current.checked_sub(1).map(|before| &self.packages[before]),
+            Some(version) => {
+                let others = self.packages.iter().filter(|p| p.sha256 != self.current);
+                others.rev().find(|p| p.version == version)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(version: &str) -> LockedPackage {
+        LockedPackage {
+            sha256: format!("digest of {version}"),
+            version: version.into(),
+            library_sha256: String::new(),
+            signed_by: None,
+        }
+    }
+
+    #[test]
+    fn going_back_and_forth_keeps_the_order_of_use() {
+        let mut lock = Lock::default();
+        for version in ["1", "2", "3"] {
+            lock.put("a.b", package(version));
+        }
+        let go_back = |lock: &mut Lock, version: Option<&str>| {
+            let plugin = lock.plugin_mut("a.b").unwrap();
+            let to = plugin.back_to(version).map(|p| p.sha256.clone());
+            to.map(|to| plugin.current = to).is_some()
+        };
+        assert!(go_back(&mut lock, None) && go_back(&mut lock, None));
+        assert_eq!(lock.plugin("a.b").unwrap().in_use().version, "1");
+        assert!(!go_back(&mut lock, None), "nothing was in use before");
+        assert!(go_back(&mut lock, Some("3")), "also forward, by name");
+        assert!(go_back(&mut lock, Some("1")));
+        assert_eq!(lock.put("a.b", package("4")).unwrap().version, "1");
+        assert!(go_back(&mut lock, None));
+        assert_eq!(
+            lock.plugin("a.b").unwrap().in_use().version,
+            "1",
+            "4 was put to use after 1"
+        );
+        assert_eq!(lock.put("a.b", package("1")), None);
+        assert_eq!(lock.plugin("a.b").unwrap().versions().len(), 4);
+    }
+
+    #[test]
+    fn a_lock_survives_writing_and_damage_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Lock::read(dir.path()).unwrap(), Lock::default());
+        let mut lock = Lock::default();
+        lock.put("z.z", package("1"));
+        lock.put("a.b", package("1"));
+        lock.write(dir.path()).unwrap();
+        assert_eq!(Lock::read(dir.path()).unwrap(), lock);
+        assert_eq!(lock.plugins[0].id, "a.b");
+        let path = dir.path().join(LOCK_FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (from, to, says) in [
+            ("schema = 1", "schema = 2", "its schema is 2"),
+            ("digest of 1", "\"", "cannot be read"),
+            ("current = \"digest of 1\"", "current = \"x\"", "not listed"),
+        ] {
+            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            let error = Lock::read(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}
