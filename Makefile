@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit clean
+.PHONY: help setup build test lint fmt demo oracle bench-commit bench-plugin clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ oracle: setup ## make the expected values of the golden tests again (transformer
 
 bench-commit: ## durable commits a second, against the disk's own fsync
 	$(CARGO) run --release -p wengu-store --example bench_commit
+
+bench-plugin: setup ## what a plugin's process costs for each document, beside tokenization
+	$(CARGO) build --release -p wengu-plugin-host -p wengu-plugin-legal-en
+	$(CARGO) run --release -p wengu-plugin-host --example bench_hop -- target/release/wengu-plugin-host \
+		target/release/libwengu_plugin_legal_en.so plugins/legal-en/manifest.toml \
+		examples/demo/contracts/2-new-clause-types/clauses.jsonl .deps/models/all-MiniLM-L6-v2
 
 clean: ## what was built and what the demo wrote; .deps/ stays
 	$(CARGO) clean

@@ -1,7 +1,7 @@
 //! What the process may do, and when it must go.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrusage, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{SFlag, fstat};
 use std::fs::File;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Open files that a plugin may have; its library's descriptor lies below it.
 const OPEN_FILES_MAX: u64 = 256;
+/// Processor time for one batch, over all threads; then SIGXCPU ends the process. The daemon's clock ends most before.
+const BATCH_CPU_SECONDS: u64 = 300;
 /// Time to destroy the instance after the daemon has closed the channel.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -54,4 +56,11 @@ pub fn apply(memory_mib: u32) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX)?;
     setrlimit(Resource::RLIMIT_AS, memory, memory)
+}
+
+/// Gives the next batch its processor time.
+pub fn renew_cpu() -> io::Result<()> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let used = (usage.user_time().tv_sec() + usage.system_time().tv_sec()) as u64;
+    Ok(setrlimit(Resource::RLIMIT_CPU, used + BATCH_CPU_SECONDS, rlim_t::MAX)?)
 }

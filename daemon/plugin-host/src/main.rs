@@ -4,9 +4,9 @@
 //! when the socket closes; a crash, a hang or a leak of the plugin ends with it. It is no command for people.
 
 mod limits;
+mod sandbox;
 mod serve;
 
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use wengu_protocol::plugin::{FrameError, HOST_COOKIE};
 
@@ -26,16 +26,14 @@ fn main() -> ExitCode {
         eprintln!("wengu-plugin-host is started by wengu and speaks with nothing else; see `wengu plugin --help`");
         return ExitCode::from(exit::BY_HAND);
     }
-    match limits::take_channel().map_err(FrameError::from).and_then(run) {
+    match limits::take_channel()
+        .map_err(FrameError::from)
+        .and_then(|channel| serve::serve(&channel))
+    {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("<3>plugin host: {error}");
             ExitCode::from(exit::BAD_REQUEST)
         }
     }
-}
-
-fn run(channel: UnixStream) -> Result<u8, FrameError> {
-    limits::die_with(channel.try_clone()?)?;
-    serve::serve(&channel)
 }

@@ -1,6 +1,6 @@
 //! Requests in, replies out.
 
-use crate::{exit, limits};
+use crate::{exit, limits, sandbox};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -35,6 +35,7 @@ pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
         }
     };
     while let Some(request) = next(channel)? {
+        limits::renew_cpu()?;
         answer(request, &mut plugin, channel)?;
         write_frame(channel, &Reply::Done)?;
     }
@@ -78,20 +79,23 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
     if let Err(error) = limits::apply(memory_mib.unwrap_or(installed.manifest.limits.memory_mib)) {
         return refusal("limits", format!("the process cannot be limited: {error}"));
     }
+    let sandbox = sandbox::enter(&plugin_dir);
+    // Inside the sandbox, like every thread that follows: a plugin could make any thread run its code.
+    limits::die_with(channel.try_clone()?)?;
     let calls = Calls {
         channel: channel.try_clone()?,
         last: Mutex::new(Instant::now()),
     };
     match Plugin::load(&installed, &config.to_string(), Box::new(calls)) {
         Ok(plugin) => {
-            let ready = ready(&installed, &plugin);
+            let ready = ready(&installed, &plugin, sandbox);
             Ok(Ok((plugin, ready)))
         }
         Err(error) => refusal(error.check(), error.to_string()),
     }
 }
 
-fn ready(installed: &Installed, plugin: &Plugin) -> wire::Ready {
+fn ready(installed: &Installed, plugin: &Plugin, sandbox: wire::Sandbox) -> wire::Ready {
     let m = installed.manifest.clone();
     let lists = plugin.lists().clone();
     let mut terms = Sha256::new();
@@ -106,6 +110,7 @@ fn ready(installed: &Installed, plugin: &Plugin) -> wire::Ready {
     wire::Ready {
         protocol: PLUGIN_PROTOCOL,
         library_sha256: m.sha256.unwrap_or_default(),
+        sandbox,
         descriptor: wire::Descriptor {
             id: m.id,
             name: m.name,

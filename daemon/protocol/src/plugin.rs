@@ -121,6 +121,8 @@ pub struct Ready {
     pub descriptor: Descriptor,
     /// Lowercase hex SHA-256 of the library that is running.
     pub library_sha256: String,
+    /// What the host's process is kept from.
+    pub sandbox: Sandbox,
     /// Label names; empty without the labeler.
     pub labels: Vec<String>,
     /// Names of the labelling functions; empty without the labeler.
@@ -131,6 +133,28 @@ pub struct Ready {
     pub terms: Vec<String>,
     /// Lowercase hex SHA-256 of the terms, each as its length in eight bytes, little-endian, and its bytes.
     pub terms_sha256: String,
+}
+
+/// How a host's process is shut in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// By path: it reads its own folder and the system's libraries, and writes nothing.
+    pub landlock: Enforcement,
+    /// By system call: no network, no other process, no new file.
+    pub seccomp: Enforcement,
+}
+
+/// How much of a protection the kernel enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enforcement {
+    /// All that was asked.
+    Full,
+    /// What this kernel knows of it.
+    Partial,
+    /// Nothing: the kernel lacks it.
+    None,
 }
 
 /// As in the plugin's manifest and library.

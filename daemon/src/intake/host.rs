@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use wengu_decide::failures::FailureWindow;
 use wengu_plugin_client::{Options, PluginClient, PluginEnd};
 use wengu_plugin_package::Installed;
+use wengu_protocol::plugin::Enforcement;
 
 /// A call that takes longer is a hang.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,7 +77,15 @@ impl Host {
                 };
                 let client = PluginClient::start(host_exe, installed, options).await?;
                 let (plugin, version) = (&installed.manifest.id, &installed.manifest.version);
-                tracing::info!(plugin, version, "plugin_started");
+                let sandbox = client.ready().sandbox;
+                tracing::info!(plugin, version, ?sandbox, "plugin_started");
+                if (sandbox.landlock, sandbox.seccomp) != (Enforcement::Full, Enforcement::Full) {
+                    tracing::warn!(
+                        plugin,
+                        ?sandbox,
+                        "plugin_sandbox_incomplete: the kernel lacks a part of it"
+                    );
+                }
                 Running {
                     client,
                     dir: installed.dir.clone(),

@@ -1,8 +1,14 @@
 /* A plugin that breaks one rule, chosen when it is compiled: -DMISDEED_<NAME>. Each is refused or survived by name. */
 #include "wengu_plugin.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct wengu_instance {
@@ -40,6 +46,39 @@ static int is(wengu_bytes text, const char *word) {
   return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
 }
 
+static volatile int deeper = 1;
+static int recurse(int depth) {
+  volatile char frame[4096];
+  frame[0] = (char)depth;
+  return deeper ? recurse(depth + 1) + frame[0] : 0;
+}
+
+/* Tries what a sandbox forbids: "TRY WHAT [PATH]". 1: it worked. */
+static int escapes(wengu_bytes text) {
+  char line[1024] = {0}, what[64] = {0}, path[900] = {0};
+  memcpy(line, text.ptr, text.len < sizeof line - 1 ? text.len : sizeof line - 1);
+  sscanf(line, "TRY %63s %899s", what, path);
+  if (strcmp(what, "connect") == 0) {
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    return fd >= 0 && connect(fd, (struct sockaddr *)&there, sizeof there) == 0;
+  }
+  if (strcmp(what, "create") == 0) return open(path, O_CREAT | O_WRONLY, 0600) >= 0;
+  if (strcmp(what, "write") == 0) return open(path, O_WRONLY) >= 0;
+  if (strcmp(what, "read") == 0) return open(path, O_RDONLY) >= 0;
+  if (strcmp(what, "mkdir") == 0) return mkdir(path, 0700) == 0;
+  if (strcmp(what, "remove") == 0) return unlink(path) == 0;
+  if (strcmp(what, "chmod") == 0) return chmod(path, 0777) == 0;
+  if (strcmp(what, "fork") == 0) {
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    return child > 0;
+  }
+  if (strcmp(what, "exec") == 0) return execl("/bin/true", "true", (char *)NULL) == 0; /* else it would be gone */
+  if (strcmp(what, "kill") == 0) return kill(getppid(), 0) == 0;
+  return 2;
+}
+
 static wengu_status label(wengu_instance *instance, wengu_bytes text, wengu_bytes metadata_json, uint64_t seed,
                           const wengu_sink *votes, wengu_error *err) {
   (void)metadata_json, (void)seed, (void)err;
@@ -55,6 +94,24 @@ static wengu_status label(wengu_instance *instance, wengu_bytes text, wengu_byte
     abort();
   }
   if (is(text, "exit")) _exit(3);
+  if (is(text, "overflow")) return recurse(0);
+  if (is(text, "spin"))
+    for (volatile int spin = 1; spin;) continue;
+  if (is(text, "leak memory"))
+    for (;;) memset(malloc(1 << 24), 1, 1 << 24);
+  if (is(text, "leak descriptors")) {
+    while (dup(1) >= 0) continue;
+    snprintf(err->message, sizeof err->message, "%s", strerror(errno));
+    return WENGU_E_RESOURCE;
+  }
+  if (is(text, "fork bomb"))
+    for (int i = 0; i < 1000; i++)
+      if (fork() == 0) i = 0;
+  if (text.len > 4 && memcmp(text.ptr, "TRY ", 4) == 0) {
+    int escaped = escapes(text);
+    snprintf(err->message, sizeof err->message, "%s", escaped ? "it worked" : strerror(errno));
+    return WENGU_E_INPUT;
+  }
   if (is(text, "shout"))
     for (int i = 0; i < 100000; i++) printf("shouting %d\n", i);
   if (is(text, "close")) for (int fd = 3; fd < 256; fd++) close(fd);

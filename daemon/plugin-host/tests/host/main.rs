@@ -4,4 +4,5 @@ mod bundled;
 mod misbehaving;
 mod panics;
 mod plain_c;
+mod sandbox;
 mod support;
