@@ -7,14 +7,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use wengu_plugin_package::Installed;
 use wengu_protocol::plugin::{
-    FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, decode_body, encode_frame, frame_body_bytes,
+    FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, WORKING_ON, decode_body, encode_frame, frame_body_bytes,
 };
 
 /// Documents and bytes of one request: enough to make the hop cheap, far below the largest frame.
@@ -54,10 +54,12 @@ pub struct PluginClient {
     plugin: String,
     options: Options,
     child: Child,
-    channel: UnixStream,
+    channel: BufReader<UnixStream>,
     output: Vec<JoinHandle<()>>,
     tail: Tail,
     ready: Option<Box<Ready>>,
+    /// The document of the batch at which a dead process was, read before it was reaped.
+    working_on: Option<usize>,
     ended: Option<PluginEnd>,
 }
 
@@ -123,7 +125,7 @@ impl PluginClient {
         if let Some(stderr) = child.stderr.take() {
             output.push(tokio::spawn(capture(stderr, plugin.to_owned(), tail.clone())));
         }
-        let channel = UnixStream::from_std(ours)?;
+        let channel = BufReader::with_capacity(64 << 10, UnixStream::from_std(ours)?);
         Ok(PluginClient {
             plugin: plugin.to_owned(),
             options,
@@ -132,6 +134,7 @@ impl PluginClient {
             output,
             tail,
             ready: None,
+            working_on: None,
             ended: None,
         })
     }
@@ -223,8 +226,14 @@ impl PluginClient {
                 sum <= BATCH_BYTES_MAX
             };
             let count = rest.iter().take(BATCH_DOCUMENTS_MAX).take_while(fits).count().max(1);
+            let begin = outcomes.len();
+            self.working_on = None;
             if let Err(end) = self.batch(&rest[..count], &request, &take, &mut outcomes).await {
-                let at = outcomes.len();
+                // Replies come several at a time: the process was further than they tell, if it could still say so.
+                let working_on = self.working_on.or_else(|| self.read_working_on());
+                let at = working_on
+                    .map_or(0, |index| begin + index.min(count - 1))
+                    .max(outcomes.len());
                 return Err(self.ended(end, Some(at)).await);
             }
         }
@@ -305,8 +314,15 @@ impl PluginClient {
         }
     }
 
+    /// The document that the process works on, or worked on when it died: it must not be reaped yet.
+    fn read_working_on(&self) -> Option<usize> {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", self.child.id()?)).ok()?;
+        name.trim_end().strip_prefix(WORKING_ON)?.parse().ok()
+    }
+
     /// How a process ended that has closed its channel.
     async fn gone(&mut self) -> End {
+        self.working_on = self.read_working_on();
         match timeout(EXIT_GRACE, self.child.wait()).await {
             Ok(Ok(status)) => by_status(status),
             Ok(Err(error)) => End::BadMessage(format!("its end cannot be read: {error}")),
@@ -349,7 +365,7 @@ impl Drop for PluginClient {
     }
 }
 
-async fn read_reply(channel: &mut UnixStream) -> Result<Reply, FrameError> {
+async fn read_reply(channel: &mut BufReader<UnixStream>) -> Result<Reply, FrameError> {
     let mut header = [0; 4];
     channel.read_exact(&mut header).await?;
     let bytes = frame_body_bytes(header)?;

@@ -12,6 +12,8 @@ use wengu_plugin_package::{Keys, Package, PluginFolder};
 use wengu_tokenize::Tokenizer;
 
 const DOCUMENTS: usize = 512;
+/// A record with one clause, a page, and a short contract.
+const CLAUSES_EACH: [usize; 3] = [1, 10, 50];
 const BATCHES: [usize; 3] = [1, 32, 512];
 /// Each way is timed so often, in turns, and the median counts.
 const ROUNDS: usize = 15;
@@ -29,29 +31,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [host, library, manifest, clauses, model] = args.as_slice() else {
         return Err("usage: bench_hop HOST LIBRARY MANIFEST CLAUSES_JSONL MODEL_FOLDER".into());
     };
-    let texts = texts(clauses)?;
-    let bytes: usize = texts.iter().map(String::len).sum();
-    println!(
-        "{} clauses, {} bytes each on average; microseconds a clause",
-        texts.len(),
-        bytes / texts.len()
-    );
-    let dir = std::env::temp_dir().join(format!("wengu-bench-{}", std::process::id()));
     let package = Package::read(manifest, Some(library))?;
-    let measured = measure(host, &package, &dir, model, &texts);
-    std::fs::remove_dir_all(&dir)?;
-    measured
+    for clauses_each in CLAUSES_EACH {
+        let texts = texts(clauses, clauses_each)?;
+        let bytes: usize = texts.iter().map(String::len).sum();
+        println!(
+            "{} documents of {clauses_each} clauses, {} bytes on average; microseconds a document",
+            texts.len(),
+            bytes / texts.len()
+        );
+        let dir = std::env::temp_dir().join(format!("wengu-bench-{}", std::process::id()));
+        let measured = measure(host, &package, &dir, model, &texts);
+        std::fs::remove_dir_all(&dir)?;
+        measured?;
+    }
+    Ok(())
 }
 
-/// The clauses, repeated until there are enough.
-fn texts(path: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+/// Documents of so many clauses, repeated until there are enough.
+fn texts(path: &Path, clauses_each: usize) -> Result<Vec<String>, Box<dyn Error>> {
     let lines = std::fs::read_to_string(path)?;
     let mut texts = Vec::new();
     for line in lines.lines() {
         let record: serde_json::Value = serde_json::from_str(line)?;
         texts.push(record["text"].as_str().ok_or("a clause without text")?.to_owned());
     }
-    Ok(texts.iter().cycle().take(DOCUMENTS).cloned().collect())
+    let documents: Vec<String> = texts.chunks(clauses_each).map(|clauses| clauses.join("\n")).collect();
+    Ok(documents.iter().cycle().take(DOCUMENTS).cloned().collect())
 }
 
 fn measure(host: &Path, package: &Package, dir: &Path, model: &Path, texts: &[String]) -> Result<(), Box<dyn Error>> {

@@ -15,6 +15,11 @@ use wire::{FrameError, PLUGIN_PROTOCOL, Reply, Request, encode_frame, read_frame
 /// At most one heartbeat in this time.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(200);
 
+/// Replies are sent when so many bytes of them wait,
+const REPLIES_BYTES_MAX: usize = 64 << 10;
+/// or when the first of them has waited so long.
+const REPLIES_WAIT: Duration = Duration::from_millis(5);
+
 /// Serves requests until the daemon closes the channel. Returns the exit code.
 pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
     let Some(request) = next(channel)? else { return Ok(0) };
@@ -34,10 +39,14 @@ pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
             return Ok(exit::REFUSED);
         }
     };
+    let mut replies = Replies {
+        channel,
+        frames: Vec::new(),
+        oldest: Instant::now(),
+    };
     while let Some(request) = next(channel)? {
         limits::renew_cpu()?;
-        answer(request, &mut plugin, channel)?;
-        write_frame(channel, &Reply::Done)?;
+        answer(request, &mut plugin, &mut replies)?;
     }
     Ok(0)
 }
@@ -127,47 +136,90 @@ fn ready(installed: &Installed, plugin: &Plugin, sandbox: wire::Sandbox) -> wire
     }
 }
 
-fn answer(request: Request, plugin: &mut Plugin, channel: &UnixStream) -> Result<(), FrameError> {
+/// Answers every document, and says done.
+fn answer(request: Request, plugin: &mut Plugin, replies: &mut Replies) -> Result<(), FrameError> {
     match request {
-        Request::Segment { documents } => documents.iter().try_for_each(|text| {
-            let segments = plugin.segment(text).map(|s| s.into_iter().map(segment).collect());
-            send(channel, segments.map_err(error), Reply::Segmented)
-        }),
-        Request::Label { documents } => documents.iter().try_for_each(|d| {
-            let votes = plugin.label(&d.text, &d.metadata.to_string(), d.seed);
-            send(
-                channel,
-                votes.map(|v| v.into_iter().map(vote).collect()).map_err(error),
-                Reply::Labelled,
-            )
-        }),
-        Request::Score { items } => items.iter().try_for_each(|i| {
-            let item = Prediction {
-                input: &i.input,
-                expected: &i.expected,
-                actual: &i.actual,
-            };
-            send(channel, plugin.score(&item, i.seed).map_err(error), Reply::Scored)
-        }),
+        Request::Segment { documents } => {
+            for (index, text) in documents.iter().enumerate() {
+                working_on(index);
+                let segments = plugin.segment(text).map(|s| s.into_iter().map(segment).collect());
+                replies.push(segments.map_err(error), Reply::Segmented)?;
+            }
+        }
+        Request::Label { documents } => {
+            for (index, d) in documents.iter().enumerate() {
+                working_on(index);
+                let votes = plugin.label(&d.text, &d.metadata.to_string(), d.seed);
+                let votes = votes.map(|v| v.into_iter().map(vote).collect());
+                replies.push(votes.map_err(error), Reply::Labelled)?;
+            }
+        }
+        Request::Score { items } => {
+            for (index, i) in items.iter().enumerate() {
+                working_on(index);
+                let item = Prediction {
+                    input: &i.input,
+                    expected: &i.expected,
+                    actual: &i.actual,
+                };
+                replies.push(plugin.score(&item, i.seed).map_err(error), Reply::Scored)?;
+            }
+        }
         Request::Hello { .. } => {
             let again = Error::input("a second hello: a host holds one plugin");
-            let again = std::io::Error::other(again);
-            Err(FrameError::Io(again))
+            return Err(FrameError::Io(std::io::Error::other(again)));
         }
+    }
+    replies.done()
+}
+
+/// Notes which document of the batch comes next where the daemon finds it when this process is dead: in its name.
+fn working_on(index: usize) {
+    let name = format!("{}{index}", wire::WORKING_ON);
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // A name that could not be set costs the daemon a guess.
+        let _ = nix::sys::prctl::set_name(&name);
     }
 }
 
 type Outcome<T> = Result<T, wire::DocumentError>;
 
-fn send<T>(mut channel: &UnixStream, outcome: Outcome<T>, reply: fn(Outcome<T>) -> Reply) -> Result<(), FrameError> {
-    let frame = match encode_frame(&reply(outcome)) {
-        Err(FrameError::TooLarge { bytes }) => {
-            let message = format!("the result of {bytes} bytes does not fit a frame");
-            encode_frame(&reply(Err(error(Error::new(Status::Internal, message)))))?
+/// Replies on their way: sent together, since waking the daemon for each would cost more than most plugins.
+struct Replies<'a> {
+    channel: &'a UnixStream,
+    frames: Vec<u8>,
+    oldest: Instant,
+}
+
+impl Replies<'_> {
+    fn push<T>(&mut self, outcome: Outcome<T>, reply: fn(Outcome<T>) -> Reply) -> Result<(), FrameError> {
+        let frame = match encode_frame(&reply(outcome)) {
+            Err(FrameError::TooLarge { bytes }) => {
+                let message = format!("the result of {bytes} bytes does not fit a frame");
+                encode_frame(&reply(Err(error(Error::new(Status::Internal, message)))))?
+            }
+            other => other?,
+        };
+        if self.frames.is_empty() {
+            self.oldest = Instant::now();
         }
-        other => other?,
-    };
-    Ok(channel.write_all(&frame)?)
+        self.frames.extend(frame);
+        match self.frames.len() > REPLIES_BYTES_MAX || self.oldest.elapsed() > REPLIES_WAIT {
+            true => self.send(),
+            false => Ok(()),
+        }
+    }
+
+    fn done(&mut self) -> Result<(), FrameError> {
+        self.frames.extend(encode_frame(&Reply::Done)?);
+        self.send()
+    }
+
+    fn send(&mut self) -> Result<(), FrameError> {
+        self.channel.write_all(&self.frames)?;
+        self.frames.clear();
+        Ok(())
+    }
 }
 
 fn segment(s: wengu_plugin::Segment) -> wire::Segment {

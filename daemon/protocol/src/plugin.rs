@@ -20,6 +20,10 @@ pub const FRAME_BYTES_MAX: usize = 16 << 20;
 /// Environment variable that says that the daemon started the host: a courtesy to people, not security.
 pub const HOST_COOKIE: (&str, &str) = ("WENGU_PLUGIN_HOST", "started-by-wengu");
 
+/// The name of a host's process (`/proc/PID/comm`) is this and the index, in its batch, of the document that it works
+/// on. It outlives the process until that is reaped, so that a crash is laid to the right document.
+pub const WORKING_ON: &str = "wengu:";
+
 /// What the daemon asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "request", content = "body", rename_all = "snake_case")]
