@@ -170,6 +170,43 @@ fn installed_plugins_are_told_verified_and_removed() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("installed: none"));
 }
 
+#[test]
+fn a_new_plugin_builds_installs_and_labels_as_it_is() {
+    for lang in ["c", "rust"] {
+        let mut site = Site::new("");
+        let dir = site.path("triage");
+        let made = site.json(&[
+            "plugin",
+            "new",
+            "triage",
+            "--lang",
+            lang,
+            "--dir",
+            dir.to_str().unwrap(),
+        ]);
+        assert_eq!(made["id"], "org.example.triage");
+        // The versions that this workspace was built with are at hand without a network.
+        fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+        let built = Command::new("make")
+            .arg("-C")
+            .arg(&dir)
+            .env("CARGO_NET_OFFLINE", "true")
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .expect("the tests need make");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        install(&site, &dir);
+        use_plugin(&site, "org.example.triage");
+        site.start();
+        site.drop_file("a.txt", b"Please see this patient immediately.");
+        site.drop_file("b.txt", "例行检查，无不适。".as_bytes());
+        site.until("both are labelled", |s| s.files().get("pooled") == Some(&2));
+        assert_eq!(label(&site, "a.txt"), "urgent");
+        assert_eq!(label(&site, "b.txt"), "routine");
+        site.stop();
+    }
+}
+
 /// Packs the weather plugin and signs it as `minisign -Sm` does.
 fn signed(site: &Site, version: &str, pair: &minisign::KeyPair) -> PathBuf {
     let out = site.path(&format!("packed-{version}"));

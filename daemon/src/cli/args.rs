@@ -173,7 +173,7 @@ pub struct RollbackArgs {
 /// `wengu plugin`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  wengu plugin install contracts-1.0.0.tar.gz\n  wengu plugin install plugins/legal-en --library target/debug/libwengu_plugin_legal_en.so --allow-unsigned\n  wengu plugin list"
+    after_help = "Examples:\n  wengu plugin install contracts-1.0.0.tar.gz\n  wengu plugin install plugins/legal-en --library target/debug/libwengu_plugin_legal_en.so --allow-unsigned\n  wengu plugin new triage --lang c"
 )]
 pub struct PluginArgs {
     /// What to do
@@ -226,6 +226,17 @@ pub enum PluginAction {
         /// The plugin's id
         id: String,
     },
+    /// Begin a plugin of your own: a folder that builds, installs and labels
+    New {
+        /// Its name: a-z, 0-9 and -
+        name: String,
+        /// What it is written in
+        #[arg(long, value_enum, default_value = "rust")]
+        lang: PluginLang,
+        /// The folder to make [default: the name]
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
     /// Make a package of your own plugin, ready to be signed
     Pack {
         /// Folder with manifest.toml
@@ -237,6 +248,15 @@ pub enum PluginAction {
         #[arg(long, value_name = "FOLDER")]
         out: PathBuf,
     },
+}
+
+/// Languages that `wengu plugin new` knows.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum PluginLang {
+    /// With the safe SDK
+    Rust,
+    /// With the header alone
+    C,
 }
 
 /// The package of `wengu plugin install` and `upgrade`.

@@ -1,10 +1,9 @@
-//! What is in use: installed, upgraded, rolled back, disabled; and the package that an author makes.
+//! What is in use: installed, upgraded, rolled back, disabled.
 
 use crate::cli::Exit;
 use crate::cli::args::PackageArgs;
 use anyhow::Result;
 use serde_json::json;
-use std::path::Path;
 use wengu_plugin_package::{Change, Package, PackageError, PluginFolder};
 
 /// `wengu plugin install` and `upgrade`.
@@ -55,24 +54,6 @@ pub fn disable(folder: &PluginFolder, id: &str, as_json: bool) -> Result<Exit> {
             println!("Disabled {id}: it is given no more files. They wait until `wengu plugin enable {id}`.");
         }
         (false, false) => println!("{id} was disabled before."),
-    }
-    Ok(Exit::Success)
-}
-
-/// `wengu plugin pack`.
-pub fn pack(source: &Path, library: Option<&Path>, out: &Path, as_json: bool) -> Result<Exit> {
-    let package = Package::read(source, library)?;
-    package.write_to(out)?;
-    let m = package.manifest();
-    if as_json {
-        println!(
-            "{}",
-            json!({"id": m.id, "version": m.version, "sha256": m.sha256, "dir": out})
-        );
-    } else {
-        println!("Packed {} {} into {}.", m.id, m.version, out.display());
-        println!("Sign it with `minisign -Sm {}`;", out.join("manifest.toml").display());
-        println!("then give away the folder, or a .tar.gz of it.");
     }
     Ok(Exit::Success)
 }

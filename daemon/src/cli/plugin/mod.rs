@@ -8,19 +8,26 @@ use std::path::Path;
 use wengu_config::{Config, Problem};
 use wengu_plugin_package::PluginFolder;
 
+mod author;
 mod change;
 mod enable;
 mod installed;
 
 /// `wengu plugin …`.
 pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Result<Exit> {
+    // What an author does needs no configuration.
+    match &args.action {
+        PluginAction::New { name, lang, dir } => return author::new(name, *lang, dir.as_deref(), json),
+        PluginAction::Pack { source, library, out } => return author::pack(source, library.as_deref(), out, json),
+        _ => {}
+    }
     let config = load(config)?;
     let folder = folder(&config);
     match args.action {
+        PluginAction::New { .. } | PluginAction::Pack { .. } => unreachable!("done above"),
         PluginAction::Install(package) => change::install(&folder, &package, false, json),
         PluginAction::Upgrade(package) => change::install(&folder, &package, true, json),
         PluginAction::Rollback { id, to } => change::rollback(&folder, &id, to.as_deref(), json),
-        PluginAction::Pack { source, library, out } => change::pack(&source, library.as_deref(), &out, json),
         PluginAction::List => installed::list(&folder, json),
         PluginAction::Info { id } => installed::info(&folder, &id, json),
         PluginAction::Verify { id } => installed::verify(&folder, id.as_deref(), json),
