@@ -1,7 +1,7 @@
-//! Accuracy, recall and F1 from predictions.
+//! One label for each item: accuracy, recall, F1 and calibration.
 
 /// Why predictions could not be counted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MetricsError {
     /// The two lists do not belong together.
     #[error("{expected} expected labels but {predicted} predictions: each item needs one of each")]
@@ -28,6 +28,14 @@ pub enum MetricsError {
         values: usize,
         /// Expected columns.
         columns: usize,
+    },
+    /// A confidence that is none.
+    #[error("the confidence of item {item} is {confidence}, not in 0 to 1")]
+    Confidence {
+        /// Index of the item.
+        item: usize,
+        /// What it is.
+        confidence: f64,
     },
     /// A model that answers with NaN or infinity has no answer.
     #[error("the logits of item {item} are not finite: the model is broken")]
@@ -100,6 +108,11 @@ impl Confusion {
     pub fn macro_f1(&self) -> Option<f64> {
         let scores: Vec<f64> = (0..self.labels).filter_map(|class| self.f1(class)).collect();
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
+    }
+
+    /// F1 over all decisions together. With one label for each item it is the accuracy.
+    pub fn micro_f1(&self) -> Option<f64> {
+        self.accuracy()
     }
 
     /// The share of the largest class: what answering always the same would reach. None without items.
