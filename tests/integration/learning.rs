@@ -81,6 +81,14 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
         Some(&*version)
     );
     let explained = site.json(&["versions", "explain", "contracts", third["version"].as_str().unwrap()]);
+    for model in ["challenger", "champion"] {
+        let scores = &explained["scores"][model];
+        let (f1, error) = (
+            scores["macro_f1"].as_f64().unwrap(),
+            scores["calibration_error"].as_f64().unwrap(),
+        );
+        assert!((0.01..=1.0).contains(&f1) && (0.0..1.0).contains(&error), "{scores}");
+    }
     assert_eq!(explained["version"]["serving"], false);
     assert_eq!(
         explained["labels"].as_array().unwrap().len(),

@@ -1,5 +1,6 @@
 //! What the daemon answers. `--json` prints these as they are.
 
+use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wengu_protocol::job::Progress;
@@ -209,6 +210,8 @@ pub struct VersionExplanation {
     pub memory_examples: u64,
     /// Accuracy on the audit sets.
     pub audit: Vec<EraAccuracy>,
+    /// Macro F1 and calibration over all gate items.
+    pub scores: Option<BothScores>,
     /// Items whose answer changed.
     pub flips: Vec<Flip>,
     /// SHA-256 of the base model's weights.

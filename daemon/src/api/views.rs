@@ -316,10 +316,11 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let run = engine.run(domain, version.run)?;
     let manifest = engine.manifest(&run.manifest)?;
     let dir = engine.layout.version(domain, &id);
-    let (mut audit, mut flips) = (Vec::new(), Vec::new());
+    let (mut audit, mut flips, mut scores) = (Vec::new(), Vec::new(), None);
     if let Some(hash) = &run.verdict {
         let judgement = judgement(engine, hash)?;
         audit = judgement.audit;
+        scores = judgement.scores;
         for era in judgement.answers {
             for a in era.items {
                 let Some(champion) = a.champion else { continue };
@@ -348,6 +349,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         left_out,
         memory_examples: Memory::load(&dir)?.examples.len() as u64,
         audit,
+        scores,
         flips,
         base_sha256: manifest
             .base

@@ -96,6 +96,16 @@ fn explain(e: &VersionExplanation) {
     if !e.run.accuracy.is_empty() {
         println!("{}", accuracy_table("gate items of", &e.run.accuracy, v.run));
     }
+    if let Some(s) = &e.scores {
+        let before = |then: Option<f64>| then.map_or(String::new(), |then| format!(" (champion {then:.3})"));
+        println!(
+            "over all gate items: macro F1 {:.3}{}, calibration error {:.3}{} (told, never used to decide)",
+            s.challenger.macro_f1,
+            before(s.champion.map(|c| c.macro_f1)),
+            s.challenger.calibration_error,
+            before(s.champion.map(|c| c.calibration_error)),
+        );
+    }
     if !e.audit.is_empty() {
         println!(
             "audit sets (reported, never used to decide):\n{}",

@@ -9,5 +9,6 @@ pub mod outcome;
 pub mod plan;
 pub mod prepare;
 pub mod runner;
+pub mod scores;
 pub mod supervise;
 mod verdict;

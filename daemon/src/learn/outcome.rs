@@ -3,6 +3,7 @@
 use super::manifest::{Item, Manifest};
 use super::memory::read_logits;
 use super::prepare::{audit_name, era_name};
+use super::scores::{BothScores, Said, said, scores};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,9 @@ pub struct Judgement {
     pub answers: Vec<Answers>,
     /// Accuracy on the audit sets: reported, never used to decide.
     pub audit: Vec<EraAccuracy>,
+    /// Told beside the verdict; absent in judgements from before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<BothScores>,
 }
 
 /// The answers of one era.
@@ -60,6 +64,7 @@ pub fn judge_job(
     let first = manifest.parent.is_none();
     let mut answers = Vec::new();
     let mut audit = Vec::new();
+    let (mut expected, mut by_challenger, mut by_champion) = (Vec::new(), Vec::new(), Vec::new());
     for m in ancestors.iter().chain([manifest]) {
         let challenger = predictions(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
         let champion = if first {
@@ -76,13 +81,16 @@ pub fn judge_job(
         let items = m.gate.iter().enumerate().map(|(i, item)| Answer {
             text_id: item.text_id.clone(),
             label: item.label.clone(),
-            champion: champion.as_ref().map(|c| c[i].clone()),
-            challenger: challenger[i].clone(),
+            champion: champion.as_ref().map(|c| c[i].label.clone()),
+            challenger: challenger[i].label.clone(),
         });
         answers.push(Answers {
             era: m.run,
             items: items.collect(),
         });
+        expected.extend(m.gate.iter().map(|item| item.label.clone()));
+        by_challenger.extend(challenger);
+        by_champion.extend(champion.unwrap_or_default());
         if !m.audit.is_empty() {
             audit.push(accuracy_of(
                 job_dir,
@@ -104,8 +112,14 @@ pub fn judge_job(
     } else {
         judge(&manifest.gate_rules, &outcomes(&answers, ""))
     };
+    let champion = match first {
+        true => None,
+        false => scores(&expected, &by_champion)?,
+    };
+    let scores = scores(&expected, &by_challenger)?.map(|challenger| BothScores { challenger, champion });
     Ok(Judgement {
         schema: JUDGEMENT_SCHEMA,
+        scores,
         verdict,
         answers,
         audit,
@@ -182,7 +196,7 @@ pub fn add_baseline(
             let right = said
                 .iter()
                 .zip(&m.gate)
-                .filter(|(said, item)| **said == item.label)
+                .filter(|(said, item)| said.label == item.label)
                 .count();
             era.accuracy
                 .insert(name.to_string(), right as f64 / m.gate.len() as f64);
@@ -200,10 +214,10 @@ fn accuracy_of(
     first: bool,
     parent_labels: &[String],
 ) -> Result<EraAccuracy> {
-    let share = |said: Vec<String>| {
+    let share = |said: Vec<Said>| {
         said.iter()
             .zip(items)
-            .filter(|(said, item)| **said == item.label)
+            .filter(|(said, item)| said.label == item.label)
             .count() as f64
             / items.len() as f64
     };
@@ -226,7 +240,7 @@ fn accuracy_of(
 }
 
 /// The label with the largest logit for each item; anything that is not a finite number fails the evaluation.
-fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[String]) -> Result<Vec<String>> {
+fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[String]) -> Result<Vec<Said>> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
@@ -240,5 +254,5 @@ fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[
         labels.len()
     );
     let best = argmax_rows(&logits, columns).with_context(|| path.display().to_string())?;
-    Ok(best.into_iter().map(|label| labels[label as usize].clone()).collect())
+    said(&logits, &best, labels)
 }

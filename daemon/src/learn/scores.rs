@@ -1,0 +1,99 @@
+//! What the gate's items say of a model beyond accuracy: told, never used to decide.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use wengu_decide::metrics::{Confusion, expected_calibration_error};
+
+/// As torchmetrics and Guo et al. 2017 have it.
+const BINS: usize = 15;
+
+/// An answer of a model, and how sure it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// The label with the largest logit.
+    pub label: String,
+    /// Its softmax probability.
+    pub confidence: f64,
+}
+
+/// One model's scores over all gate items of all eras.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Mean F1 of the labels that occur or are answered.
+    pub macro_f1: f64,
+    /// Expected calibration error, 15 bins: how far confidence is from accuracy.
+    pub calibration_error: f64,
+}
+
+/// The scores of both models.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BothScores {
+    /// The new version's.
+    pub challenger: Scores,
+    /// Those of the version in service; none for a first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion: Option<Scores>,
+}
+
+/// Scores answers to items whose right labels are `expected`. None without items.
+pub fn scores(expected: &[String], said: &[Said]) -> Result<Option<Scores>> {
+    let mut index: BTreeMap<&str, u32> = BTreeMap::new();
+    let names = expected
+        .iter()
+        .map(String::as_str)
+        .chain(said.iter().map(|s| s.label.as_str()));
+    for name in names {
+        let next = index.len() as u32;
+        index.entry(name).or_insert(next);
+    }
+    let right: Vec<u32> = expected.iter().map(|label| index[label.as_str()]).collect();
+    let answered: Vec<u32> = said.iter().map(|s| index[s.label.as_str()]).collect();
+    let confusion = Confusion::new(index.len(), &right, &answered)?;
+    let hits: Vec<bool> = right.iter().zip(&answered).map(|(r, a)| r == a).collect();
+    let confidences: Vec<f64> = said.iter().map(|s| s.confidence).collect();
+    let calibration_error = expected_calibration_error(&confidences, &hits, BINS)?;
+    Ok(confusion
+        .macro_f1()
+        .zip(calibration_error)
+        .map(|(macro_f1, calibration_error)| Scores {
+            macro_f1,
+            calibration_error,
+        }))
+}
+
+/// Pairs every row of logits with its answer.
+pub fn said(logits: &[f32], best: &[u32], labels: &[String]) -> Result<Vec<Said>> {
+    let rows = logits.chunks_exact(labels.len().max(1));
+    rows.zip(best)
+        .map(|(row, &best)| {
+            let top = f64::from(row[best as usize]);
+            let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - top).exp()).sum();
+            Ok(Said {
+                label: labels
+                    .get(best as usize)
+                    .context("an answer beyond the labels")?
+                    .clone(),
+                confidence: 1.0 / sum,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_only_one_side_knows_count_against_the_model() {
+        let labels = ["a", "b"].map(String::from).to_vec();
+        let logits = [0.0, f32::ln(3.0), 2.0, 2.0];
+        let answers = said(&logits, &[1, 0], &labels).unwrap();
+        assert!((answers[0].confidence - 0.75).abs() < 1e-6 && answers[1].confidence == 0.5);
+        // One right at 0.75; one wrong at 0.5, whose right label the model has never heard of.
+        let found = scores(&["b".into(), "c".into()], &answers).unwrap().unwrap();
+        assert!((found.macro_f1 - 1.0 / 3.0).abs() < 1e-9, "F1 of a, b, c is 0, 1, 0");
+        assert!((found.calibration_error - (0.25 + 0.5) / 2.0).abs() < 1e-6);
+        assert_eq!(scores(&[], &[]).unwrap(), None);
+    }
+}
