@@ -15,15 +15,7 @@ fn compile(site: &Site, folder: &str, library: &str, source: &str, manifest: &st
     fs::write(dir.join("manifest.toml"), manifest).unwrap();
     let include = root().join("plugin-api/include");
     let status = Command::new("cc")
-        .args([
-            "-std=c11",
-            "-D_DEFAULT_SOURCE",
-            "-O1",
-            "-fPIC",
-            "-shared",
-            "-fvisibility=hidden",
-            "-I",
-        ])
+        .args(["-std=c11", "-fPIC", "-shared", "-I"])
         .arg(&include)
         .arg("-o")
         .args([dir.join(library), dir.join("plugin.c")])

@@ -1,5 +1,5 @@
 use crate::support::{Plugin, compile, document, repository};
-use wengu_plugin_client::Status;
+use wengu_plugin_client::{PluginClient, Status};
 
 #[tokio::test]
 async fn the_example_in_one_c_file_labels() {
@@ -13,7 +13,23 @@ async fn the_example_in_one_c_file_labels() {
         &["-pedantic", &script],
     );
     let plugin = Plugin::install("examples/plugin-c/manifest.toml", &library);
-    let mut client = plugin.start().await.unwrap();
+    let client = plugin.start().await.unwrap();
+    labels_weather(client).await;
+}
+
+/// Built against version 1.0 of the header and never again: what the contract promises.
+#[tokio::test]
+async fn a_binary_of_version_1_0_loads_and_labels() {
+    if !cfg!(target_arch = "x86_64") {
+        eprintln!("skipped: the binary that was kept is for x86-64");
+        return;
+    }
+    let library = repository().join("tests/plugins/kept/libweather.so");
+    let plugin = Plugin::install("tests/plugins/kept/manifest.toml", &library);
+    labels_weather(plugin.start().await.unwrap()).await;
+}
+
+async fn labels_weather(mut client: PluginClient) {
     assert_eq!(client.ready().labels, ["rain", "snow", "sunshine"]);
     assert_eq!(client.ready().descriptor.domain, "weather");
     let documents = [document("heavy rain, then sun"), document(""), document("大雪")];
