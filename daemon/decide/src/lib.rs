@@ -2,6 +2,7 @@
 
 pub mod failures;
 pub mod gate;
+pub mod label_model;
 pub mod memory;
 pub mod metrics;
 pub mod schedule;
