@@ -253,10 +253,9 @@ impl PluginFolder {
 
     fn open_package(&self, id: &str, locked: &LockedPackage) -> Result<Installed, PackageError> {
         let dir = self.dir.join(id).join(&locked.sha256);
-        let mut installed = Installed::open(&dir, &locked.sha256)?;
+        let (mut installed, text) = Installed::open_with_text(&dir, &locked.sha256)?;
         if locked.signed_by.is_some() {
             let (path, signature) = (dir.join(MANIFEST_FILE), dir.join(SIGNATURE_FILE));
-            let text = disk::read(&path, TEXT_BYTES_MAX)?;
             let signed = disk::read(&signature, TEXT_BYTES_MAX)?;
             match self.keys.judge(&text, &String::from_utf8_lossy(&signed)) {
                 Verdict::By(key) => installed.signed_by = Some(key),

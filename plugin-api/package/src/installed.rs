@@ -23,19 +23,25 @@ impl Installed {
     /// # Errors
     /// A manifest that is missing, another, wrong or without sha256.
     pub fn open(dir: &Path, package_sha256: &str) -> Result<Installed, PackageError> {
+        Installed::open_with_text(dir, package_sha256).map(|(installed, _)| installed)
+    }
+
+    /// The same, with the bytes of the manifest that was read: a signature is judged over these and no others.
+    pub(crate) fn open_with_text(dir: &Path, package_sha256: &str) -> Result<(Installed, Vec<u8>), PackageError> {
         let path = dir.join(MANIFEST_FILE);
         let text = disk::read(&path, TEXT_BYTES_MAX)?;
         disk::verify(&path, &text, package_sha256, "plugins.lock")?;
         let manifest = parse(&path, &text)?;
-        match manifest.sha256 {
-            Some(_) => Ok(Installed {
-                dir: dir.to_owned(),
-                manifest,
-                package_sha256: package_sha256.to_owned(),
-                signed_by: None,
-            }),
-            None => Err(PackageError::NoDigest(path)),
+        if manifest.sha256.is_none() {
+            return Err(PackageError::NoDigest(path));
         }
+        let installed = Installed {
+            dir: dir.to_owned(),
+            manifest,
+            package_sha256: package_sha256.to_owned(),
+            signed_by: None,
+        };
+        Ok((installed, text))
     }
 
     /// The library.
