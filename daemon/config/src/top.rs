@@ -156,20 +156,14 @@ fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
 fn read_plugins(mut section: Section<'_>) -> Keys {
     let keys = section.strings("keys").unwrap_or_default();
     let texts: Vec<&str> = keys.iter().map(|key| key.value.as_str()).collect();
-    let mut trusted = Keys::default();
-    match Keys::parse(&texts) {
-        Ok(keys) => trusted = keys,
-        Err(_) => {
-            // One by one, so that every mistake is told.
-            for key in &keys {
-                if let Err((_, why)) = Keys::parse(&[&key.value]) {
-                    let remedy = "take the second line of the author's minisign.pub";
-                    let message = format!("is no minisign public key: {why}");
-                    section.report.error(&key.place, message, remedy);
-                }
-            }
+    let trusted = Keys::parse(&texts).unwrap_or_else(|mistakes| {
+        for (at, why) in mistakes {
+            let message = format!("is no minisign public key: {why}");
+            let remedy = "take the second line of the author's minisign.pub";
+            section.report.error(&keys[at].place, message, remedy);
         }
-    }
+        Keys::default()
+    });
     section.finish();
     trusted
 }

@@ -19,25 +19,7 @@ const TIE: f64 = 1e-9;
 /// functions contradict each other). Votes for labels that do not exist, votes with a confidence outside (0, 1], and
 /// functions that vote for two labels at once are left out. The order of the votes does not matter.
 pub fn aggregate(votes: &[Vote], labels: usize) -> Option<(u32, f64)> {
-    let mut votes: Vec<Vote> = votes
-        .iter()
-        .copied()
-        .filter(|v| (v.label as usize) < labels && v.confidence > 0.0 && v.confidence <= 1.0)
-        .collect();
-    // Also fixes the order of the additions below. Of a function that says the same twice, the surer vote counts.
-    votes.sort_by(|a, b| {
-        (a.function, a.label)
-            .cmp(&(b.function, b.label))
-            .then(b.confidence.total_cmp(&a.confidence))
-    });
-    votes.dedup_by_key(|v| (v.function, v.label));
-    let contradicts = |v: &Vote, all: &[Vote]| {
-        all.iter()
-            .any(|other| other.function == v.function && other.label != v.label)
-    };
-    let all = votes.clone();
-    votes.retain(|v| !contradicts(v, &all));
-
+    let votes = clean(votes, labels);
     let mut sums = std::collections::BTreeMap::<u32, f64>::new();
     for vote in &votes {
         *sums.entry(vote.label).or_default() += vote.confidence;
@@ -45,4 +27,22 @@ pub fn aggregate(votes: &[Vote], labels: usize) -> Option<(u32, f64)> {
     let total: f64 = sums.values().sum();
     let (label, sum) = sums.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (sum > total / 2.0 + TIE).then(|| (label, sum / votes.len() as f64))
+}
+
+/// The votes that count, by function: for a label that exists, with a confidence in (0, 1], and one for each function. Of a
+/// function that says the same twice, the surer vote counts; one that votes for two labels says nothing.
+pub(crate) fn clean(votes: &[Vote], labels: usize) -> Vec<Vote> {
+    let good = |v: &&Vote| (v.label as usize) < labels && v.confidence > 0.0 && v.confidence <= 1.0;
+    let mut votes: Vec<Vote> = votes.iter().filter(good).copied().collect();
+    // Also fixes the order of later additions.
+    votes.sort_by(|a, b| {
+        (a.function, a.label)
+            .cmp(&(b.function, b.label))
+            .then(b.confidence.total_cmp(&a.confidence))
+    });
+    votes.dedup_by_key(|v| (v.function, v.label));
+    let all = votes.clone();
+    let contradicts = |v: &Vote| all.iter().any(|o| o.function == v.function && o.label != v.label);
+    votes.retain(|v| !contradicts(v));
+    votes
 }

@@ -39,14 +39,12 @@ pub fn status(engine: &Engine) -> Result<Status> {
         now_ms: clock::now_ms(),
         domains,
         alerts,
-        unsigned_plugins: unsigned_plugins(engine)?,
+        // A lock that cannot be read is the plugins' trouble; the status must stand.
+        unsigned_plugins: engine
+            .plugins
+            .unsigned()
+            .unwrap_or_else(|e| vec![format!("unknown: {e}")]),
     })
-}
-
-fn unsigned_plugins(engine: &Engine) -> Result<Vec<String>> {
-    let listed = engine.plugins.list()?;
-    let unsigned = listed.into_iter().filter(|p| p.signed_by.is_none());
-    Ok(unsigned.map(|p| format!("{} {}", p.id, p.version)).collect())
 }
 
 fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {

@@ -64,7 +64,7 @@ pub fn judge_job(
     let first = manifest.parent.is_none();
     let mut answers = Vec::new();
     let mut audit = Vec::new();
-    let (mut expected, mut by_challenger, mut by_champion) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut by_challenger, mut by_champion) = (Vec::new(), Vec::new());
     for m in ancestors.iter().chain([manifest]) {
         let challenger = predictions(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
         let champion = if first {
@@ -88,7 +88,6 @@ pub fn judge_job(
             era: m.run,
             items: items.collect(),
         });
-        expected.extend(m.gate.iter().map(|item| item.label.clone()));
         by_challenger.extend(challenger);
         by_champion.extend(champion.unwrap_or_default());
         if !m.audit.is_empty() {
@@ -112,6 +111,8 @@ pub fn judge_job(
     } else {
         judge(&manifest.gate_rules, &outcomes(&answers, ""))
     };
+    let items = answers.iter().flat_map(|era| &era.items);
+    let expected: Vec<&str> = items.map(|item| item.label.as_str()).collect();
     let champion = match first {
         true => None,
         false => scores(&expected, &by_champion)?,

@@ -37,17 +37,14 @@ pub struct BothScores {
 }
 
 /// Scores answers to items whose right labels are `expected`. None without items.
-pub fn scores(expected: &[String], said: &[Said]) -> Result<Option<Scores>> {
+pub fn scores(expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
     let mut index: BTreeMap<&str, u32> = BTreeMap::new();
-    let names = expected
-        .iter()
-        .map(String::as_str)
-        .chain(said.iter().map(|s| s.label.as_str()));
+    let names = expected.iter().copied().chain(said.iter().map(|s| s.label.as_str()));
     for name in names {
         let next = index.len() as u32;
         index.entry(name).or_insert(next);
     }
-    let right: Vec<u32> = expected.iter().map(|label| index[label.as_str()]).collect();
+    let right: Vec<u32> = expected.iter().map(|label| index[label]).collect();
     let answered: Vec<u32> = said.iter().map(|s| index[s.label.as_str()]).collect();
     let confusion = Confusion::new(index.len(), &right, &answered)?;
     let hits: Vec<bool> = right.iter().zip(&answered).map(|(r, a)| r == a).collect();
@@ -91,7 +88,7 @@ mod tests {
         let answers = said(&logits, &[1, 0], &labels).unwrap();
         assert!((answers[0].confidence - 0.75).abs() < 1e-6 && answers[1].confidence == 0.5);
         // One right at 0.75; one wrong at 0.5, whose right label the model has never heard of.
-        let found = scores(&["b".into(), "c".into()], &answers).unwrap().unwrap();
+        let found = scores(&["b", "c"], &answers).unwrap().unwrap();
         assert!((found.macro_f1 - 1.0 / 3.0).abs() < 1e-9, "F1 of a, b, c is 0, 1, 0");
         assert!((found.calibration_error - (0.25 + 0.5) / 2.0).abs() < 1e-6);
         assert_eq!(scores(&[], &[]).unwrap(), None);

@@ -55,15 +55,25 @@ impl PluginFolder {
     /// A package that no trusted key signed, unless `allow_unsigned`; with a signature that is false, always. Then
     /// nothing has changed.
     pub fn install(&self, package: &Package, allow_unsigned: bool) -> Result<Change, PackageError> {
+        self.put(package, allow_unsigned, |_| Ok(()))
+    }
+
+    /// Installs a package if `allow` finds nothing against it in the lock, which nobody else changes meanwhile.
+    fn put(
+        &self,
+        package: &Package,
+        allow_unsigned: bool,
+        allow: impl FnOnce(&Lock) -> Result<(), PackageError>,
+    ) -> Result<Change, PackageError> {
         let signed_by = self.judge(package, allow_unsigned)?;
         let _guard = disk::lock(&self.dir)?;
         let mut lock = Lock::read(&self.dir)?;
+        allow(&lock)?;
         self.sweep(&lock)?;
         let id = &package.manifest.id;
         let locked = LockedPackage {
             sha256: disk::sha256(&package.text),
             version: package.manifest.version.clone(),
-            library_sha256: disk::sha256(&package.library),
             signed_by,
         };
         self.place(package, &locked)?;
@@ -78,21 +88,18 @@ impl PluginFolder {
     /// # Errors
     /// As [`Self::install`], and where no older version is in use.
     pub fn upgrade(&self, package: &Package, allow_unsigned: bool) -> Result<Change, PackageError> {
-        let lock = Lock::read(&self.dir)?;
-        let current = self.locked(&lock, &package.manifest.id)?.in_use();
-        let offered = &package.manifest.version;
-        let newer = match (Version::parse(offered), Version::parse(&current.version)) {
-            (Ok(offered), Ok(current)) => offered > current,
-            _ => false,
-        };
-        if !newer {
-            return Err(PackageError::NotNewer {
-                id: package.manifest.id.clone(),
-                current: current.version.clone(),
-                offered: offered.clone(),
-            });
-        }
-        self.install(package, allow_unsigned)
+        self.put(package, allow_unsigned, |lock| {
+            let (id, offered) = (&package.manifest.id, &package.manifest.version);
+            let current = &self.locked(lock, id)?.in_use().version;
+            match (Version::parse(offered), Version::parse(current)) {
+                (Ok(new), Ok(old)) if new > old => Ok(()),
+                _ => Err(PackageError::NotNewer {
+                    id: id.clone(),
+                    current: current.clone(),
+                    offered: offered.clone(),
+                }),
+            }
+        })
     }
 
     /// Puts an installed version to use again: the one before the one in use, or the latest of `version`. A version
@@ -168,6 +175,16 @@ impl PluginFolder {
             current: self.open(p),
         };
         Ok(lock.plugins.iter().map(listed).collect())
+    }
+
+    /// The plugins whose version in use was installed with `--allow-unsigned`, as `ID VERSION`. Reads the lock alone.
+    ///
+    /// # Errors
+    /// A lock that cannot be read.
+    pub fn unsigned(&self) -> Result<Vec<String>, PackageError> {
+        let lock = Lock::read(&self.dir)?;
+        let unsigned = lock.plugins.iter().filter(|p| p.in_use().signed_by.is_none());
+        Ok(unsigned.map(|p| format!("{} {}", p.id, p.in_use().version)).collect())
     }
 
     /// The version in use, whether the plugin is enabled or not. Its signature is judged by today's keys.

@@ -41,7 +41,6 @@ pub(crate) struct LockedPackage {
     /// SHA-256 of the manifest, which holds that of the library: the package's digest and its folder's name.
     pub sha256: String,
     pub version: String,
-    pub library_sha256: String,
     /// The id of the key that signed it; none: installed unsigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
@@ -169,7 +168,6 @@ mod tests {
         LockedPackage {
             sha256: format!("digest of {version}"),
             version: version.into(),
-            library_sha256: String::new(),
             signed_by: None,
         }
     }

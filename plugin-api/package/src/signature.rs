@@ -26,15 +26,18 @@ impl Keys {
     /// Reads public keys as minisign writes them: the second line of `minisign.pub`.
     ///
     /// # Errors
-    /// The index of the first that is no key, and why.
-    pub fn parse<S: AsRef<str>>(keys: &[S]) -> Result<Keys, (usize, String)> {
-        let key = |(at, text): (usize, &S)| {
+    /// The index of each that is no key, and why.
+    pub fn parse<S: AsRef<str>>(keys: &[S]) -> Result<Keys, Vec<(usize, String)>> {
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for (at, text) in keys.iter().enumerate() {
             let text = text.as_ref().trim();
-            let key = PublicKey::from_base64(text).map_err(|e| (at, e.to_string()))?;
-            let id = key_id(text).ok_or_else(|| (at, "it is too short".to_owned()))?;
-            Ok((id, key))
-        };
-        keys.iter().enumerate().map(key).collect::<Result<_, _>>().map(Keys)
+            match (PublicKey::from_base64(text), key_id(text)) {
+                (Ok(key), Some(id)) => good.push((id, key)),
+                (Err(e), _) => bad.push((at, e.to_string())),
+                (Ok(_), None) => bad.push((at, "it is too short".to_owned())),
+            }
+        }
+        if bad.is_empty() { Ok(Keys(good)) } else { Err(bad) }
     }
 
     /// Whether no key is trusted.

@@ -10,7 +10,7 @@ pub use analysis::{FunctionAnalysis, analyse};
 pub use dawid_skene::dawid_skene;
 pub use fit::{Fitted, fit};
 
-use crate::weak::Vote;
+use crate::weak::{Vote, clean};
 
 /// The votes on a set of items. Each function says at most one thing about an item.
 #[derive(Debug, Clone)]
@@ -25,28 +25,15 @@ impl VoteMatrix {
     /// Takes the votes on each item. Votes for labels or by functions that do not exist, with a confidence outside
     /// (0, 1], and those of a function that votes for two labels at once are left out.
     pub fn new(labels: usize, functions: usize, items: &[Vec<Vote>]) -> VoteMatrix {
-        let clean = |votes: &Vec<Vote>| {
-            let good = |v: &&Vote| {
-                (v.label as usize) < labels
-                    && (v.function as usize) < functions
-                    && v.confidence > 0.0
-                    && v.confidence <= 1.0
-            };
-            let mut votes: Vec<Vote> = votes.iter().filter(good).copied().collect();
-            votes.sort_by(|a, b| {
-                (a.function, a.label)
-                    .cmp(&(b.function, b.label))
-                    .then(b.confidence.total_cmp(&a.confidence))
-            });
-            votes.dedup_by_key(|v| (v.function, v.label));
-            let all = votes.clone();
-            votes.retain(|v| all.iter().filter(|other| other.function == v.function).count() == 1);
+        let known = |votes: &Vec<Vote>| {
+            let mut votes = clean(votes, labels);
+            votes.retain(|v| (v.function as usize) < functions);
             votes
         };
         VoteMatrix {
             labels,
             functions,
-            items: items.iter().map(clean).collect(),
+            items: items.iter().map(known).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::Exit;
 use crate::cli::args::PackageArgs;
 use anyhow::Result;
 use serde_json::json;
-use wengu_plugin_package::{Change, Package, PackageError, PluginFolder};
+use wengu_plugin_package::{Change, Package, PluginFolder};
 
 /// `wengu plugin install` and `upgrade`.
 pub fn install(folder: &PluginFolder, args: &PackageArgs, upgrade: bool, as_json: bool) -> Result<Exit> {
@@ -56,12 +56,4 @@ pub fn disable(folder: &PluginFolder, id: &str, as_json: bool) -> Result<Exit> {
         (false, false) => println!("{id} was disabled before."),
     }
     Ok(Exit::Success)
-}
-
-/// Allows a disabled plugin; one that is not installed may still be quarantined.
-pub fn allow(folder: &PluginFolder, id: &str) -> Result<bool> {
-    match folder.set_enabled(id, true) {
-        Err(PackageError::NotInstalled { .. }) => Ok(false),
-        other => Ok(other?),
-    }
 }

@@ -113,7 +113,7 @@ pub fn verify(folder: &PluginFolder, id: Option<&str>, as_json: bool) -> Result<
 }
 
 /// `wengu plugin remove`. A plugin that a domain of the configuration names stays, unless `force`d.
-pub fn remove(config: &Config, folder: &PluginFolder, id: &str, force: bool, as_json: bool) -> Result<Exit> {
+pub fn remove(config: &Config, id: &str, force: bool, as_json: bool) -> Result<Exit> {
     let of = config.domains.values().filter(|d| d.plugin.as_deref() == Some(id));
     let domains: Vec<&str> = of.map(|d| d.name.as_str()).collect();
     if !domains.is_empty() && !force {
@@ -123,7 +123,7 @@ pub fn remove(config: &Config, folder: &PluginFolder, id: &str, force: bool, as_
             domains.join(", ")
         );
     }
-    folder.remove(id)?;
+    super::folder(config).remove(id)?;
     if as_json {
         println!("{}", json!({"removed": id}));
     } else {

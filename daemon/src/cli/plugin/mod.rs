@@ -1,4 +1,3 @@
-use crate::api::client::Client;
 use crate::cli::Exit;
 use crate::cli::args::{PluginAction, PluginArgs};
 use crate::cli::load;
@@ -15,25 +14,21 @@ mod installed;
 
 /// `wengu plugin …`.
 pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Result<Exit> {
-    // What an author does needs no configuration.
-    match &args.action {
-        PluginAction::New { name, lang, dir } => return author::new(name, *lang, dir.as_deref(), json),
-        PluginAction::Pack { source, library, out } => return author::pack(source, library.as_deref(), out, json),
-        _ => {}
-    }
-    let config = load(config)?;
-    let folder = folder(&config);
+    // Read where it is needed: what an author does needs no configuration.
+    let config = || load(config);
+    let installed = || config().map(|config| folder(&config));
     match args.action {
-        PluginAction::New { .. } | PluginAction::Pack { .. } => unreachable!("done above"),
-        PluginAction::Install(package) => change::install(&folder, &package, false, json),
-        PluginAction::Upgrade(package) => change::install(&folder, &package, true, json),
-        PluginAction::Rollback { id, to } => change::rollback(&folder, &id, to.as_deref(), json),
-        PluginAction::List => installed::list(&folder, json),
-        PluginAction::Info { id } => installed::info(&folder, &id, json),
-        PluginAction::Verify { id } => installed::verify(&folder, id.as_deref(), json),
-        PluginAction::Remove { id, force } => installed::remove(&config, &folder, &id, force, json),
-        PluginAction::Disable { id } => change::disable(&folder, &id, json),
-        PluginAction::Enable { id } => enable::enable(&folder, &Client::new(&config.socket)?, &id, json).await,
+        PluginAction::New { name, lang, dir } => author::new(&name, lang, dir.as_deref(), json),
+        PluginAction::Pack { source, library, out } => author::pack(&source, library.as_deref(), &out, json),
+        PluginAction::Install(package) => change::install(&installed()?, &package, false, json),
+        PluginAction::Upgrade(package) => change::install(&installed()?, &package, true, json),
+        PluginAction::Rollback { id, to } => change::rollback(&installed()?, &id, to.as_deref(), json),
+        PluginAction::List => installed::list(&installed()?, json),
+        PluginAction::Info { id } => installed::info(&installed()?, &id, json),
+        PluginAction::Verify { id } => installed::verify(&installed()?, id.as_deref(), json),
+        PluginAction::Remove { id, force } => installed::remove(&config()?, &id, force, json),
+        PluginAction::Disable { id } => change::disable(&installed()?, &id, json),
+        PluginAction::Enable { id } => enable::enable(&config()?, &id, json).await,
     }
 }
 
