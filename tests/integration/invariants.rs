@@ -71,10 +71,10 @@ fn only_the_trainer_links_libtorch() {
 }
 
 #[test]
-fn only_the_plugin_host_opens_libraries() {
+fn only_the_plugin_host_and_the_validator_open_libraries() {
     assert_eq!(
         who_links("libloading"),
-        set(&["wengu-plugin-host", "wengu-plugin-loader"])
+        set(&["wengu-plugin-check", "wengu-plugin-host", "wengu-plugin-loader"])
     );
 }
 

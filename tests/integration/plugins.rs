@@ -187,6 +187,8 @@ fn a_new_plugin_builds_installs_and_labels_as_it_is() {
             .output()
             .expect("the tests need make");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let checked = site.json(&["plugin", "check", dir.to_str().unwrap()]);
+        assert_eq!(checked["passed"], true, "{checked}");
         install(&site, &dir);
         use_plugin(&site, "org.example.triage");
         site.start();

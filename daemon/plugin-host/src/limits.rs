@@ -10,8 +10,6 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Open files that a plugin may have; its library's descriptor lies below it.
-const OPEN_FILES_MAX: u64 = 256;
 /// Processor time for one batch, over all threads; then SIGXCPU ends the process. The daemon's clock ends most before.
 const BATCH_CPU_SECONDS: u64 = 300;
 /// Time to destroy the instance after the daemon has closed the channel.
@@ -47,15 +45,6 @@ pub fn die_with(channel: UnixStream) -> io::Result<()> {
         .stack_size(64 << 10)
         .spawn(watch)
         .map(drop)
-}
-
-/// Limits for the rest of the process's life.
-pub fn apply(memory_mib: u32) -> nix::Result<()> {
-    let memory = u64::from(memory_mib) << 20;
-    nix::sys::prctl::set_no_new_privs()?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX)?;
-    setrlimit(Resource::RLIMIT_AS, memory, memory)
 }
 
 /// Gives the next batch its processor time.

@@ -4,7 +4,6 @@
 //! when the socket closes; a crash, a hang or a leak of the plugin ends with it. It is no command for people.
 
 mod limits;
-mod sandbox;
 mod serve;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Requests in, replies out.
 
-use crate::{exit, limits, sandbox};
+use crate::{exit, limits};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -85,10 +85,10 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
         Ok(installed) => installed,
         Err(error) => return refusal("manifest", error.to_string()),
     };
-    if let Err(error) = limits::apply(memory_mib.unwrap_or(installed.manifest.limits.memory_mib)) {
+    if let Err(error) = wengu_plugin_sandbox::limit(memory_mib.unwrap_or(installed.manifest.limits.memory_mib)) {
         return refusal("limits", format!("the process cannot be limited: {error}"));
     }
-    let sandbox = sandbox::enter(&plugin_dir);
+    let sandbox = wengu_plugin_sandbox::enter(&plugin_dir, wengu_plugin_sandbox::Forbidden::Fails);
     // Inside the sandbox, like every thread that follows: a plugin could make any thread run its code.
     limits::die_with(channel.try_clone()?)?;
     let calls = Calls {

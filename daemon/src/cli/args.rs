@@ -237,6 +237,17 @@ pub enum PluginAction {
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
+    /// Try a plugin against every rule of the ABI, each case in a process of its own
+    #[command(disable_help_flag = true)]
+    Check {
+        /// What `wengu-plugin-check` takes; --help tells
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "PACKAGE | OPTIONS"
+        )]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Make a package of your own plugin, ready to be signed
     Pack {
         /// Folder with manifest.toml

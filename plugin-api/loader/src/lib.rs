@@ -12,3 +12,4 @@ mod sink;
 
 pub use call::{HostCalls, Lists, Plugin};
 pub use error::LoadError;
+pub use open::open;

@@ -18,7 +18,10 @@ const FIRST_LIBRARY_FD: RawFd = 200;
 /// glibc tells libraries apart by name, and the name is `/proc/self/fd/N`: N is never closed, or the next library at N
 /// would be taken for this one. The library is never unloaded: its threads and thread-local destructors may outlive
 /// any moment that would seem right.
-pub(crate) fn open(installed: &Installed) -> Result<abi::EntryFn, LoadError> {
+///
+/// # Errors
+/// [`LoadError::Digest`], [`LoadError::Open`] or [`LoadError::Symbol`].
+pub fn open(installed: &Installed) -> Result<abi::EntryFn, LoadError> {
     let bytes = installed.verified_library()?;
     let fd = sealed(&installed.manifest.file, &bytes).map_err(|e| LoadError::Open(format!("memfd: {e}")))?;
     let path = format!("/proc/self/fd/{fd}");

@@ -19,6 +19,7 @@ pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Resu
     let installed = || config().map(|config| folder(&config));
     match args.action {
         PluginAction::New { name, lang, dir } => author::new(&name, lang, dir.as_deref(), json),
+        PluginAction::Check { arguments } => author::check(arguments, json),
         PluginAction::Pack { source, library, out } => author::pack(&source, library.as_deref(), &out, json),
         PluginAction::Install(package) => change::install(&installed()?, &package, false, json),
         PluginAction::Upgrade(package) => change::install(&installed()?, &package, true, json),

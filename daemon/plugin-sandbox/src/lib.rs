@@ -1,4 +1,4 @@
-//! What the process may reach: no network, no new or changed files, no other process, and of what is on disk its own
+//! What a process that runs a plugin may reach and use: no network, no new or changed files, no other process, and of what is on disk its own
 //! folder and the system's libraries.
 //!
 //! Two layers that overlap on purpose. Landlock (Linux 5.13 and later) decides by path; seccomp decides by system call
@@ -10,6 +10,7 @@ use landlock::{
     path_beneath_rules,
 };
 use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     apply_filter_all_threads,
@@ -33,13 +34,37 @@ const READABLE: [&str; 11] = [
     "/dev/urandom",
 ];
 
-/// Shuts the process in for good. What the kernel lacks is said in the log and to the daemon, and is no error.
-pub fn enter(plugin_dir: &Path) -> Sandbox {
+/// Open files that a plugin may have; its library's descriptor lies below it.
+const OPEN_FILES_MAX: u64 = 256;
+
+/// What becomes of a forbidden system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forbidden {
+    /// It fails with EPERM, as in service.
+    Fails,
+    /// It ends the process with SIGSYS, so that it is seen.
+    Kills,
+}
+
+/// Limits for the rest of the process's life: address space, open files, no core file.
+///
+/// # Errors
+/// The system's.
+pub fn limit(memory_mib: u32) -> nix::Result<()> {
+    let memory = u64::from(memory_mib) << 20;
+    nix::sys::prctl::set_no_new_privs()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX, OPEN_FILES_MAX)?;
+    setrlimit(Resource::RLIMIT_AS, memory, memory)
+}
+
+/// Shuts the process in for good. What the kernel lacks is said on standard error and in the result, and is no error.
+pub fn enter(plugin_dir: &Path, forbidden: Forbidden) -> Sandbox {
     let landlock = landlock(plugin_dir).unwrap_or_else(|e| {
         eprintln!("<4>landlock: {e}");
         Enforcement::None
     });
-    let seccomp = match seccomp() {
+    let seccomp = match seccomp(forbidden) {
         Ok(()) => Enforcement::Full,
         Err(e) => {
             eprintln!("<4>seccomp: {e}");
@@ -67,17 +92,20 @@ fn landlock(plugin_dir: &Path) -> Result<Enforcement, RulesetError> {
     })
 }
 
-fn seccomp() -> Result<(), Box<dyn std::error::Error>> {
-    install(rules()?, libc::EPERM)?;
+fn seccomp(forbidden: Forbidden) -> Result<(), Box<dyn std::error::Error>> {
+    let action = match forbidden {
+        Forbidden::Fails => SeccompAction::Errno(libc::EPERM as u32),
+        Forbidden::Kills => SeccompAction::KillProcess,
+    };
+    install(rules()?, action)?;
     // Their arguments lie in memory that a filter cannot see; C libraries fall back to the older calls.
     let unseen = [libc::SYS_clone3, libc::SYS_openat2].map(|call| (call, Vec::new()));
-    install(BTreeMap::from(unseen), libc::ENOSYS)
+    install(BTreeMap::from(unseen), SeccompAction::Errno(libc::ENOSYS as u32))
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn install(rules: Rules, errno: i32) -> Result<(), Box<dyn std::error::Error>> {
-    let refuse = SeccompAction::Errno(errno as u32);
+fn install(rules: Rules, refuse: SeccompAction) -> Result<(), Box<dyn std::error::Error>> {
     let arch = std::env::consts::ARCH.try_into()?;
     let program: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()?;
     Ok(apply_filter_all_threads(&program)?)
