@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
+use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,10 +232,14 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     }
     pool.extend(waiting(engine, &ancestors, &history)?);
     let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
+    let model = LabelModel::fit(&every_vote(engine, name)?);
+    for (_, file) in &mut pool {
+        model.settle(file, domain.intake.min_confidence);
+    }
     let plan = plan(&pool, &parent_labels, &history);
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
-    let model = engine
+    let base = engine
         .config
         .models
         .get(&domain.model)
@@ -253,7 +258,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         gate: plan.gate,
         audit: plan.audit,
         dropped: plan.dropped,
-        base: crate::model::describe(&model.path)?,
+        base: crate::model::describe(&base.path)?,
         method: learning.method.clone(),
         learning: learning.training.clone(),
         max_length: learning.max_length,

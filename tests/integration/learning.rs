@@ -1,6 +1,6 @@
 //! The loop with the real model: learn, refuse what is worse, go back.
 
-use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use crate::harness::{QUICK_LEARNING, Site, clauses, model, program, root};
 use serde_json::{Value, json};
 
 #[test]
@@ -127,4 +127,99 @@ fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
     assert_eq!(code, 5, "{run:#}");
     assert_eq!(run["state"]["end"], "bad_model", "{run:#}");
     assert_eq!(site.files(), [("pooled".to_string(), 1)].into());
+}
+
+#[test]
+fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(QUICK_LEARNING);
+    let folder = root().join("plugins/legal-en");
+    let library = program("libwengu_plugin_legal_en.so");
+    let arguments = [
+        "plugin",
+        "install",
+        folder.to_str().unwrap(),
+        "--allow-unsigned",
+        "--library",
+    ];
+    let installed = site.wengu(&[&arguments[..], &[library.to_str().unwrap()]].concat());
+    assert!(
+        installed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&installed.stderr)
+    );
+    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    let config = config.replace("model = \"base\"", "model = \"base\"\nplugin = \"dev.wengu.legal-en\"");
+    let trainer = format!(
+        "[trainer]\ncommand = [\"sh\", \"-c\", \"cp -r $2/data {}; exec {} $1 $2\", \"sh\"]",
+        site.path("seen").display(),
+        program("wengu-trainer").display()
+    );
+    let config = config.replace("[trainer]", &trainer);
+    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.start();
+    let records = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
+    let unlabelled: Vec<Value> = records
+        .iter()
+        .enumerate()
+        .map(|(i, record)| {
+            let mut record = record.clone();
+            // Every fifth keeps its gold label, which the functions are counted against.
+            if i % 5 > 0 {
+                record.as_object_mut().unwrap().remove("label");
+            }
+            record
+        })
+        .collect();
+    site.deliver("first.jsonl", &unlabelled);
+    let (run, _) = site.train();
+    assert!(run["train_examples"].as_u64().unwrap() >= 20, "{run:#}");
+    assert_eq!(run["state"]["name"], "finished", "{run:#}");
+
+    // What was trained on is a distribution for each example, certain where a person gave the label.
+    let data = std::fs::read(site.path("seen/train.safetensors")).unwrap();
+    let data = safetensors::SafeTensors::deserialize(&data).unwrap();
+    let rows = data.tensor("label_probabilities").unwrap();
+    let width = rows.shape()[1];
+    let values: Vec<f32> = rows
+        .data()
+        .chunks(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    let tops: Vec<f32> = values
+        .chunks(width)
+        .map(|row| row.iter().copied().fold(0.0, f32::max))
+        .collect();
+    assert!(
+        values
+            .chunks(width)
+            .all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5)
+    );
+    assert!(tops.contains(&1.0) && tops.iter().any(|top| *top < 0.999), "{tops:?}");
+
+    let reports = site.json(&["plugin", "functions", "contracts"]);
+    let report = &reports[0];
+    assert_eq!(report["texts"].as_u64().unwrap() as usize, records.len());
+    let functions = report["functions"].as_array().unwrap();
+    let law = functions
+        .iter()
+        .find(|f| f["gold_votes"].as_u64().unwrap() > 0)
+        .unwrap();
+    assert!(law["gold_right"].as_u64() <= law["gold_votes"].as_u64());
+    assert!(law["coverage"].as_f64().unwrap() > 0.0 && law["estimated_accuracy"].as_f64().unwrap() > 0.5);
+    let text = site.wengu(&["plugin", "functions", "contracts"]);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("estimated accuracy"));
+    let explained = site.json(&["files", "explain", site.path("inbox/first.jsonl").to_str().unwrap()]);
+    let sources: Vec<&str> = explained["examples"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["source"].as_str().unwrap())
+        .collect();
+    assert!(
+        sources.contains(&"gold") && sources.iter().any(|s| s.starts_with("weak ")),
+        "{sources:?}"
+    );
 }

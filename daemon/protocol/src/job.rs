@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
-pub const JOB_SCHEMA: u32 = 1;
+pub const JOB_SCHEMA: u32 = 2;
 
 /// `job.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +169,9 @@ impl DataFile {
     /// F32 [n, parent's labels]: the champion's logits (replay only). The number of columns may be smaller than the
     /// number of labels; labels beyond it were unknown to the teacher and take no part in the distillation.
     pub const TEACHER_LOGITS: &'static str = "teacher_logits";
+    /// F32 [n, labels], each row summing to 1: what the label is, where that is not certain. Where it is there, training
+    /// is towards these (cross entropy against a distribution), and `labels` holds the likeliest.
+    pub const LABEL_PROBABILITIES: &'static str = "label_probabilities";
     /// F32 [n]: weight of the example's loss; 1 where absent.
     pub const WEIGHTS: &'static str = "weights";
 }

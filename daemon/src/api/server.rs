@@ -4,6 +4,7 @@ use super::types::*;
 use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::learn::votes::VotingReport;
 use anyhow::{Context, Result};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -55,6 +56,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/files", get(files))
         .route("/v1/files/explain", get(explain_file))
         .route("/v1/files/release", post(release))
+        .route("/v1/functions", get(functions))
         .route("/v1/versions", get(versions))
         .route("/v1/versions/explain", get(explain_version))
         .route("/v1/run", get(run))
@@ -116,6 +118,16 @@ struct PathQuery {
 
 async fn explain_file(State(engine): State<Arc<Engine>>, Query(query): Query<PathQuery>) -> Answer<FileExplanation> {
     blocking(move || views::explain_file(&engine, &query.path)).await
+}
+
+#[derive(Deserialize)]
+struct DomainQuery {
+    domain: String,
+}
+
+async fn functions(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<Vec<VotingReport>> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || views::functions(&engine, &query.domain)).await
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::learn::examples::{Examples, LabelSource};
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
+use crate::learn::votes::{LabelModel, VotingReport, every_vote};
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
@@ -237,7 +238,7 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
                 label: e.label,
                 source: match e.source {
                     LabelSource::Gold => "gold".into(),
-                    LabelSource::Weak { confidence } => format!("weak {confidence:.2}"),
+                    LabelSource::Weak { confidence, .. } => format!("weak {confidence:.2}"),
                     LabelSource::None => "none".into(),
                 },
                 text: e.text.chars().take(120).collect(),
@@ -274,6 +275,11 @@ fn history(engine: &Engine, key: &str) -> Result<Vec<(i64, String)>> {
         }
     }
     Ok(history)
+}
+
+/// How the labelling functions of a domain do, by plugin.
+pub fn functions(engine: &Engine, domain: &str) -> Result<Vec<VotingReport>> {
+    Ok(LabelModel::fit(&every_vote(engine, domain)?).reports().to_vec())
 }
 
 /// A domain's versions, newest first.

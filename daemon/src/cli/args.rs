@@ -216,6 +216,14 @@ pub enum PluginAction {
         #[arg(long)]
         force: bool,
     },
+    /// How often each labelling function of a domain speaks, agrees and is right
+    #[command(
+        after_help = "Counts every text of the domain once. The estimated accuracy is learned from agreement alone; \"on gold\" is counted\nwhere a text has a label of its own. The weight is less than 1 for a function that says what others say.\n\nExample:\n  wengu plugin functions contracts"
+    )]
+    Functions {
+        /// The domain
+        domain: String,
+    },
     /// Give a plugin no more files; they wait
     Disable {
         /// The plugin's id

@@ -2,13 +2,13 @@
 
 use super::host::Host;
 use crate::engine::Engine;
-use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Rejected};
+use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Rejected, Voting};
 use crate::model::sibling;
 use anyhow::Context;
 use serde_json::Value;
 use wengu_config::Domain;
 use wengu_decide::split::side;
-use wengu_decide::weak::{self, aggregate};
+use wengu_decide::weak::aggregate;
 use wengu_intake::{Extracted, Options, Record, Sidecar, extract};
 use wengu_plugin_client::{PluginClient, PluginEnd};
 use wengu_protocol::plugin::{self, LabelInput, Segment};
@@ -34,8 +34,17 @@ impl<E: Into<anyhow::Error>> From<E> for ReadError {
     }
 }
 
-/// Segments of each record, the label voted for each that has no gold label, and which plugin said so.
-type Answers = (Vec<Vec<Segment>>, Vec<Option<(String, f64)>>, Option<String>);
+/// What a plugin says of the records of a file.
+#[derive(Default)]
+struct Answers {
+    /// Segments of each record.
+    segments: Vec<Vec<Segment>>,
+    /// Votes on each record.
+    votes: Vec<Vec<plugin::Vote>>,
+    voting: Option<Voting>,
+    /// Id, version and digest of the plugin.
+    plugin: Option<String>,
+}
 
 /// Reads files of one domain, with its plugin if it has one.
 pub struct Labeler {
@@ -85,19 +94,27 @@ impl Labeler {
     pub async fn read(&mut self, engine: &Engine, domain: &Domain, file: &FileRecord) -> Result<FileState, ReadError> {
         let content = file.content.context("an ingested file has no content")?;
         let extracted = self.extract(engine, file, &content)?;
-        let (segments, votes, plugin) = self.ask_plugin(engine, domain, &extracted.records).await?;
+        let answers = self.ask_plugin(engine, domain, &extracted.records).await?;
+        let (min_confidence, voting) = (domain.intake.min_confidence, &answers.voting);
         let examples = Examples {
             schema: EXAMPLES_SCHEMA,
             content,
             format: extracted.format.as_str().into(),
             encoding: extracted.encoding.clone(),
-            plugin,
+            plugin: answers.plugin,
             examples: extracted
                 .records
                 .into_iter()
-                .zip(segments.into_iter().zip(votes))
-                .map(|(record, (segments, vote))| example(domain, file, record, segments, vote))
+                .zip(answers.segments.into_iter().zip(answers.votes))
+                .map(|(record, (segments, votes))| {
+                    let decided = voting.as_ref().and_then(|v| decide(&votes, &v.labels, min_confidence));
+                    Example {
+                        votes,
+                        ..example(domain, file, record, segments, decided)
+                    }
+                })
                 .collect(),
+            voting: answers.voting.clone(),
             rejected: extracted
                 .rejected
                 .into_iter()
@@ -134,7 +151,11 @@ impl Labeler {
     /// Segments of every record, and the aggregated vote of those without a gold label.
     async fn ask_plugin(&mut self, engine: &Engine, domain: &Domain, records: &[Record]) -> Result<Answers, ReadError> {
         let Some(host) = &mut self.plugin else {
-            return Ok((vec![Vec::new(); records.len()], vec![None; records.len()], None));
+            return Ok(Answers {
+                segments: vec![Vec::new(); records.len()],
+                votes: vec![Vec::new(); records.len()],
+                ..Answers::default()
+            });
         };
         let key = format!("{}:plugin", domain.name);
         let installed = match host.usable(engine) {
@@ -165,20 +186,23 @@ impl Labeler {
 async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) -> Result<Answers, PluginEnd> {
     let ready = client.ready().clone();
     let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);
-    let (mut segments, mut votes) = (Vec::new(), Vec::new());
+    let mut answers = Answers::default();
     for chunk in records.chunks(DOCUMENTS_A_CALL) {
         let texts: Vec<&str> = chunk.iter().map(|r| r.text.as_str()).collect();
         if provides("wengu.segmenter/1") {
             // A text that the plugin cannot segment is tokenised as the base model does.
-            let answers = client.segment(&texts).await?;
-            segments.extend(answers.into_iter().map(|a| a.unwrap_or_default()));
+            let segmented = client.segment(&texts).await?;
+            answers
+                .segments
+                .extend(segmented.into_iter().map(|a| a.unwrap_or_default()));
         } else {
-            segments.extend(chunk.iter().map(|_| Vec::new()));
+            answers.segments.extend(chunk.iter().map(|_| Vec::new()));
         }
-        if !provides("wengu.labeler/1") || chunk.iter().all(|r| r.label.is_some()) {
-            votes.extend(chunk.iter().map(|_| None));
+        if !provides("wengu.labeler/1") {
+            answers.votes.extend(chunk.iter().map(|_| Vec::new()));
             continue;
         }
+        // Of records with a gold label too: that shows how often each function is right.
         let documents: Vec<LabelInput> = chunk
             .iter()
             .map(|r| LabelInput {
@@ -187,32 +211,25 @@ async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) ->
                 seed: domain.learning.seed,
             })
             .collect();
-        for answer in client.label(&documents).await? {
-            votes.push(
-                answer
-                    .ok()
-                    .and_then(|v| decide(&v, &ready.labels, domain.intake.min_confidence)),
-            );
-        }
+        let labelled = client.label(&documents).await?;
+        answers
+            .votes
+            .extend(labelled.into_iter().map(|a| a.unwrap_or_default()));
     }
-    let plugin = format!(
+    answers.voting = provides("wengu.labeler/1").then(|| Voting {
+        functions: ready.functions.clone(),
+        labels: ready.labels.clone(),
+    });
+    answers.plugin = Some(format!(
         "{} {} {}",
         ready.descriptor.id, ready.descriptor.version, ready.library_sha256
-    );
-    Ok((segments, votes, Some(plugin)))
+    ));
+    Ok(answers)
 }
 
 /// The label that the votes on the whole document amount to, if they are believed enough.
 fn decide(votes: &[plugin::Vote], labels: &[String], min_confidence: f64) -> Option<(String, f64)> {
-    let votes: Vec<weak::Vote> = votes
-        .iter()
-        .filter(|v| v.span.is_none())
-        .map(|v| weak::Vote {
-            function: v.function,
-            label: v.label,
-            confidence: v.confidence,
-        })
-        .collect();
+    let votes = crate::learn::votes::about_the_document(votes);
     let (label, confidence) = aggregate(&votes, labels.len())?;
     (confidence >= min_confidence).then(|| (labels[label as usize].clone(), confidence))
 }
@@ -229,7 +246,13 @@ fn example(
         .map_or_else(|| format!("file:{}", file.case_key), |case| format!("case:{case}"));
     let (label, source) = match (record.label, vote) {
         (Some(gold), _) => (Some(gold), LabelSource::Gold),
-        (None, Some((label, confidence))) => (Some(label), LabelSource::Weak { confidence }),
+        (None, Some((label, confidence))) => (
+            Some(label),
+            LabelSource::Weak {
+                confidence,
+                probabilities: Vec::new(),
+            },
+        ),
         (None, None) => (None, LabelSource::None),
     };
     Example {
@@ -240,6 +263,7 @@ fn example(
         text: record.text,
         label,
         source,
+        votes: Vec::new(),
         segments,
     }
 }

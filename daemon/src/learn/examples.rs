@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use wengu_decide::split::Side;
+use wengu_protocol::plugin::Vote;
 use wengu_store::Hash;
 use wengu_store::records::Counts;
 
-/// Version of [`Examples`].
-pub const EXAMPLES_SCHEMA: u32 = 1;
+/// Version of [`Examples`]. 2 keeps the votes of the labelling functions; objects of version 1 read as without.
+pub const EXAMPLES_SCHEMA: u32 = 2;
 
 /// What was read from one revision of one case file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct Examples {
     pub encoding: String,
     /// Id, version and digest of the plugin that segmented and labelled.
     pub plugin: Option<String>,
+    /// Names for the numbers in the votes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voting: Option<Voting>,
     /// In the order of the file.
     pub examples: Vec<Example>,
     /// Broken records.
@@ -44,8 +48,20 @@ pub struct Example {
     pub label: Option<String>,
     /// Where the label comes from.
     pub source: LabelSource,
+    /// What the plugin's labelling functions say of it, gold label or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<Vote>,
     /// The plugin's segments, tiling the text; empty: no plugin.
     pub segments: Vec<wengu_tokenize::Segment>,
+}
+
+/// What a plugin's votes are about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voting {
+    /// Names of the labelling functions.
+    pub functions: Vec<String>,
+    /// Names of the labels.
+    pub labels: Vec<String>,
 }
 
 /// Where a label comes from.
@@ -56,8 +72,11 @@ pub enum LabelSource {
     Gold,
     /// The plugin's labelling functions.
     Weak {
-        /// Confidence of the aggregated vote.
+        /// Of the label: when the file is read that of the votes together, when it is learned the label model's.
         confidence: f64,
+        /// What the label model holds of each label, summing to 1; empty until an update is planned.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        probabilities: Vec<(String, f64)>,
     },
     /// Nobody.
     None,

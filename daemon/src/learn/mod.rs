@@ -12,3 +12,4 @@ pub mod runner;
 pub mod scores;
 pub mod supervise;
 mod verdict;
+pub mod votes;

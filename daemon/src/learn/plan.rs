@@ -207,6 +207,7 @@ mod tests {
             text: text.into(),
             label: label.map(String::from),
             source,
+            votes: vec![],
             segments: vec![],
         }
     }
@@ -219,6 +220,7 @@ mod tests {
             format: "jsonl".into(),
             encoding: "UTF-8".into(),
             plugin: None,
+            voting: None,
             examples,
             rejected: vec![],
         };
@@ -262,7 +264,10 @@ mod tests {
 
     #[test]
     fn gold_beats_weak_and_conflicting_gold_is_left_out() {
-        let weak = LabelSource::Weak { confidence: 0.9 };
+        let weak = LabelSource::Weak {
+            confidence: 0.9,
+            probabilities: vec![],
+        };
         let files = [file(
             1,
             vec![

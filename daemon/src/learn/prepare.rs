@@ -1,6 +1,6 @@
 //! From a run's manifest to a complete job directory. Preparing again gives the same bytes.
 
-use super::examples::Examples;
+use super::examples::{Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::{Memory, Remembered};
 use anyhow::{Context, Result};
@@ -152,7 +152,7 @@ struct Row {
     text: String,
     segments: Vec<Segment>,
     label: String,
-    weight: f32,
+    source: LabelSource,
 }
 
 impl Row {
@@ -161,16 +161,42 @@ impl Row {
             text: r.text.clone(),
             segments: r.segments.clone(),
             label: r.label.clone(),
-            weight: weight(&r.source),
+            source: r.source.clone(),
         }
     }
-}
 
-/// A weak label counts as much as it is believed.
-fn weight(source: &super::examples::LabelSource) -> f32 {
-    match source {
-        super::examples::LabelSource::Weak { confidence } => *confidence as f32,
-        super::examples::LabelSource::Gold | super::examples::LabelSource::None => 1.0,
+    /// A label that is only believed counts as much as it is, unless its probabilities already say so.
+    fn weight(&self) -> f32 {
+        match &self.source {
+            LabelSource::Weak {
+                confidence,
+                probabilities,
+            } if probabilities.is_empty() => *confidence as f32,
+            _ => 1.0,
+        }
+    }
+
+    /// What is held of each of the job's labels: sums to 1. Labels that the job does not know are left out.
+    fn probabilities(&self, labels: &HashMap<&str, i64>) -> Vec<f32> {
+        let mut row = vec![0.0; labels.len()];
+        if let LabelSource::Weak { probabilities, .. } = &self.source {
+            for (label, p) in probabilities {
+                if let Some(index) = labels.get(label.as_str()) {
+                    row[*index as usize] = *p as f32;
+                }
+            }
+        }
+        let sum: f32 = row.iter().sum();
+        match (sum > 0.0, labels.get(self.label.as_str())) {
+            (true, _) => row.iter_mut().for_each(|p| *p /= sum),
+            (false, Some(index)) => row[*index as usize] = 1.0,
+            (false, None) => {}
+        }
+        row
+    }
+
+    fn is_soft(&self) -> bool {
+        matches!(&self.source, LabelSource::Weak { probabilities, .. } if !probabilities.is_empty())
     }
 }
 
@@ -270,20 +296,29 @@ impl<'a> Writer<'a> {
                     .get(row.label.as_str())
                     .with_context(|| format!("label \"{}\"", row.label))?,
             );
-            weights.push(row.weight);
+            weights.push(row.weight());
         }
         let ids: Vec<u8> = ids.iter().flat_map(|x| x.to_le_bytes()).collect();
         let n = labels.len();
         let offsets: Vec<u8> = offsets.iter().flat_map(|x| x.to_le_bytes()).collect();
         let labels: Vec<u8> = labels.iter().flat_map(|x| x.to_le_bytes()).collect();
         let weights: Vec<u8> = weights.iter().flat_map(|x: &f32| x.to_le_bytes()).collect();
-        let teacher_bytes: Vec<u8>;
+        let (teacher_bytes, soft): (Vec<u8>, Vec<u8>);
         let mut tensors = vec![
             (DataFile::IDS, TensorView::new(Dtype::I32, vec![ids.len() / 4], &ids)?),
             (DataFile::OFFSETS, TensorView::new(Dtype::I64, vec![n + 1], &offsets)?),
             (DataFile::LABELS, TensorView::new(Dtype::I64, vec![n], &labels)?),
             (DataFile::WEIGHTS, TensorView::new(Dtype::F32, vec![n], &weights)?),
         ];
+        if rows.iter().any(Row::is_soft) {
+            let all = rows.iter().flat_map(|row| row.probabilities(&self.label_index));
+            soft = all.flat_map(f32::to_le_bytes).collect();
+            let shape = vec![n, self.label_index.len()];
+            tensors.push((
+                DataFile::LABEL_PROBABILITIES,
+                TensorView::new(Dtype::F32, shape, &soft)?,
+            ));
+        }
         if let Some((logits, columns)) = teacher {
             teacher_bytes = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
             tensors.push((

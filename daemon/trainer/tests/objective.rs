@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, squared_gradients};
 use wengu_trainer::model::{HEAD, LoraSite, Tap};
-use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, product};
+use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, product, soft_cross_entropy_sum};
 use wengu_trainer::optim::AdamW;
 
 fn golden(file: &str) -> BTreeMap<String, Tensor> {
@@ -39,6 +39,32 @@ fn cross_entropy_and_its_gradient() {
     value.backward();
     assert_close(&value.detach(), &g["ce.value"], 1e-13, "value");
     assert_close(&logits.grad(), &g["ce.gradient"], 1e-13, "gradient");
+}
+
+#[test]
+fn soft_cross_entropy_is_the_expected_cross_entropy() {
+    let g = golden("terms.safetensors");
+    let (logits, weights) = (leaf(&g["ce.logits"]), &g["ce.weights"]);
+    let (rows, labels) = logits.size2().unwrap();
+    // Any distribution: here what another model would say.
+    let q = (&g["ce.logits"] * -0.7 + 0.3).softmax(1, Kind::Double);
+    let value = soft_cross_entropy_sum(&logits, &q, weights).unwrap();
+    value.backward();
+    // The expectation, one label at a time, by the term that PyTorch's own values have checked.
+    let mut expected = Tensor::from(0.0);
+    for label in 0..labels {
+        let all = Tensor::full([rows], label, (Kind::Int64, tch::Device::Cpu));
+        let share = q.select(1, label) * weights;
+        expected += cross_entropy_sum(&g["ce.logits"], &all, &share).unwrap();
+    }
+    assert_close(&value.detach(), &expected, 1e-13, "value");
+    // Its gradient in closed form: w (softmax(logits) - q).
+    let gradient = (g["ce.logits"].softmax(1, Kind::Double) - &q) * weights.unsqueeze(1);
+    assert_close(&logits.grad(), &gradient, 1e-12, "gradient");
+    // Certainty is the plain cross entropy.
+    let certain = g["ce.labels"].one_hot(labels).to_kind(Kind::Double);
+    let value = soft_cross_entropy_sum(&g["ce.logits"], &certain, weights).unwrap();
+    assert_close(&value, &g["ce.value"], 1e-13, "certain");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use wengu_plugin_package::PluginFolder;
 mod author;
 mod change;
 mod enable;
+mod functions;
 mod installed;
 
 /// `wengu plugin …`.
@@ -28,6 +29,7 @@ pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Resu
         PluginAction::Info { id } => installed::info(&installed()?, &id, json),
         PluginAction::Verify { id } => installed::verify(&installed()?, id.as_deref(), json),
         PluginAction::Remove { id, force } => installed::remove(&config()?, &id, force, json),
+        PluginAction::Functions { domain } => functions::functions(&config()?, &domain, json).await,
         PluginAction::Disable { id } => change::disable(&installed()?, &id, json),
         PluginAction::Enable { id } => enable::enable(&config()?, &id, json).await,
     }

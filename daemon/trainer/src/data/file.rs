@@ -41,6 +41,8 @@ pub struct TokenSet {
     max_tokens: usize,
     /// One a row; -1 where there is none.
     pub labels: Vec<i64>,
+    /// What the label of each row is, where that is not certain: F32 [n, labels], rows summing to 1.
+    pub probabilities: Option<Tensor>,
     /// Weight of each row's loss.
     pub weights: Vec<f32>,
     /// The champion's logits, F32 [n, labels it knew].
@@ -93,6 +95,11 @@ impl TokenSet {
         same_rows(DataFile::LABELS, labels.len(), n).map_err(bad)?;
         check_labels(&labels, role, limits.labels, path)?;
 
+        let probabilities = match file.tensor(DataFile::LABEL_PROBABILITIES) {
+            Err(_) => None,
+            Ok(view) => Some(label_probabilities(&view, n, limits.labels).map_err(bad)?),
+        };
+
         let weights = match file.tensor(DataFile::WEIGHTS) {
             Err(_) => vec![1.0; n],
             Ok(view) => numbers(&view, DataFile::WEIGHTS, Dtype::F32, f32::from_le_bytes).map_err(bad)?,
@@ -124,6 +131,7 @@ impl TokenSet {
             offsets,
             max_tokens: limits.max_tokens,
             labels,
+            probabilities,
             weights,
             teacher,
         })
@@ -236,12 +244,40 @@ fn teacher_logits(view: &TensorView<'_>, n: usize, known: usize) -> Result<Tenso
              labels that the teacher knew"
         ));
     }
-    let (values, _) = view.data().as_chunks::<4>();
-    let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let values = floats(view);
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         return Err(format!("`{name}` of row {} is {}", at / width, values[at]));
     }
-    Tensor::f_from_slice(&values)
+    matrix(&values, rows, width)
+}
+
+fn label_probabilities(view: &TensorView<'_>, n: usize, labels: usize) -> Result<Tensor, String> {
+    // Summed in f32 by whoever wrote it.
+    const SUM_TOLERANCE: f32 = 1e-4;
+    let name = DataFile::LABEL_PROBABILITIES;
+    if view.dtype() != Dtype::F32 || view.shape() != [n, labels] {
+        let (found, shape) = (view.dtype(), view.shape());
+        return Err(format!(
+            "`{name}` is {found:?} {shape:?}; it has to be F32 [{n}, {labels}]"
+        ));
+    }
+    let values = floats(view);
+    for (row, p) in values.chunks(labels).enumerate() {
+        let sum: f32 = p.iter().sum();
+        if p.iter().any(|p| !(0.0..=1.0 + SUM_TOLERANCE).contains(p)) || (sum - 1.0).abs() > SUM_TOLERANCE {
+            return Err(format!("`{name}` of row {row} sums to {sum} or leaves 0..1"));
+        }
+    }
+    matrix(&values, n, labels)
+}
+
+fn floats(view: &TensorView<'_>) -> Vec<f32> {
+    let (values, _) = view.data().as_chunks::<4>();
+    values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+fn matrix(values: &[f32], rows: usize, width: usize) -> Result<Tensor, String> {
+    Tensor::f_from_slice(values)
         .and_then(|t| t.f_reshape([rows as i64, width as i64]))
         .map_err(|e| e.to_string())
 }

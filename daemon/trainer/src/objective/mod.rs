@@ -17,6 +17,20 @@ pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor, weights: &Tensor) -> 
     Ok(chosen.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
 }
 
+/// `sum_i weight_i * -sum_c q_ic log p(c)` from logits [b, C], label probabilities q [b, C] whose rows sum to 1, and
+/// weights [b]. What data programming trains on (Ratner et al. 2016, section 2: the expected loss under the label model).
+pub fn soft_cross_entropy_sum(
+    logits: &Tensor,
+    probabilities: &Tensor,
+    weights: &Tensor,
+) -> Result<Tensor, TrainerError> {
+    let expected = logits
+        .f_log_softmax(1, None::<Kind>)?
+        .f_mul(probabilities)?
+        .f_sum_dim_intlist(1, false, None::<Kind>)?;
+    Ok(expected.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
+}
+
 /// `T^2 sum_i KL(softmax(teacher_i / T) || softmax(student_i / T))` over the classes the teacher knew: the student's
 /// softmax leaves the newer ones out, as the teacher has no opinion on them. T^2 keeps the gradient's scale.
 pub fn distillation_sum(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor, TrainerError> {

@@ -12,7 +12,7 @@ use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::{Model, ParamGroup};
-use crate::objective::{Ewc, cross_entropy_sum, distillation_sum};
+use crate::objective::{Ewc, cross_entropy_sum, distillation_sum, soft_cross_entropy_sum};
 use crate::optim::{AdamW, clip_gradients, gradient_norm, rate_at, zero_gradients};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -226,13 +226,14 @@ impl Training<'_> {
 }
 
 fn labelled_loss(inputs: &Inputs, rows: &[usize], logits: &Tensor) -> Result<Tensor, TrainerError> {
-    let labels: Vec<i64> = rows.iter().map(|&row| inputs.set().labels[row]).collect();
     let weights: Vec<f32> = rows.iter().map(|&row| inputs.set().weights[row]).collect();
-    cross_entropy_sum(
-        logits,
-        &Tensor::f_from_slice(&labels)?,
-        &Tensor::f_from_slice(&weights)?,
-    )
+    let weights = Tensor::f_from_slice(&weights)?;
+    if let Some(probabilities) = &inputs.set().probabilities {
+        let probabilities = probabilities.f_index_select(0, &inputs::index(rows)?)?;
+        return soft_cross_entropy_sum(logits, &probabilities, &weights);
+    }
+    let labels: Vec<i64> = rows.iter().map(|&row| inputs.set().labels[row]).collect();
+    cross_entropy_sum(logits, &Tensor::f_from_slice(&labels)?, &weights)
 }
 
 fn diverged(step: u64, learning: &Learning) -> TrainerError {
