@@ -199,6 +199,21 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
     );
     assert!(tops.contains(&1.0) && tops.iter().any(|top| *top < 0.999), "{tops:?}");
 
+    // The gate's answers were scored by the plugin as well.
+    let explained = site.json(&["versions", "explain", "contracts"]);
+    let scores = &explained["plugin_scores"];
+    assert!(scores["plugin"].as_str().unwrap().starts_with("dev.wengu.legal-en "));
+    let exact = &scores["metrics"][0];
+    assert_eq!(exact["name"], "label-exact");
+    let accuracy = explained["run"]["accuracy"][0]["accuracy"]["challenger"]
+        .as_f64()
+        .unwrap();
+    assert!(
+        (exact["challenger"].as_f64().unwrap() - accuracy).abs() < 1e-9,
+        "{exact}"
+    );
+    assert_eq!(exact["champion"], Value::Null);
+
     let reports = site.json(&["plugin", "functions", "contracts"]);
     let report = &reports[0];
     assert_eq!(report["texts"].as_u64().unwrap() as usize, records.len());

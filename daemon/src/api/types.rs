@@ -1,5 +1,6 @@
 //! What the daemon answers. `--json` prints these as they are.
 
+use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -212,6 +213,8 @@ pub struct VersionExplanation {
     pub audit: Vec<EraAccuracy>,
     /// Macro F1 and calibration over all gate items.
     pub scores: Option<BothScores>,
+    /// What the plugin's evaluator said of the same items.
+    pub plugin_scores: Option<PluginScores>,
     /// Items whose answer changed.
     pub flips: Vec<Flip>,
     /// SHA-256 of the base model's weights.

@@ -320,11 +320,13 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let run = engine.run(domain, version.run)?;
     let manifest = engine.manifest(&run.manifest)?;
     let dir = engine.layout.version(domain, &id);
-    let (mut audit, mut flips, mut scores) = (Vec::new(), Vec::new(), None);
+    let (mut audit, mut flips) = (Vec::new(), Vec::new());
+    let (mut scores, mut plugin_scores) = (None, None);
     if let Some(hash) = &run.verdict {
         let judgement = judgement(engine, hash)?;
         audit = judgement.audit;
         scores = judgement.scores;
+        plugin_scores = judgement.plugin_scores;
         for era in judgement.answers {
             for a in era.items {
                 let Some(champion) = a.champion else { continue };
@@ -354,6 +356,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         memory_examples: Memory::load(&dir)?.examples.len() as u64,
         audit,
         scores,
+        plugin_scores,
         flips,
         base_sha256: manifest
             .base

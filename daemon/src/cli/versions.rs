@@ -4,6 +4,7 @@ use super::render::{accuracy_table, percent, table};
 use crate::api::client::Client;
 use crate::api::types::{DomainRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
+use crate::learn::evaluator::PluginScores;
 use anyhow::Result;
 
 pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result<Exit> {
@@ -71,6 +72,31 @@ pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result
     Ok(Exit::Success)
 }
 
+fn print_plugin_scores(scores: &PluginScores) {
+    let plugin = scores.plugin.rsplit_once(' ').map_or("", |(plugin, _)| plugin);
+    println!("scored by {plugin} (told, never used to decide):");
+    for m in &scores.metrics {
+        let than = if m.higher_is_better { "more" } else { "less" };
+        print!(
+            "    - {} {:.3} over {} items ({than} is better)",
+            m.name,
+            m.challenger,
+            m.items.len()
+        );
+        if let (Some(champion), Some(p)) = (m.champion, &m.paired) {
+            let (low, high) = p.interval;
+            print!(
+                "; champion {champion:.3}, better by {:+.3} (95 % {low:+.3} to {high:+.3}), p of being worse {:.3}",
+                p.difference, p.worse_p
+            );
+        }
+        println!();
+    }
+    if let Some(refusal) = &scores.refusal {
+        println!("    - {} items were refused: {refusal}", scores.refused);
+    }
+}
+
 fn explain(e: &VersionExplanation) {
     let v = &e.version;
     println!("version {}{}", v.id, if v.serving { " (serving)" } else { "" });
@@ -105,6 +131,9 @@ fn explain(e: &VersionExplanation) {
             s.challenger.calibration_error,
             before(s.champion.map(|c| c.calibration_error)),
         );
+    }
+    if let Some(scores) = &e.plugin_scores {
+        print_plugin_scores(scores);
     }
     if !e.audit.is_empty() {
         println!(

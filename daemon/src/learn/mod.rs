@@ -2,6 +2,7 @@
 
 pub mod adopt;
 mod aftermath;
+pub mod evaluator;
 pub mod examples;
 pub mod manifest;
 pub mod memory;

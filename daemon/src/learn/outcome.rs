@@ -1,5 +1,6 @@
 //! From the predictions of a finished job to a verdict. The statistics are `wengu_decide`'s; this reads files.
 
+use super::evaluator::PluginScores;
 use super::manifest::{Item, Manifest};
 use super::memory::read_logits;
 use super::prepare::{audit_name, era_name};
@@ -30,6 +31,9 @@ pub struct Judgement {
     /// Told beside the verdict; absent in judgements from before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<BothScores>,
+    /// What the domain's plugin says; none without a plugin that has an evaluator, or where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_scores: Option<PluginScores>,
 }
 
 /// The answers of one era.
@@ -121,6 +125,7 @@ pub fn judge_job(
     Ok(Judgement {
         schema: JUDGEMENT_SCHEMA,
         scores,
+        plugin_scores: None,
         verdict,
         answers,
         audit,

@@ -200,20 +200,20 @@ impl Row {
     }
 }
 
-struct Objects<'a> {
+pub(super) struct Objects<'a> {
     store: &'a Store,
     cache: HashMap<Hash, Examples>,
 }
 
 impl<'a> Objects<'a> {
-    fn new(store: &'a Store) -> Self {
+    pub(super) fn new(store: &'a Store) -> Self {
         Objects {
             store,
             cache: HashMap::new(),
         }
     }
 
-    fn remembered(&mut self, item: &Item) -> Result<Remembered> {
+    pub(super) fn remembered(&mut self, item: &Item) -> Result<Remembered> {
         if !self.cache.contains_key(&item.examples) {
             let bytes = self.store.objects().get(&item.examples)?;
             self.cache.insert(item.examples, serde_json::from_slice(&bytes)?);

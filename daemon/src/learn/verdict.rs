@@ -1,6 +1,7 @@
 //! From a finished job to a recorded verdict: one transaction, with the version, which version serves, and the alerts.
 
 use super::adopt::{Adoption, adopt};
+use super::evaluator::plugin_scores;
 use super::outcome::{Judgement, era_accuracy, judge_job};
 use super::runner::{Work, give_up};
 use crate::alerts;
@@ -16,11 +17,18 @@ use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleReco
 pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Result<()> {
     let engine = context.engine;
     let prepared = context.prepared();
-    let judgement = match judge_job(dir, &context.manifest, &context.ancestors, &prepared.parent_labels) {
+    let mut judgement = match judge_job(dir, &context.manifest, &context.ancestors, &prepared.parent_labels) {
         Ok(judgement) => judgement,
         // Closed on failure: what cannot be judged is not promoted.
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
     };
+    match plugin_scores(context, &judgement) {
+        Ok(scores) => judgement.plugin_scores = scores,
+        Err(e) => {
+            let (domain, error) = (run.domain.as_str(), format!("{e:#}"));
+            tracing::warn!(domain, run = run.run, error, "plugin_scores_missing");
+        }
+    }
     let id = adopt(&Adoption {
         store: &engine.store,
         prepared: &prepared,

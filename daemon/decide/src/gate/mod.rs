@@ -9,10 +9,12 @@
 //! Items count as independent. Where several items come from one case file, give one item per file.
 
 mod judge;
+mod paired;
 mod report;
 pub mod stats;
 
 pub use judge::{judge, judge_first};
+pub use paired::{Paired, paired};
 
 use serde::{Deserialize, Serialize};
 
