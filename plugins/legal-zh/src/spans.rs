@@ -92,14 +92,16 @@ pub const PATTERNS: &[(SegmentKind, &str)] = &[
     (Drop, r"_{4,}|＿{4,}|…{3,}|·{6,}|(?:\.\s?){6,}"),
 ];
 
-/// Votes on spans. The README says how right they are where there is labelled data; where there is none, the confidence is 0.5.
+/// Votes on spans. The confidence of dates and sums is the part that touches a marked entity in the training part of the judgments
+/// that the README names; of masked names, which people marked only in part, it is what reading 25 of the unmarked ones supports
+/// (all were names). For the others there is no labelled data, and it is 0.5.
 pub const RULES: &[SpanRule] = &[
     rule("statute-article", "citation", 0.5, CITATION),
     rule("statute-name", "citation", 0.5, STATUTE),
     rule("case-number", "citation", 0.5, CASE_NUMBER),
-    rule("calendar-date", "date", 0.9, DATE),
+    rule("calendar-date", "date", 0.82, DATE),
     rule("iso-date", "date", 0.5, ISO_DATE),
-    rule("amount", "money", 0.9, MONEY),
+    rule("amount", "money", 0.8, MONEY),
     rule("contract-party", "party", 0.5, CONTRACT_PARTY),
     rule("masked-name", "party", 0.9, MASKED_NAME),
     rule("company", "party", 0.5, COMPANY),
