@@ -3,6 +3,11 @@
 use crate::{Document, Error, Segment, SegmentKind, Status, Vote};
 use regex::{Regex, RegexBuilder};
 
+mod spans;
+
+use spans::SpanLabelling;
+pub use spans::SpanRule;
+
 /// A named labelling function: votes for its label where one pattern matches and the other does not. Patterns ignore
 /// case, and `.` matches line ends.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,8 @@ pub struct Rule {
 pub struct Labelling {
     labels: Vec<String>,
     rules: Vec<Compiled>,
+    spans: SpanLabelling,
+    votes_on_spans: bool,
     min_confidence: f64,
 }
 
@@ -59,14 +66,27 @@ impl Labelling {
         Ok(Labelling {
             labels: labels.iter().map(|l| (*l).to_owned()).collect(),
             rules,
+            spans: SpanLabelling::default(),
+            votes_on_spans: false,
             min_confidence: 0.0,
         })
     }
 
-    /// Silences the rules below a confidence. What an operator may configure as `min_confidence`.
+    /// Adds rules about spans. They are silent, and their labels and functions unnamed, until the operator configures `spans =
+    /// true`: who asks what a document is about need not know labels that no document has.
     ///
     /// # Errors
-    /// A config with another key, or with a value outside 0..1.
+    /// A pattern that cannot be compiled, or a label that documents have: bugs of the plugin.
+    pub fn with_spans(mut self, rules: &[SpanRule]) -> Result<Labelling, Error> {
+        self.spans = SpanLabelling::new(rules, &self.labels)?;
+        Ok(self)
+    }
+
+    /// What an operator may configure: `min_confidence` silences the rules below a confidence, `spans` asks for votes on spans
+    /// too, where the plugin has rules about them.
+    ///
+    /// # Errors
+    /// A config with another key, or with a value of the wrong kind or outside 0..1.
     pub fn configure(&mut self, config: &serde_json::Value) -> Result<(), Error> {
         let keys = config
             .as_object()
@@ -79,9 +99,17 @@ impl Labelling {
                         "min_confidence is {value}; it must be from 0 to 1"
                     )));
                 }
+                ("spans", _) if self.spans.labels.is_empty() => {
+                    return Err(Error::input("spans: this plugin has no rules about spans"));
+                }
+                ("spans", _) => {
+                    self.votes_on_spans = value
+                        .as_bool()
+                        .ok_or_else(|| Error::input(format!("spans is {value}; it must be true or false")))?;
+                }
                 _ => {
                     return Err(Error::input(format!(
-                        "unknown key {key:?}; there is only min_confidence"
+                        "unknown key {key:?}; there are min_confidence and spans"
                     )));
                 }
             }
@@ -89,25 +117,33 @@ impl Labelling {
         Ok(())
     }
 
-    /// The labels.
+    /// The labels: those of documents, then those of spans if asked for.
     pub fn labels(&self) -> Vec<String> {
-        self.labels.clone()
+        let spans = self.spans.labels.iter().filter(|_| self.votes_on_spans);
+        self.labels.iter().chain(spans).cloned().collect()
     }
 
-    /// The names of the rules.
+    /// The names of the rules: those about documents, then those about spans if asked for.
     pub fn functions(&self) -> Vec<String> {
-        self.rules.iter().map(|r| r.function.to_owned()).collect()
+        let spans = self.spans.functions().filter(|_| self.votes_on_spans);
+        let documents = self.rules.iter().map(|r| r.function.to_owned());
+        documents.chain(spans).collect()
     }
 
-    /// A vote of each rule that matches, about the whole document.
+    /// A vote of each rule that matches, about the whole document, then the votes on spans if asked for.
     pub fn votes(&self, document: &Document) -> Vec<Vote> {
         let matches = |r: &Compiled| {
             r.confidence >= self.min_confidence
                 && r.when.is_match(document.text)
                 && !r.unless.as_ref().is_some_and(|u| u.is_match(document.text))
         };
-        let votes = self.rules.iter().enumerate().filter(|(_, r)| matches(r));
-        votes.map(|(i, r)| Vote::whole(i, r.label, r.confidence)).collect()
+        let matching = self.rules.iter().enumerate().filter(|(_, r)| matches(r));
+        let mut votes: Vec<Vote> = matching.map(|(i, r)| Vote::whole(i, r.label, r.confidence)).collect();
+        if self.votes_on_spans {
+            let (functions, labels) = (self.rules.len(), self.labels.len());
+            votes.extend(self.spans.votes(document.text, functions, labels, self.min_confidence));
+        }
+        votes
     }
 }
 

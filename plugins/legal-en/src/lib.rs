@@ -47,7 +47,7 @@ impl Plugin for LegalEn {
     };
 
     fn create(_host: &Host, config: &Value) -> Result<Self, Error> {
-        let mut labelling = Labelling::new(rules::LABELS, rules::RULES)?;
+        let mut labelling = Labelling::new(rules::LABELS, rules::RULES)?.with_spans(spans::RULES)?;
         labelling.configure(config)?;
         Ok(LegalEn {
             labelling,

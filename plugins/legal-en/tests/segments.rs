@@ -43,6 +43,10 @@ fn terms_stay_whole_and_furniture_goes() {
         ),
         ("on March 1, 2005 or 3/19/2007", "on <March 1, 2005> or <3/19/2007>"),
         (
+            "from 30 June 2001 to the 1st day of September, 2004",
+            "from <30 June 2001> to the <1st day of September, 2004>",
+        ),
+        (
             "pay $1,000,000.50 or US$5 million",
             "pay <$1,000,000.50> or <US$5 million>",
         ),
