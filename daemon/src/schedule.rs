@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
+use crate::learn::terms;
 use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -237,6 +238,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         model.settle(file, domain.intake.min_confidence);
     }
     let plan = plan(&pool, &parent_labels, &history);
+    let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
     let base = engine
@@ -254,6 +256,13 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         parent,
         files,
         labels: plan.labels,
+        terms: terms::choose(
+            &pool,
+            &plan.train,
+            parent_terms,
+            learning.term_tokens as usize,
+            &base.path,
+        )?,
         train: plan.train,
         gate: plan.gate,
         audit: plan.audit,

@@ -129,12 +129,8 @@ fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
     assert_eq!(site.files(), [("pooled".to_string(), 1)].into());
 }
 
-#[test]
-fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
-    if model().is_none() {
-        return;
-    }
-    let mut site = Site::new(QUICK_LEARNING);
+/// Installs the bundled plugin, and gives the configuration that names it.
+fn with_legal_en(site: &Site) -> String {
     let folder = root().join("plugins/legal-en");
     let library = program("libwengu_plugin_legal_en.so");
     let arguments = [
@@ -152,6 +148,16 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
     );
     let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
     let config = config.replace("model = \"base\"", "model = \"base\"\nplugin = \"dev.wengu.legal-en\"");
+    config
+}
+
+#[test]
+fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(QUICK_LEARNING);
+    let config = with_legal_en(&site);
     let trainer = format!(
         "[trainer]\ncommand = [\"sh\", \"-c\", \"cp -r $2/data {}; exec {} $1 $2\", \"sh\"]",
         site.path("seen").display(),
@@ -237,4 +243,46 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
         sources.contains(&"gold") && sources.iter().any(|s| s.starts_with("weak ")),
         "{sources:?}"
     );
+}
+
+#[test]
+fn terms_get_tokens_of_their_own_and_each_version_is_asked_in_its_own() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(&QUICK_LEARNING.replace("max_length = 48", "max_length = 48\nterm_tokens = 12"));
+    std::fs::write(site.path("wengu.toml"), with_legal_en(&site)).unwrap();
+    site.start();
+    let version = |run: &Value| {
+        site.path("state/versions/contracts")
+            .join(run["version"].as_str().unwrap())
+    };
+    let tokens = |run: &Value| {
+        let config = std::fs::read(version(run).join("adapter/adapter_config.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        config["trainable_token_indices"].as_array().unwrap().clone()
+    };
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
+    let (first, code) = site.train();
+    assert_eq!(code, 0, "{first:#}");
+    let after_one = tokens(&first);
+    assert!(!after_one.is_empty() && after_one.len() < 12, "{after_one:?}");
+    assert_eq!(after_one[0], 30522);
+
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 3, 40));
+    let (second, _) = site.train();
+    let after_two = tokens(&second);
+    assert!(
+        after_two.len() > after_one.len() && after_two.starts_with(&after_one),
+        "{after_two:?}"
+    );
+    // The champion that the second run asks is the version that the first one made: it says the same in its own tokens.
+    let of = |run: &Value, who: &str| run["accuracy"][0]["accuracy"][who].as_f64().unwrap();
+    assert!(
+        (of(&second, "champion") - of(&first, "challenger")).abs() < 1e-12,
+        "{first:#} {second:#}"
+    );
+
+    let tokenizer = wengu_tokenize::Tokenizer::load(&version(&second).join("tokenizer")).unwrap();
+    assert_eq!(tokenizer.vocab_size(), 30522 + after_two.len());
 }

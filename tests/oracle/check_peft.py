@@ -25,6 +25,8 @@ def main(folder):
         base = AutoModelForSequenceClassification.from_pretrained(base_path, num_labels=len(bias))
     else:
         base = AutoModel.from_pretrained(base_path)
+    if config.trainable_token_indices:
+        base.resize_token_embeddings(max(config.trainable_token_indices) + 1, mean_resizing=False)
     model = PeftModel.from_pretrained(base, folder / "adapter").eval()
     stored = load_file(folder / "adapter/adapter_model.safetensors")
     again = model.load_adapter(folder / "adapter", adapter_name="again")

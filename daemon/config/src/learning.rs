@@ -34,6 +34,7 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
             target_modules: modules,
         },
         max_length: small(&mut section, "max_length", 131_072, 128),
+        term_tokens: section.integer("term_tokens", 0..=4096, 0) as u32,
         training: job::Learning {
             epochs: small(&mut section, "epochs", 1000, 4),
             batch_size: small(&mut section, "batch_size", 4096, 16),

@@ -113,6 +113,8 @@ pub struct Learning {
     pub training: job::Learning,
     /// Tokens a document is cut to.
     pub max_length: u32,
+    /// Terms of the plugin's list that may get a token of their own, over all updates; 0: none.
+    pub term_tokens: u32,
     /// Bound of the replay memory, text and logits counted.
     pub memory_bytes: u64,
     /// Comparisons trained and reported with every update, never promoted: "head_only", "plain".

@@ -42,8 +42,24 @@ pub struct Job {
     pub method: Method,
     /// How it is trained.
     pub learning: Learning,
+    /// Terms of the domain with a token of their own, in the order of their ids. The parent's are the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub term_tokens: Vec<TermToken>,
     /// What it is trained and judged on.
     pub data: Data,
+}
+
+/// A token that was appended to the base model's vocabulary. Its embedding begins as the mean of its pieces' embeddings
+/// (Gee et al. 2022, "Fast Vocabulary Transfer", section 3) and is trained; no other embedding is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TermToken {
+    /// The term.
+    pub text: String,
+    /// Its id: one more than that of the term before it, the first beyond every id of the base model's tokenizer.
+    pub id: u32,
+    /// The ids that the base model's tokenizer gives it.
+    pub pieces: Vec<u32>,
 }
 
 /// A Hugging Face folder, by path, with the digests that its files must have.
@@ -68,6 +84,13 @@ pub struct Parent {
     pub labels: Vec<String>,
     /// The parent's accumulated Fisher and anchor. None switches the EWC penalty off.
     pub fisher: Option<PathBuf>,
+    /// How many of the job's term tokens its adapter has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub term_tokens: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What is trained.
@@ -152,6 +175,9 @@ pub struct Data {
     pub replay: Option<PathBuf>,
     /// Name to file: sets that are answered by the parent (if any) before training and by the result after it.
     pub eval: BTreeMap<String, PathBuf>,
+    /// The same sets in the tokens of the parent, where it has fewer term tokens; empty: they are the same.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub champion_eval: BTreeMap<String, PathBuf>,
     /// Examples whose logits under the result are wanted (candidates for the memory).
     pub candidates: Option<PathBuf>,
 }

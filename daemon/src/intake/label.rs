@@ -42,6 +42,8 @@ struct Answers {
     /// Votes on each record.
     votes: Vec<Vec<plugin::Vote>>,
     voting: Option<Voting>,
+    /// Its terms that stand in one of the records.
+    terms: Vec<String>,
     /// Id, version and digest of the plugin.
     plugin: Option<String>,
 }
@@ -115,6 +117,7 @@ impl Labeler {
                 })
                 .collect(),
             voting: answers.voting.clone(),
+            terms: answers.terms,
             rejected: extracted
                 .rejected
                 .into_iter()
@@ -216,6 +219,7 @@ async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) ->
             .votes
             .extend(labelled.into_iter().map(|a| a.unwrap_or_default()));
     }
+    answers.terms = crate::learn::terms::standing_in(&ready.terms, records.iter().map(|r| r.text.as_str()));
     answers.voting = provides("wengu.labeler/1").then(|| Voting {
         functions: ready.functions.clone(),
         labels: ready.labels.clone(),

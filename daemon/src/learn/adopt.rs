@@ -92,6 +92,9 @@ pub fn adopt(a: &Adoption) -> Result<String> {
             copy_all(&from, &to)?;
         }
     }
+    if !manifest.terms.is_empty() {
+        super::terms::save_tokenizer(&manifest.base.path, &manifest.terms, &building.join("tokenizer"))?;
+    }
     let (logits, rows, labels) = read_logits(&a.job_dir.join(layout::CANDIDATES))?;
     let candidates = candidates(a.store, a.prepared)?;
     ensure!(

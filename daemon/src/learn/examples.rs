@@ -25,6 +25,9 @@ pub struct Examples {
     /// Names for the numbers in the votes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voting: Option<Voting>,
+    /// Terms of the plugin's list that stand in the texts: those that may get a token of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<String>,
     /// In the order of the file.
     pub examples: Vec<Example>,
     /// Broken records.

@@ -25,6 +25,9 @@ pub struct Manifest {
     pub files: BTreeMap<String, Hash>,
     /// The label set after the run; the parent's labels come first.
     pub labels: Vec<String>,
+    /// Terms with a token of their own, in the order of their ids; the parent's come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<String>,
     /// New training examples.
     pub train: Vec<Item>,
     /// New gate items: the era of this run.

@@ -12,5 +12,6 @@ pub mod prepare;
 pub mod runner;
 pub mod scores;
 pub mod supervise;
+pub mod terms;
 mod verdict;
 pub mod votes;

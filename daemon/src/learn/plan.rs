@@ -221,6 +221,7 @@ mod tests {
             encoding: "UTF-8".into(),
             plugin: None,
             voting: None,
+            terms: vec![],
             examples,
             rejected: vec![],
         };

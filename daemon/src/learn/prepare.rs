@@ -7,9 +7,12 @@ use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::{self, DataFile, Job};
+use wengu_protocol::job::{self, DataFile, Job, TermToken};
 use wengu_store::{Hash, Store, durable};
 use wengu_tokenize::{Segment, Tokenizer};
+
+/// Begins the names of the files that hold evaluation sets in the parent's tokens.
+const CHAMPION_SETS: &str = "champion-";
 
 /// A run with what it needs of its ancestors.
 pub struct Prepared<'a> {
@@ -19,6 +22,8 @@ pub struct Prepared<'a> {
     pub parent_dir: Option<PathBuf>,
     /// Labels of the parent version.
     pub parent_labels: Vec<String>,
+    /// Terms with a token of their own in the parent version.
+    pub parent_terms: usize,
     /// Manifests of the accepted runs that led to the parent, oldest first.
     pub ancestors: &'a [Manifest],
 }
@@ -36,7 +41,7 @@ pub fn audit_name(run: u64) -> String {
 /// Writes the job directory of the update itself. `job.json` comes last: where it is, all is.
 pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<()> {
     let manifest = prepared.manifest;
-    let mut writer = Writer::new(store, manifest, dir)?;
+    let mut writer = Writer::new(store, manifest, &manifest.terms, dir)?;
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
     let memory = old_memory(prepared)?;
@@ -48,11 +53,9 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     };
     let candidates: Vec<Row> = remembered.into_iter().chain(train).collect();
     let candidates_path = writer.write("candidates", &candidates, None)?;
-    let eval = writer.eval_sets(prepared)?;
-    let parent = prepared
-        .parent_dir
-        .as_ref()
-        .map(|dir| parent_of(dir, &prepared.parent_labels));
+    let eval = writer.eval_sets(prepared, "")?;
+    let parent = prepared.parent();
+    let champion_eval = champion_sets(store, prepared, dir)?;
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
         job_id: format!("{}/{:04}", manifest.domain, manifest.run),
@@ -63,7 +66,9 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         labels: manifest.labels.clone(),
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
+        term_tokens: writer.terms.clone(),
         data: job::Data {
+            champion_eval,
             train: "data/train.safetensors".into(),
             replay,
             eval,
@@ -76,10 +81,12 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
 /// `head_only` leaves the base model as it is and trains a head; `plain` fine-tunes the parent on the delivery alone.
 pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir: &Path) -> Result<()> {
     let manifest = prepared.manifest;
-    let mut writer = Writer::new(store, manifest, dir)?;
+    // A head alone cannot carry tokens.
+    let terms: &[String] = if baseline == "head_only" { &[] } else { &manifest.terms };
+    let mut writer = Writer::new(store, manifest, terms, dir)?;
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
-    let eval = writer.eval_sets(prepared)?;
+    let eval = writer.eval_sets(prepared, "")?;
     let mut learning = job::Learning {
         replay_ratio: 0.0,
         distill_alpha: 0.0,
@@ -87,16 +94,14 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         fisher_examples: 0,
         ..manifest.learning.clone()
     };
+    let mut champion_eval = BTreeMap::new();
     let (method, parent) = if baseline == "head_only" {
         // Embeddings are computed once, so that passes cost nothing and the head can be trained to the end.
         learning.epochs = learning.epochs.max(60);
         (job::Method::HeadOnly, None)
     } else {
-        let parent = prepared
-            .parent_dir
-            .as_ref()
-            .map(|dir| parent_of(dir, &prepared.parent_labels));
-        (manifest.method.clone(), parent)
+        champion_eval = champion_sets(store, prepared, dir)?;
+        (manifest.method.clone(), prepared.parent())
     };
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
@@ -108,7 +113,9 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         labels: manifest.labels.clone(),
         method,
         learning,
+        term_tokens: writer.terms.clone(),
         data: job::Data {
+            champion_eval,
             train: "data/train.safetensors".into(),
             replay: None,
             eval,
@@ -117,15 +124,28 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
     })
 }
 
-fn parent_of(version_dir: &Path, labels: &[String]) -> job::Parent {
-    let adapter = version_dir.join("adapter");
-    let fisher = version_dir.join("fisher.safetensors");
-    job::Parent {
-        adapter: adapter.exists().then_some(adapter),
-        head: version_dir.join("head"),
-        labels: labels.to_vec(),
-        fisher: fisher.exists().then_some(fisher),
+impl Prepared<'_> {
+    /// What the job continues.
+    fn parent(&self) -> Option<job::Parent> {
+        let dir = self.parent_dir.as_ref()?;
+        let (adapter, fisher) = (dir.join("adapter"), dir.join("fisher.safetensors"));
+        Some(job::Parent {
+            adapter: adapter.exists().then_some(adapter),
+            head: dir.join("head"),
+            labels: self.parent_labels.clone(),
+            fisher: fisher.exists().then_some(fisher),
+            term_tokens: self.parent_terms as u32,
+        })
     }
+}
+
+/// The evaluation sets in the parent's own tokens, where it has fewer than this run: a champion is asked in those.
+fn champion_sets(store: &Store, prepared: &Prepared, dir: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let (manifest, known) = (prepared.manifest, prepared.parent_terms);
+    if prepared.parent_dir.is_none() || known == manifest.terms.len() {
+        return Ok(BTreeMap::new());
+    }
+    Writer::new(store, manifest, &manifest.terms[..known], dir)?.eval_sets(prepared, CHAMPION_SETS)
 }
 
 /// The parent's memory without the texts that this run teaches anew: a corrected label replaces the remembered one.
@@ -237,17 +257,21 @@ struct Writer<'a> {
     manifest: &'a Manifest,
     dir: &'a Path,
     tokenizer: Tokenizer,
+    terms: Vec<TermToken>,
     objects: Objects<'a>,
     label_index: HashMap<&'a str, i64>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(store: &'a Store, manifest: &'a Manifest, dir: &'a Path) -> Result<Self> {
+    fn new(store: &'a Store, manifest: &'a Manifest, terms: &[String], dir: &'a Path) -> Result<Self> {
+        let mut tokenizer = Tokenizer::load(&manifest.base.path)?;
+        let terms = tokenizer.append_terms(terms)?;
         std::fs::create_dir_all(dir.join("data")).with_context(|| dir.display().to_string())?;
         Ok(Writer {
             manifest,
             dir,
-            tokenizer: Tokenizer::load(&manifest.base.path)?,
+            tokenizer,
+            terms,
             objects: Objects::new(store),
             label_index: manifest
                 .labels
@@ -265,7 +289,8 @@ impl<'a> Writer<'a> {
             .collect()
     }
 
-    fn eval_sets(&mut self, prepared: &Prepared) -> Result<BTreeMap<String, PathBuf>> {
+    /// Writes the gate and audit sets of all eras, to files whose names begin with `prefix`.
+    fn eval_sets(&mut self, prepared: &Prepared, prefix: &str) -> Result<BTreeMap<String, PathBuf>> {
         let mut eval = BTreeMap::new();
         for manifest in prepared.ancestors.iter().chain([prepared.manifest]) {
             for (name, items) in [
@@ -274,7 +299,7 @@ impl<'a> Writer<'a> {
             ] {
                 if !items.is_empty() {
                     let rows = self.items(items)?;
-                    eval.insert(name.clone(), self.write(&name, &rows, None)?);
+                    eval.insert(name.clone(), self.write(&format!("{prefix}{name}"), &rows, None)?);
                 }
             }
         }
@@ -332,7 +357,7 @@ impl<'a> Writer<'a> {
         Ok(path)
     }
 
-    fn finish(self, job: Job) -> Result<()> {
+    fn finish(&self, job: Job) -> Result<()> {
         Ok(durable::write_file(
             &self.dir.join(job::layout::JOB),
             &serde_json::to_vec_pretty(&job)?,

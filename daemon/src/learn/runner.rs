@@ -74,6 +74,7 @@ impl Work<'_> {
             manifest: &self.manifest,
             parent_dir: parent.map(|id| self.engine.layout.version(&self.manifest.domain, id)),
             parent_labels: self.ancestors.last().map(|m| m.labels.clone()).unwrap_or_default(),
+            parent_terms: self.ancestors.last().map_or(0, |m| m.terms.len()),
             ancestors: &self.ancestors,
         }
     }

@@ -269,6 +269,7 @@ mod tests {
                 functions: ["good", "fair", "same", "more", "poor"].map(String::from).into(),
                 labels: ["alpha", "beta"].map(String::from).into(),
             }),
+            terms: vec![],
             examples,
             rejected: vec![],
         }

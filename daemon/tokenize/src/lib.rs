@@ -6,6 +6,7 @@
 mod chunks;
 mod segments;
 mod special;
+mod terms;
 mod tokenizer;
 
 pub use tokenizer::Tokenizer;

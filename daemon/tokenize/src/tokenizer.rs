@@ -16,13 +16,13 @@ const MAX_LENGTH_UNKNOWN: usize = 512;
 
 /// The base model's tokenizer, from its folder.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pub(crate) inner: tokenizers::Tokenizer,
     special: Special,
     sha256: String,
     max_length: usize,
     default_max_length: usize,
     /// Whether the vocabulary writes a space into the token after it.
-    space_bound: bool,
+    pub(crate) space_bound: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -127,7 +127,7 @@ impl Tokenizer {
     }
 
     /// The first `limit` ids of the text's own tokens.
-    fn content(&self, text: &str, segments: &[Segment], limit: usize) -> Result<Vec<u32>, TokenizeError> {
+    pub(crate) fn content(&self, text: &str, segments: &[Segment], limit: usize) -> Result<Vec<u32>, TokenizeError> {
         let mut spans = segments::checked(text, segments)?;
         if self.space_bound {
             segments::lend_spaces(text, &mut spans);

@@ -22,6 +22,8 @@ struct Sets<T> {
     train: T,
     replay: Option<T>,
     eval: BTreeMap<String, T>,
+    /// What the champion answers, where that is in other tokens than what the challenger answers.
+    champion_eval: BTreeMap<String, T>,
     candidates: Option<T>,
 }
 
@@ -44,7 +46,12 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let sets = sets.prepare(dir, &model, &mut progress, cancel)?;
     progress.end()?;
 
-    let champion = predict_champion(dir, &sets.eval, kept, &mut progress, cancel)?;
+    let asked = if sets.champion_eval.is_empty() {
+        &sets.eval
+    } else {
+        &sets.champion_eval
+    };
+    let champion = predict_champion(dir, asked, kept, &mut progress, cancel)?;
 
     let ewc = match &fisher {
         Some(parent) if learning.ewc_lambda > 0.0 => {
@@ -143,11 +150,12 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         job.parent.as_ref(),
         &job.labels,
         &job.method,
+        &job.term_tokens,
         job.learning.head_dropout,
         job.seed,
     )?;
     let limits = Limits {
-        vocab_size: model.config().vocab_size as usize,
+        vocab_size: model.vocab_size() as usize,
         max_tokens: model.config().max_position_embeddings as usize,
         labels: job.labels.len(),
         teacher_labels: match dir.parent_labels() {
@@ -168,6 +176,12 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         eval: job
             .data
             .eval
+            .iter()
+            .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
+            .collect::<Result<_, TrainerError>>()?,
+        champion_eval: job
+            .data
+            .champion_eval
             .iter()
             .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
             .collect::<Result<_, TrainerError>>()?,
@@ -213,6 +227,12 @@ impl Sets<TokenSet> {
                 .into_iter()
                 .map(|(name, set)| Ok((name, inputs(set)?)))
                 .collect::<Result<_, TrainerError>>()?,
+            // Only with term tokens, which need more than a head.
+            champion_eval: self
+                .champion_eval
+                .into_iter()
+                .map(|(name, set)| (name, Inputs::tokens(set)))
+                .collect(),
             candidates: self.candidates.map(&mut inputs).transpose()?,
         })
     }
@@ -259,7 +279,16 @@ fn predict_champion(
     let steps = missing.iter().map(|name| Inputs::answer_steps(eval[*name].set())).sum();
     progress.begin(Phase::PredictChampion, 0, steps)?;
     // With its own labels: the answers are the champion's, not those of a head that has grown already.
-    let champion = Model::load(&job.base, Some(parent), &parent.labels, &job.method, 0.0, job.seed)?;
+    let terms = &job.term_tokens[..parent.term_tokens as usize];
+    let champion = Model::load(
+        &job.base,
+        Some(parent),
+        &parent.labels,
+        &job.method,
+        terms,
+        0.0,
+        job.seed,
+    )?;
     for name in missing {
         let logits = eval[name].answers(&champion, progress, cancel)?;
         let path = prediction(dir, layout::CHAMPION, name);

@@ -66,7 +66,8 @@ fn resolve(job: &mut Job, root: &Path) {
     }
     fix(&mut job.data.train);
     let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
-    optional.chain(job.data.eval.values_mut()).for_each(fix);
+    let evaluation = job.data.eval.values_mut().chain(job.data.champion_eval.values_mut());
+    optional.chain(evaluation).for_each(fix);
 }
 
 fn check_parent_labels(job: &Job, path: &Path) -> Result<(), TrainerError> {
@@ -94,6 +95,7 @@ fn check(job: &Job) -> Result<(), String> {
     }
     method(&job.method)?;
     learning(&job.learning)?;
+    term_tokens(job)?;
     for name in job.data.eval.keys() {
         let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);
         ensure(plain, || {
@@ -101,6 +103,29 @@ fn check(job: &Job) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+fn term_tokens(job: &Job) -> Result<(), String> {
+    let terms = &job.term_tokens;
+    let Some(first) = terms.first() else { return Ok(()) };
+    ensure(matches!(job.method, Method::Lora { .. }), || {
+        "`term_tokens` need the method \"lora\", which carries them".into()
+    })?;
+    for (term, id) in terms.iter().zip(u64::from(first.id)..) {
+        let pieces = !term.pieces.is_empty() && term.pieces.iter().all(|piece| *piece < first.id);
+        ensure(u64::from(term.id) == id && pieces, || {
+            format!(
+                "`term_tokens`: `{}` has the id {} where {id} is next, or no pieces below {}",
+                term.text, term.id, first.id
+            )
+        })?;
+    }
+    let parent = job.parent.as_ref().map_or(0, |parent| parent.term_tokens as usize);
+    let same_sets = job.data.champion_eval.is_empty() || job.data.champion_eval.keys().eq(job.data.eval.keys());
+    ensure(parent <= terms.len() && same_sets, || {
+        "`parent.term_tokens` is more than `term_tokens`, or `data.champion_eval` has other sets than `data.eval`"
+            .into()
+    })
 }
 
 fn labels(field: &str, labels: &[String]) -> Result<(), String> {

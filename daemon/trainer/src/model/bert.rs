@@ -2,6 +2,7 @@
 
 use super::config::{Activation, BertConfig};
 use super::lora::{Dropout, Linear};
+use super::terms::TermRows;
 use super::weights::Weights;
 use super::{LoraSite, Tap};
 use crate::error::TrainerError;
@@ -71,6 +72,8 @@ struct Layer {
 /// The encoder.
 pub struct Bert {
     word_embeddings: Tensor,
+    /// Rows beyond the vocabulary of the base model.
+    pub terms: Option<TermRows>,
     position_embeddings: Tensor,
     /// The first row of the table: all tokens are of the first segment.
     token_type_embedding: Tensor,
@@ -112,6 +115,7 @@ impl Bert {
         });
         Ok(Bert {
             word_embeddings: table("word_embeddings", config.vocab_size)?,
+            terms: None,
             position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
             token_type_embedding: table("token_type_embeddings", config.type_vocab_size)?.f_select(0, 0)?,
             embeddings_norm: LayerNorm::load(weights, "embeddings.LayerNorm", config)?,
@@ -122,6 +126,11 @@ impl Bert {
             heads: config.num_attention_heads,
             activation: config.hidden_act,
         })
+    }
+
+    /// The embeddings of the base model's vocabulary, [vocabulary, hidden].
+    pub fn word_embeddings(&self) -> &Tensor {
+        &self.word_embeddings
     }
 
     /// The linear layers that can be adapted, in the model's order.
@@ -143,7 +152,10 @@ impl Bert {
 
     /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0.
     pub fn forward(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
-        let words = Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?;
+        let words = match &self.terms {
+            None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
+            Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
+        };
         let positions = self.position_embeddings.f_narrow(0, 0, ids.size()[1])?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
         let mut hidden = self.embeddings_norm.forward(&sum)?;

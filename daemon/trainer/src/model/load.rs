@@ -4,15 +4,16 @@ use super::bert::{Bert, POOLER_DENSE};
 use super::classifier::Classifier;
 use super::config::BertConfig;
 use super::lora::{self, Linear};
+use super::terms::TermRows;
 use super::weights::{TensorFile, Weights};
 use super::{LoraSettings, LoraSite, Model, Pooling};
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
-use crate::peft;
+use crate::peft::{self, TokenRows};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent};
+use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent, TermToken};
 
 const WEIGHTS_FILE: &str = "model.safetensors";
 
@@ -24,6 +25,7 @@ impl Model {
         parent: Option<&Parent>,
         labels: &[String],
         method: &Method,
+        terms: &[TermToken],
         head_dropout: f64,
         seed: u64,
     ) -> Result<Model, TrainerError> {
@@ -62,7 +64,8 @@ impl Model {
                 settings.check()?;
                 let task = Model::adapter_task(pooling);
                 let head = old.as_ref().map(|(weight, bias)| (weight, bias));
-                let sites = attach(&mut bert, &settings, adapter.zip(head), task, seed)?;
+                let (sites, rows) = attach(&mut bert, &settings, adapter.zip(head), task, seed)?;
+                bert.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, bert.word_embeddings())?;
                 (Some(settings), sites)
             }
         };
@@ -79,6 +82,24 @@ impl Model {
             base_path,
         })
     }
+}
+
+/// The parent's rows of term tokens, which must be the first of `terms`.
+fn known_rows(
+    parent: Option<&Parent>,
+    terms: &[TermToken],
+    rows: Option<TokenRows>,
+) -> Result<Option<Tensor>, TrainerError> {
+    let said = parent.map_or(0, |parent| parent.term_tokens as usize);
+    let (ids, rows) = rows.map_or((Vec::new(), None), |TokenRows { ids, rows }| (ids, Some(rows)));
+    let expected = terms.iter().take(said).map(|term| i64::from(term.id));
+    if ids.len() != said || !expected.eq(ids.iter().copied()) {
+        let message = format!(
+            "the parent's adapter has the term tokens {ids:?}, the job says that they are the first {said} of its own"
+        );
+        return Err(TrainerError::new(JobEnd::BadJob, message));
+    }
+    Ok(rows)
 }
 
 fn check_labels(labels: &[String], parent: &[String]) -> Result<(), TrainerError> {
@@ -167,7 +188,8 @@ fn attach(
     parent: Option<(&Path, (&Tensor, &Tensor))>,
     task: peft::Task,
     seed: u64,
-) -> Result<Vec<LoraSite>, TrainerError> {
+) -> Result<(Vec<LoraSite>, Option<TokenRows>), TrainerError> {
+    let hidden = bert.word_embeddings().size()[1];
     let names: Vec<String> = bert.linears().map(|linear| linear.name.clone()).collect();
     for target in &settings.target_modules {
         if !names
@@ -191,10 +213,9 @@ fn attach(
     }
     let Some((dir, head)) = parent else {
         let scaling = settings.alpha / f64::from(settings.rank);
-        return adapted
-            .iter()
-            .map(|linear| lora::fresh_site(linear, settings.rank, scaling, seed))
-            .collect();
+        let fresh = adapted.iter();
+        let fresh = fresh.map(|linear| lora::fresh_site(linear, settings.rank, scaling, seed));
+        return Ok((fresh.collect::<Result<_, _>>()?, None));
     };
     let layers: Vec<(String, i64, i64)> = adapted
         .iter()
@@ -205,7 +226,7 @@ fn attach(
                 .map(|(outputs, inputs)| (linear.name.clone(), inputs, outputs))
         })
         .collect::<Result<_, _>>()?;
-    let (config, sites) = peft::read(dir, task, &layers, head)?;
+    let (config, sites, rows) = peft::read(dir, task, &layers, hidden, head)?;
     if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) {
         let message = format!(
             "the parent's adapter has rank {} and alpha {}, the job {} and {}: go on with the parent's, or start anew \
@@ -214,5 +235,5 @@ fn attach(
         );
         return Err(TrainerError::new(JobEnd::BadJob, message));
     }
-    Ok(sites)
+    Ok((sites, rows))
 }

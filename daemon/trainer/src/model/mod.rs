@@ -7,6 +7,7 @@ mod load;
 mod lora;
 mod pooling;
 mod random;
+mod terms;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
@@ -35,6 +36,8 @@ pub struct Batch {
 pub enum ParamGroup {
     /// A low-rank factor.
     Adapter,
+    /// Embeddings of term tokens.
+    Terms,
     /// The head's weight.
     HeadWeight,
     /// The head's bias.
@@ -78,6 +81,16 @@ impl Model {
     /// The base model's shape and limits.
     pub fn config(&self) -> &BertConfig {
         &self.config
+    }
+
+    /// Token ids are below this: the base model's vocabulary, and the term tokens beyond it.
+    pub fn vocab_size(&self) -> i64 {
+        let terms = self
+            .bert
+            .terms
+            .as_ref()
+            .map_or(0, |terms| terms.first + terms.rows.size()[0]);
+        self.config.vocab_size.max(terms)
     }
 
     /// How token vectors become one embedding.
@@ -160,8 +173,8 @@ impl Model {
             batch.ids.f_min()?.f_int64_value(&[])?,
             batch.ids.f_max()?.f_int64_value(&[])?,
         );
-        if low < 0 || high >= self.config.vocab_size {
-            let size = self.config.vocab_size;
+        if low < 0 || high >= self.vocab_size() {
+            let size = self.vocab_size();
             return bad(format!(
                 "token ids go from {low} to {high}; the base model's vocabulary has {size} entries"
             ));
@@ -179,7 +192,7 @@ impl Model {
         (&self.head.weight, &self.head.bias)
     }
 
-    /// All that is trained, in an order that never changes: each site's A and B, then the head. The tensors share
+    /// All that is trained, in an order that never changes: each site's A and B, the term tokens, then the head. The tensors share
     /// their storage with the model.
     pub fn trainable(&self) -> Vec<(String, Tensor, ParamGroup)> {
         let mut all = Vec::with_capacity(2 * self.sites.len() + 2);
@@ -194,6 +207,10 @@ impl Model {
                 site.b.shallow_clone(),
                 ParamGroup::Adapter,
             ));
+        }
+        if let Some(terms) = &self.bert.terms {
+            let name = "embeddings.word_embeddings.trainable_tokens".to_owned();
+            all.push((name, terms.rows.shallow_clone(), ParamGroup::Terms));
         }
         all.push((
             format!("{HEAD}.weight"),
@@ -220,7 +237,9 @@ impl Model {
             &lora.target_modules,
             &self.unused_modules(&lora.target_modules),
         );
-        peft::write(dir, &config, &self.sites, self.head())
+        let terms = self.bert.terms.as_ref();
+        let config = config.with_token_rows(terms.map(terms::TermRows::ids));
+        peft::write(dir, &config, &self.sites, terms.map(|terms| &terms.rows), self.head())
     }
 
     /// Writes the head and its labels.

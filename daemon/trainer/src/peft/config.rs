@@ -53,6 +53,9 @@ pub struct AdapterConfig {
     pub target_modules: Vec<String>,
     /// What the model is for.
     pub task_type: Task,
+    /// Rows of the embedding table that are the adapter's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trainable_token_indices: Option<Vec<i64>>,
     #[serde(default)]
     use_dora: bool,
     #[serde(default)]
@@ -127,9 +130,18 @@ impl AdapterConfig {
             revision: None,
             target_modules: target_modules.to_vec(),
             task_type,
+            trainable_token_indices: None,
             use_dora: false,
             use_rslora: false,
             others: Default::default(),
+        }
+    }
+
+    /// The same with rows of the embedding table.
+    pub fn with_token_rows(self, ids: Option<Vec<i64>>) -> AdapterConfig {
+        AdapterConfig {
+            trainable_token_indices: ids,
+            ..self
         }
     }
 

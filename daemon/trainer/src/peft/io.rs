@@ -1,6 +1,6 @@
 //! Reading and writing PEFT directories.
 
-use super::{AdapterConfig, CONFIG_FILE, LoraSite, TENSORS_FILE, Task};
+use super::{AdapterConfig, CONFIG_FILE, LoraSite, TENSORS_FILE, Task, TokenRows};
 use crate::error::TrainerError;
 use crate::job::files::write_durable;
 use crate::job::tensors::encode;
@@ -23,11 +23,21 @@ fn head_key(part: &str) -> String {
     format!("base_model.model.classifier.{part}")
 }
 
+/// Key of the rows of the embedding table.
+fn rows_key(task: Task) -> String {
+    let below = match task {
+        Task::FeatureExtraction => "",
+        Task::SequenceClassification => "bert.",
+    };
+    format!("base_model.model.{below}embeddings.word_embeddings.token_adapter.trainable_tokens_delta")
+}
+
 /// Writes the directory. The same input gives the same bytes.
 pub fn write(
     dir: &Path,
     config: &AdapterConfig,
     sites: &[LoraSite],
+    rows: Option<&Tensor>,
     head: (&Tensor, &Tensor),
 ) -> Result<(), TrainerError> {
     let head_keys = (head_key("weight"), head_key("bias"));
@@ -36,6 +46,7 @@ pub fn write(
         tensors.push((key(config.task_type, &site.name, "A"), &site.a));
         tensors.push((key(config.task_type, &site.name, "B"), &site.b));
     }
+    tensors.extend(rows.map(|rows| (rows_key(config.task_type), rows)));
     if config.task_type == Task::SequenceClassification {
         tensors.extend([(head_keys.0, head.0), (head_keys.1, head.1)]);
     }
@@ -51,13 +62,14 @@ pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerErr
     encode(tensors, Some(("format", "pt".to_owned())))
 }
 
-/// Reads a directory that adapts exactly `layers`, given as (name, in, out). The tensors require gradients.
+/// Reads a directory that adapts exactly `layers`, given as (name, in, out), and rows of `hidden` numbers. The tensors require gradients.
 pub fn read(
     dir: &Path,
     task: Task,
     layers: &[(String, i64, i64)],
+    hidden: i64,
     head: (&Tensor, &Tensor),
-) -> Result<(AdapterConfig, Vec<LoraSite>), TrainerError> {
+) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
     let path = dir.join(CONFIG_FILE);
     let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
     let text = std::fs::read(&path).map_err(|e| bad(&e))?;
@@ -80,6 +92,8 @@ pub fn read(
     if task == Task::SequenceClassification {
         expected.extend([head_key("weight"), head_key("bias")]);
     }
+    let ids = config.trainable_token_indices.clone().filter(|ids| !ids.is_empty());
+    expected.extend(ids.is_some().then(|| rows_key(task)));
     let found = weights.names();
     let missing: Vec<_> = expected.difference(&found).cloned().collect();
     let unexpected: Vec<_> = found.difference(&expected).cloned().collect();
@@ -116,7 +130,14 @@ pub fn read(
         })
     });
     let sites = sites.collect::<Result<Vec<_>, TrainerError>>()?;
-    Ok((config, sites))
+    let rows = match ids {
+        None => None,
+        Some(ids) => {
+            let rows = weights.tensor(&rows_key(task), &[ids.len() as i64, hidden])?;
+            Some(TokenRows { ids, rows })
+        }
+    };
+    Ok((config, sites, rows))
 }
 
 /// The first names and how many more there are.

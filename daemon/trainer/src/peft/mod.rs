@@ -12,6 +12,15 @@ pub use io::{read, tensor_bytes, write};
 
 use tch::Tensor;
 
+/// Rows of the embedding table that the adapter carries (`trainable_token_indices`).
+#[derive(Debug)]
+pub struct TokenRows {
+    /// Their token ids.
+    pub ids: Vec<i64>,
+    /// Their embeddings, F32 [tokens, hidden]: the values themselves, whatever the key's name says.
+    pub rows: Tensor,
+}
+
 /// A file of a PEFT directory: what the adapter is.
 pub const CONFIG_FILE: &str = "adapter_config.json";
 /// A file of a PEFT directory: its tensors.

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{BaseModel, Method, Parent};
+use wengu_protocol::job::{BaseModel, Method, Parent, TermToken};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Batch, Model};
 
@@ -58,7 +58,18 @@ pub fn parent(folder: &Path, labels: &[&str]) -> Parent {
         head: folder.join("head"),
         labels: strings(labels),
         fisher: None,
+        term_tokens: 0,
     }
+}
+
+/// The two tokens that make_terms.py appends to the tiny model's 160.
+pub fn term_tokens() -> Vec<TermToken> {
+    let term = |text: &str, id, pieces: &[u32]| TermToken {
+        text: text.into(),
+        id,
+        pieces: pieces.into(),
+    };
+    vec![term("不可抗力", 160, &[5, 9, 77]), term("estoppel", 161, &[12, 140])]
 }
 
 /// The tiny model with the golden adapter and head.
@@ -69,6 +80,7 @@ pub fn tiny(base_path: &Path, dropout: f64) -> Result<Model, TrainerError> {
         Some(&parent),
         &strings(&LABELS),
         &tiny_method(dropout),
+        &[],
         dropout,
         1,
     )

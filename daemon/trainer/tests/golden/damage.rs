@@ -44,7 +44,7 @@ fn error(change: impl FnOnce(&Path)) -> TrainerError {
     change(folder.path());
     let parent = parent(folder.path(), &LABELS);
     let base = base(&folder.path().join("base"));
-    match Model::load(&base, Some(&parent), &strings(&LABELS), &tiny_method(0.0), 0.0, 1) {
+    match Model::load(&base, Some(&parent), &strings(&LABELS), &tiny_method(0.0), &[], 0.0, 1) {
         Ok(_) => panic!("the model was loaded"),
         Err(error) => error,
     }
@@ -172,7 +172,7 @@ fn edit(path: &Path, field: &str, value: serde_json::Value) {
 fn another_base_model_than_the_job_names_is_refused() {
     let mut base = base(&golden("tiny/base"));
     base.sha256.insert("model.safetensors".into(), "0".repeat(64));
-    let error = Model::load(&base, None, &strings(&LABELS), &Method::HeadOnly, 0.0, 1)
+    let error = Model::load(&base, None, &strings(&LABELS), &Method::HeadOnly, &[], 0.0, 1)
         .err()
         .unwrap();
     assert_eq!(error.end, JobEnd::BadModel);
@@ -184,7 +184,7 @@ fn a_job_that_contradicts_its_parent_is_refused() {
     let base = base(&golden("tiny/base"));
     let parent = parent(&golden("tiny"), &LABELS);
     let load = |labels: &[&str], method: &Method| {
-        Model::load(&base, Some(&parent), &strings(labels), method, 0.0, 1)
+        Model::load(&base, Some(&parent), &strings(labels), method, &[], 0.0, 1)
             .err()
             .unwrap()
             .end

@@ -3,5 +3,6 @@
 mod common;
 mod damage;
 mod minilm;
+mod terms;
 mod tiny;
 mod written;

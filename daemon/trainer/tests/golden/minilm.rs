@@ -66,8 +66,9 @@ fn embeddings_and_logits_agree_with_transformers_and_peft() {
         target_modules: strings(&["query", "value"]),
     };
     let _guard = tch::no_grad_guard();
-    let load =
-        |parent: &_, method: &_| Model::load(&base(&folder), Some(parent), &strings(&LABELS), method, 0.0, 1).unwrap();
+    let load = |parent: &_, method: &_| {
+        Model::load(&base(&folder), Some(parent), &strings(&LABELS), method, &[], 0.0, 1).unwrap()
+    };
     let model = load(&parent, &adapted);
     assert_eq!((model.pooling(), model.adapters().len()), (Pooling::Mean, 12));
     let adapted = difference(

@@ -1,11 +1,12 @@
 //! A small random BertForSequenceClassification with an adapter that peft wrote.
 
 use crate::common::*;
+use std::collections::HashMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::Method;
 use wengu_trainer::model::{Batch, HEAD, Model, ParamGroup};
 
-fn gradients(model: &Model, batch: &Batch, labels: &Tensor, dropout: Option<u64>) -> Vec<(String, Tensor)> {
+pub fn gradients(model: &Model, batch: &Batch, labels: &Tensor, dropout: Option<u64>) -> Vec<(String, Tensor)> {
     for (_, mut tensor, _) in model.trainable() {
         tensor.zero_grad();
     }
@@ -21,16 +22,20 @@ fn gradients(model: &Model, batch: &Batch, labels: &Tensor, dropout: Option<u64>
 #[test]
 fn logits_and_all_gradients_agree_with_float64_autograd() {
     let expected = tensors(&golden("tiny/expected.safetensors"));
-    let model = tiny(&golden("tiny/base"), 0.0).unwrap();
-    let batch = batch(&expected);
+    agrees("tiny", &tiny(&golden("tiny/base"), 0.0).unwrap(), &expected, 28);
+}
+
+/// Logits to 1e-4, and every gradient to 1e-4 of its largest value.
+pub fn agrees(name: &str, model: &Model, expected: &HashMap<String, Tensor>, tensors: usize) {
+    let batch = batch(expected);
     let off = difference(&model.forward(&batch, None).unwrap(), &expected["logits"]);
-    println!("tiny: logits differ by at most {off:.2e}");
+    println!("{name}: logits differ by at most {off:.2e}");
     assert!(off < 1e-4);
 
     let labels = expected["labels"].to_kind(Kind::Int64);
-    let gradients = gradients(&model, &batch, &labels, None);
+    let gradients = gradients(model, &batch, &labels, None);
     let wanted = expected.keys().filter(|name| name.starts_with("gradient.")).count();
-    assert_eq!((gradients.len(), wanted), (28, 28));
+    assert_eq!((gradients.len(), wanted), (tensors, tensors));
     let mut worst = 0f64;
     for (name, gradient) in &gradients {
         let reference = &expected[&format!("gradient.{name}")];
@@ -40,7 +45,7 @@ fn logits_and_all_gradients_agree_with_float64_autograd() {
         worst = worst.max(relative);
         assert!(relative < 1e-4, "{name}: {relative}");
     }
-    println!("tiny: gradients differ by at most {worst:.2e} of each tensor's largest value");
+    println!("{name}: gradients differ by at most {worst:.2e} of each tensor's largest value");
 }
 
 #[test]
@@ -82,7 +87,16 @@ fn padding_takes_no_part_in_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     tiny_with_mean_pooling(folder.path());
     let with_pooler = tiny(&golden("tiny/base"), 0.0).unwrap();
-    let with_mean = Model::load(&base(folder.path()), None, &strings(&LABELS), &Method::HeadOnly, 0.0, 1).unwrap();
+    let with_mean = Model::load(
+        &base(folder.path()),
+        None,
+        &strings(&LABELS),
+        &Method::HeadOnly,
+        &[],
+        0.0,
+        1,
+    )
+    .unwrap();
     let padded = batch(&expected);
     for model in [with_pooler, with_mean] {
         let together = model.forward(&padded, None).unwrap();
@@ -121,7 +135,16 @@ fn a_training_step_repeats_bit_for_bit() {
 fn a_fresh_adapter_changes_nothing_and_follows_from_the_seed() {
     let expected = tensors(&golden("tiny/expected.safetensors"));
     let load = |method: &Method, seed| {
-        Model::load(&base(&golden("tiny/base")), None, &strings(&LABELS), method, 0.0, seed).unwrap()
+        Model::load(
+            &base(&golden("tiny/base")),
+            None,
+            &strings(&LABELS),
+            method,
+            &[],
+            0.0,
+            seed,
+        )
+        .unwrap()
     };
     let answer = |model: &Model| model.forward(&batch(&expected), None).unwrap().detach();
     let fresh = load(&tiny_method(0.0), 7);
@@ -144,6 +167,7 @@ fn only_the_head_is_trained_where_only_the_head_is_asked_for() {
         None,
         &strings(&LABELS),
         &Method::HeadOnly,
+        &[],
         0.0,
         1,
     )

@@ -1,9 +1,10 @@
 //! Adapters that the trainer writes. `tests/oracle/run` has PEFT read the same folders: it sets WENGU_ORACLE_OUT.
 
 use crate::common::*;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{Method, Parent};
+use wengu_protocol::job::{Method, Parent, TermToken};
 use wengu_trainer::model::Model;
 
 /// Moves every factor and the head away from where they begin.
@@ -16,11 +17,10 @@ fn shake(model: &Model) {
     }
 }
 
-fn write(model: &Model, folder: &Path) {
-    let expected = tensors(&golden("tiny/expected.safetensors"));
+fn write(model: &Model, folder: &Path, expected: &HashMap<String, Tensor>) {
     model.save_adapter(&folder.join("adapter")).unwrap();
     model.save_head(&folder.join("head")).unwrap();
-    let logits = model.forward(&batch(&expected), None).unwrap().detach();
+    let logits = model.forward(&batch(expected), None).unwrap().detach();
     let expected = [
         ("ids", &expected["ids"]),
         ("mask", &expected["mask"]),
@@ -29,14 +29,24 @@ fn write(model: &Model, folder: &Path) {
     Tensor::write_safetensors(&expected, folder.join("expected.safetensors")).unwrap();
 }
 
-fn read_again(base_path: &Path, folder: &Path, method: &Method, labels: &[&str]) -> Model {
+fn read_again(base_path: &Path, folder: &Path, method: &Method, terms: &[TermToken], labels: &[&str]) -> Model {
     let parent = Parent {
         adapter: Some(folder.join("adapter")),
         head: folder.join("head"),
         labels: strings(labels),
         fisher: None,
+        term_tokens: terms.len() as u32,
     };
-    Model::load(&base(base_path), Some(&parent), &strings(labels), method, 0.0, 99).unwrap()
+    Model::load(
+        &base(base_path),
+        Some(&parent),
+        &strings(labels),
+        method,
+        terms,
+        0.0,
+        99,
+    )
+    .unwrap()
 }
 
 /// Names and shapes of a written adapter, and its configuration without the path of the base model.
@@ -51,22 +61,23 @@ fn described(folder: &Path) -> serde_json::Value {
     serde_json::json!({"adapter_config.json": config, "adapter_model.safetensors": shapes})
 }
 
-fn check(name: &str, base_path: &Path, method: &Method) {
-    let expected = tensors(&golden("tiny/expected.safetensors"));
-    let model = Model::load(&base(base_path), None, &strings(&LABELS), method, 0.0, 3).unwrap();
+fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
+    let questions = if terms.is_empty() { "tiny" } else { "terms" };
+    let expected = tensors(&golden(questions).join("expected.safetensors"));
+    let model = Model::load(&base(base_path), None, &strings(&LABELS), method, terms, 0.0, 3).unwrap();
     shake(&model);
     let kept = tempfile::tempdir().unwrap();
     let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
         Some(out) => PathBuf::from(out).join(name),
         None => kept.path().to_owned(),
     };
-    write(&model, &folder);
+    write(&model, &folder, &expected);
 
-    let again = read_again(base_path, &folder, method, &LABELS);
+    let again = read_again(base_path, &folder, method, terms, &LABELS);
     let answer = |model: &Model| model.forward(&batch(&expected), None).unwrap().detach();
     assert_eq!(answer(&model), answer(&again));
     let twice = tempfile::tempdir().unwrap();
-    write(&again, twice.path());
+    write(&again, twice.path(), &expected);
     for file in [
         "adapter/adapter_model.safetensors",
         "adapter/adapter_config.json",
@@ -95,7 +106,12 @@ fn check(name: &str, base_path: &Path, method: &Method) {
 
 #[test]
 fn an_adapter_of_a_model_that_classifies_is_as_peft_writes_it() {
-    check("sequence_classification", &golden("tiny/base"), &tiny_method(0.0));
+    check("sequence_classification", &golden("tiny/base"), &tiny_method(0.0), &[]);
+}
+
+#[test]
+fn an_adapter_with_term_tokens_is_as_peft_writes_it() {
+    check("term_tokens", &golden("tiny/base"), &tiny_method(0.0), &term_tokens());
 }
 
 #[test]
@@ -107,7 +123,7 @@ fn an_adapter_of_a_bare_encoder_is_as_peft_writes_it() {
         None => kept.path().join("base"),
     };
     tiny_with_mean_pooling(&folder);
-    check("feature_extraction", &folder, &tiny_method(0.05));
+    check("feature_extraction", &folder, &tiny_method(0.05), &[]);
 }
 
 #[test]
@@ -121,6 +137,7 @@ fn labels_that_are_added_leave_the_logits_of_the_others_as_they_were() {
         Some(&parent),
         &labels,
         &tiny_method(0.0),
+        &[],
         0.0,
         1,
     )

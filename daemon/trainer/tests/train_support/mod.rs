@@ -199,7 +199,9 @@ impl Bench {
                 fisher_decay: 0.9,
                 checkpoint_steps: 5,
             },
+            term_tokens: Vec::new(),
             data: Data {
+                champion_eval: BTreeMap::new(),
                 train: "data/train.safetensors".into(),
                 replay: None,
                 eval: BTreeMap::from([("test".to_owned(), PathBuf::from("data/test.safetensors"))]),
@@ -265,6 +267,7 @@ impl JobDir {
             head: self.root.join(layout::HEAD),
             labels: labels(known),
             fisher: fisher.exists().then_some(fisher),
+            term_tokens: 0,
         }
     }
 
