@@ -147,8 +147,7 @@ fn with_legal_en(site: &Site) -> String {
         String::from_utf8_lossy(&installed.stderr)
     );
     let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    let config = config.replace("model = \"base\"", "model = \"base\"\nplugin = \"dev.wengu.legal-en\"");
-    config
+    config.replace("model = \"base\"", "model = \"base\"\nplugin = \"dev.wengu.legal-en\"")
 }
 
 #[test]

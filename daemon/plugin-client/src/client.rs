@@ -1,5 +1,5 @@
 use crate::output::{Tail, capture};
-use crate::{DocumentError, End, LabelInput, PluginEnd, Ready, ScoreInput, Segment, Status, Vote};
+use crate::{DocumentError, End, LabelInput, PluginEnd, ReadOutcome, Ready, ScoreInput, Segment, Status, Vote};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::fd::OwnedFd;
@@ -61,6 +61,13 @@ pub struct PluginClient {
     /// The document of the batch at which a dead process was, read before it was reaped.
     working_on: Option<usize>,
     ended: Option<PluginEnd>,
+}
+
+fn missing<T>() -> Result<T, DocumentError> {
+    Err(DocumentError {
+        status: Status::Internal,
+        message: "the host has left it out".into(),
+    })
 }
 
 type Outcomes<T> = Vec<Result<T, DocumentError>>;
@@ -149,34 +156,55 @@ impl PluginClient {
         self.child.id()
     }
 
-    /// Segments texts. Each has its segments, which tile it, or its own error.
+    /// Segments and labels documents: what is asked for, each with its own error.
     ///
     /// # Errors
     /// How the process ended, and at which document.
-    pub async fn segment(&mut self, texts: &[&str]) -> Result<Outcomes<Vec<Segment>>, PluginEnd> {
-        let request = |texts: &[&str]| Request::Segment {
-            documents: texts.iter().map(|t| (*t).to_owned()).collect(),
+    pub async fn read(
+        &mut self,
+        documents: &[LabelInput],
+        segments: bool,
+        votes: bool,
+    ) -> Result<Vec<ReadOutcome>, PluginEnd> {
+        let request = |documents: &[LabelInput]| Request::Read {
+            documents: documents.to_vec(),
+            segments,
+            votes,
+        };
+        let too_large = |error: DocumentError| ReadOutcome {
+            segments: segments.then(|| Err(error.clone())),
+            votes: votes.then_some(Err(error)),
         };
         let take = |reply| match reply {
-            Reply::Segmented(outcome) => Ok(outcome),
+            Reply::Read(outcome) => Ok(*outcome),
             other => Err(other),
         };
-        self.batches(texts, |t| t.len(), request, take).await
+        self.batches(documents, |d| d.text.len(), request, take, too_large)
+            .await
+    }
+
+    /// Segments texts. Each has its segments, which tile it, or its own error.
+    ///
+    /// # Errors
+    /// As [`PluginClient::read`].
+    pub async fn segment(&mut self, texts: &[&str]) -> Result<Outcomes<Vec<Segment>>, PluginEnd> {
+        let input = |text: &&str| LabelInput {
+            text: (*text).to_owned(),
+            metadata: serde_json::Value::Null,
+            seed: 0,
+        };
+        let documents: Vec<LabelInput> = texts.iter().map(input).collect();
+        let read = self.read(&documents, true, false).await?;
+        Ok(read.into_iter().map(|r| r.segments.unwrap_or_else(missing)).collect())
     }
 
     /// Labels documents. Each has its votes, which may be none, or its own error.
     ///
     /// # Errors
-    /// How the process ended, and at which document.
+    /// As [`PluginClient::read`].
     pub async fn label(&mut self, documents: &[LabelInput]) -> Result<Outcomes<Vec<Vote>>, PluginEnd> {
-        let request = |documents: &[LabelInput]| Request::Label {
-            documents: documents.to_vec(),
-        };
-        let take = |reply| match reply {
-            Reply::Labelled(outcome) => Ok(outcome),
-            other => Err(other),
-        };
-        self.batches(documents, |d| d.text.len(), request, take).await
+        let read = self.read(documents, false, true).await?;
+        Ok(read.into_iter().map(|r| r.votes.unwrap_or_else(missing)).collect())
     }
 
     /// Scores answers. Each has a value for each of [`Ready::metrics`], or its own error.
@@ -194,6 +222,7 @@ impl PluginClient {
             |i| i.input.len() + i.expected.len() + i.actual.len(),
             request,
             take,
+            Err,
         )
         .await
     }
@@ -212,8 +241,9 @@ impl PluginClient {
         documents: &[D],
         bytes: impl Fn(&D) -> usize,
         request: impl Fn(&[D]) -> Request,
-        take: impl Fn(Reply) -> Result<Result<T, DocumentError>, Reply>,
-    ) -> Result<Outcomes<T>, PluginEnd> {
+        take: impl Fn(Reply) -> Result<T, Reply>,
+        too_large: impl Fn(DocumentError) -> T,
+    ) -> Result<Vec<T>, PluginEnd> {
         if let Some(ended) = &self.ended {
             return Err(ended.clone());
         }
@@ -228,7 +258,8 @@ impl PluginClient {
             let count = rest.iter().take(BATCH_DOCUMENTS_MAX).take_while(fits).count().max(1);
             let begin = outcomes.len();
             self.working_on = None;
-            if let Err(end) = self.batch(&rest[..count], &request, &take, &mut outcomes).await {
+            let ways = (&request, &take, &too_large);
+            if let Err(end) = self.batch(&rest[..count], ways, &mut outcomes).await {
                 // Replies come several at a time: the process was further than they tell, if it could still say so.
                 let working_on = self.working_on.or_else(|| self.read_working_on());
                 let at = working_on
@@ -243,9 +274,12 @@ impl PluginClient {
     async fn batch<D, T>(
         &mut self,
         documents: &[D],
-        request: &impl Fn(&[D]) -> Request,
-        take: &impl Fn(Reply) -> Result<Result<T, DocumentError>, Reply>,
-        outcomes: &mut Outcomes<T>,
+        (request, take, too_large): (
+            &impl Fn(&[D]) -> Request,
+            &impl Fn(Reply) -> Result<T, Reply>,
+            &impl Fn(DocumentError) -> T,
+        ),
+        outcomes: &mut Vec<T>,
     ) -> Result<(), End> {
         let frame = match encode_frame(&request(documents)) {
             Ok(frame) => frame,
@@ -255,7 +289,7 @@ impl PluginClient {
                     status: Status::Input,
                     message: error.to_string(),
                 };
-                outcomes.extend(documents.iter().map(|_| Err(error.clone())));
+                outcomes.extend(documents.iter().map(|_| too_large(error.clone())));
                 return Ok(());
             }
         };

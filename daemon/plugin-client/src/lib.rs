@@ -8,4 +8,6 @@ mod output;
 
 pub use client::{Options, PluginClient};
 pub use end::{End, PluginEnd};
-pub use wengu_protocol::plugin::{DocumentError, LabelInput, Ready, ScoreInput, Segment, SegmentKind, Status, Vote};
+pub use wengu_protocol::plugin::{
+    DocumentError, LabelInput, ReadOutcome, Ready, ScoreInput, Segment, SegmentKind, Status, Vote,
+};

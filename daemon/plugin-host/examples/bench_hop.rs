@@ -73,7 +73,6 @@ fn measure(host: &Path, package: &Package, dir: &Path, model: &Path, texts: &[St
         seed: 0,
     };
     let inputs: Vec<LabelInput> = texts.iter().map(input).collect();
-    let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
     println!(
         "{:>6} {:>10} {:>11} {:>11} {:>8} {:>18}",
         "batch", "tokenize", "in-process", "process", "hop", "hop of tokenizing"
@@ -94,9 +93,8 @@ fn measure(host: &Path, package: &Package, dir: &Path, model: &Path, texts: &[St
             inside.push(begun.elapsed());
             let begun = Instant::now();
             runtime.block_on(async {
-                for (texts, inputs) in borrowed.chunks(batch).zip(inputs.chunks(batch)) {
-                    client.segment(texts).await?;
-                    client.label(inputs).await?;
+                for inputs in inputs.chunks(batch) {
+                    client.read(inputs, true, true).await?;
                 }
                 Ok::<_, PluginEnd>(())
             })?;

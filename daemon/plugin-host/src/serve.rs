@@ -139,19 +139,26 @@ fn ready(installed: &Installed, plugin: &Plugin, sandbox: wire::Sandbox) -> wire
 /// Answers every document, and says done.
 fn answer(request: Request, plugin: &mut Plugin, replies: &mut Replies) -> Result<(), FrameError> {
     match request {
-        Request::Segment { documents } => {
-            for (index, text) in documents.iter().enumerate() {
-                working_on(index);
-                let segments = plugin.segment(text).map(|s| s.into_iter().map(segment).collect());
-                replies.push(segments.map_err(error), Reply::Segmented)?;
-            }
-        }
-        Request::Label { documents } => {
+        Request::Read {
+            documents,
+            segments,
+            votes,
+        } => {
             for (index, d) in documents.iter().enumerate() {
                 working_on(index);
-                let votes = plugin.label(&d.text, &d.metadata.to_string(), d.seed);
-                let votes = votes.map(|v| v.into_iter().map(vote).collect());
-                replies.push(votes.map_err(error), Reply::Labelled)?;
+                let tiled = segments.then(|| plugin.segment(&d.text));
+                let voted = votes.then(|| plugin.label(&d.text, &d.metadata.to_string(), d.seed));
+                let outcome = wire::ReadOutcome {
+                    segments: tiled.map(|s| s.map(|s| s.into_iter().map(segment).collect()).map_err(error)),
+                    votes: voted.map(|v| v.map(|v| v.into_iter().map(vote).collect()).map_err(error)),
+                };
+                replies.push(&Reply::Read(Box::new(outcome)), |error| {
+                    let failed = wire::ReadOutcome {
+                        segments: segments.then(|| Err(error.clone())),
+                        votes: votes.then_some(Err(error)),
+                    };
+                    Reply::Read(Box::new(failed))
+                })?;
             }
         }
         Request::Score { items } => {
@@ -162,7 +169,8 @@ fn answer(request: Request, plugin: &mut Plugin, replies: &mut Replies) -> Resul
                     expected: &i.expected,
                     actual: &i.actual,
                 };
-                replies.push(plugin.score(&item, i.seed).map_err(error), Reply::Scored)?;
+                let scored = Reply::Scored(plugin.score(&item, i.seed).map_err(error));
+                replies.push(&scored, |error| Reply::Scored(Err(error)))?;
             }
         }
         Request::Hello { .. } => {
@@ -182,8 +190,6 @@ fn working_on(index: usize) {
     }
 }
 
-type Outcome<T> = Result<T, wire::DocumentError>;
-
 /// Replies on their way: sent together, since waking the daemon for each would cost more than most plugins.
 struct Replies<'a> {
     channel: &'a UnixStream,
@@ -192,11 +198,12 @@ struct Replies<'a> {
 }
 
 impl Replies<'_> {
-    fn push<T>(&mut self, outcome: Outcome<T>, reply: fn(Outcome<T>) -> Reply) -> Result<(), FrameError> {
-        let frame = match encode_frame(&reply(outcome)) {
+    /// Adds a reply; `instead` says why not, where it does not fit a frame.
+    fn push(&mut self, reply: &Reply, instead: impl FnOnce(wire::DocumentError) -> Reply) -> Result<(), FrameError> {
+        let frame = match encode_frame(reply) {
             Err(FrameError::TooLarge { bytes }) => {
                 let message = format!("the result of {bytes} bytes does not fit a frame");
-                encode_frame(&reply(Err(error(Error::new(Status::Internal, message)))))?
+                encode_frame(&instead(error(Error::new(Status::Internal, message))))?
             }
             other => other?,
         };

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 /// Version of every structure in this module. Daemon and host are of one build; another version is refused.
-pub const PLUGIN_PROTOCOL: u32 = 2;
+pub const PLUGIN_PROTOCOL: u32 = 3;
 
 /// Largest frame, in either direction.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -41,15 +41,15 @@ pub enum Request {
         /// Address space of the host; the manifest's limit where absent.
         memory_mib: Option<u32>,
     },
-    /// Segment texts.
-    Segment {
-        /// The texts.
-        documents: Vec<String>,
-    },
-    /// Label documents.
-    Label {
+    /// Segment and label documents: one request for both, since most of what a process costs is paid for each request
+    /// and for each text that it carries.
+    Read {
         /// The documents.
         documents: Vec<LabelInput>,
+        /// Whether segments are wanted.
+        segments: bool,
+        /// Whether votes are wanted.
+        votes: bool,
     },
     /// Score answers.
     Score {
@@ -58,7 +58,7 @@ pub enum Request {
     },
 }
 
-/// A document to be labelled.
+/// A document to be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LabelInput {
@@ -105,14 +105,24 @@ pub enum Reply {
         /// Of how much.
         total: u64,
     },
-    /// The next document of a segment request.
-    Segmented(Result<Vec<Segment>, DocumentError>),
-    /// The next document of a label request.
-    Labelled(Result<Vec<Vote>, DocumentError>),
+    /// The next document of a read request.
+    Read(Box<ReadOutcome>),
     /// The next item of a score request: a value for each metric, in their order.
     Scored(Result<Vec<f64>, DocumentError>),
     /// All documents of the request are answered.
     Done,
+}
+
+/// What a plugin says of a document, as far as it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadOutcome {
+    /// Segments that tile the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Result<Vec<Segment>, DocumentError>>,
+    /// Votes, which may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<Result<Vec<Vote>, DocumentError>>,
 }
 
 /// What a loaded plugin is and offers.
@@ -373,8 +383,14 @@ mod tests {
         };
         let replies = [
             Reply::Heartbeat { done: 1, total: 2 },
-            Reply::Labelled(Ok(votes)),
-            Reply::Segmented(Err(error)),
+            Reply::Read(Box::new(ReadOutcome {
+                segments: Some(Err(error)),
+                votes: Some(Ok(votes)),
+            })),
+            Reply::Read(Box::new(ReadOutcome {
+                segments: None,
+                votes: None,
+            })),
             Reply::Scored(Ok(vec![1.0, 0.5])),
             Reply::Done,
         ];
@@ -401,6 +417,19 @@ mod tests {
         }
     }
 
+    fn read(texts: Vec<String>) -> Request {
+        let input = |text| LabelInput {
+            text,
+            metadata: serde_json::Value::Null,
+            seed: 0,
+        };
+        Request::Read {
+            documents: texts.into_iter().map(input).collect(),
+            segments: true,
+            votes: false,
+        }
+    }
+
     #[test]
     fn lengths_beyond_the_limit_are_refused_on_both_sides() {
         let header = ((FRAME_BYTES_MAX + 1) as u32).to_le_bytes();
@@ -408,9 +437,7 @@ mod tests {
             read_frame::<Reply>(&header[..]),
             Err(FrameError::TooLarge { .. })
         ));
-        let large = Request::Segment {
-            documents: vec!["x".repeat(FRAME_BYTES_MAX)],
-        };
+        let large = read(vec!["x".repeat(FRAME_BYTES_MAX)]);
         assert!(matches!(encode_frame(&large), Err(FrameError::TooLarge { .. })));
     }
 
@@ -438,7 +465,7 @@ mod tests {
 
         #[test]
         fn any_text_survives(texts in prop::collection::vec(".*", 0..5)) {
-            let request = Request::Segment { documents: texts };
+            let request = read(texts);
             let bytes = encode_frame(&request).unwrap();
             prop_assert_eq!(read_frame::<Request>(&bytes[..]).unwrap(), request);
         }

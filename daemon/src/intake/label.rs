@@ -189,23 +189,10 @@ impl Labeler {
 async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) -> Result<Answers, PluginEnd> {
     let ready = client.ready().clone();
     let provides = |capability: &str| ready.descriptor.provides.iter().any(|p| p == capability);
+    let (segmenter, labeler) = (provides("wengu.segmenter/1"), provides("wengu.labeler/1"));
     let mut answers = Answers::default();
     for chunk in records.chunks(DOCUMENTS_A_CALL) {
-        let texts: Vec<&str> = chunk.iter().map(|r| r.text.as_str()).collect();
-        if provides("wengu.segmenter/1") {
-            // A text that the plugin cannot segment is tokenised as the base model does.
-            let segmented = client.segment(&texts).await?;
-            answers
-                .segments
-                .extend(segmented.into_iter().map(|a| a.unwrap_or_default()));
-        } else {
-            answers.segments.extend(chunk.iter().map(|_| Vec::new()));
-        }
-        if !provides("wengu.labeler/1") {
-            answers.votes.extend(chunk.iter().map(|_| Vec::new()));
-            continue;
-        }
-        // Of records with a gold label too: that shows how often each function is right.
+        // Votes on records with a gold label too: that shows how often each function is right.
         let documents: Vec<LabelInput> = chunk
             .iter()
             .map(|r| LabelInput {
@@ -214,13 +201,15 @@ async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) ->
                 seed: domain.learning.seed,
             })
             .collect();
-        let labelled = client.label(&documents).await?;
-        answers
-            .votes
-            .extend(labelled.into_iter().map(|a| a.unwrap_or_default()));
+        for read in client.read(&documents, segmenter, labeler).await? {
+            // A text that the plugin cannot segment is tokenised as the base model does.
+            let segments = read.segments.and_then(Result::ok).unwrap_or_default();
+            answers.segments.push(segments);
+            answers.votes.push(read.votes.and_then(Result::ok).unwrap_or_default());
+        }
     }
     answers.terms = crate::learn::terms::standing_in(&ready.terms, records.iter().map(|r| r.text.as_str()));
-    answers.voting = provides("wengu.labeler/1").then(|| Voting {
+    answers.voting = labeler.then(|| Voting {
         functions: ready.functions.clone(),
         labels: ready.labels.clone(),
     });

@@ -1,4 +1,4 @@
-use crate::support::{HOST, Plugin, options};
+use crate::support::{HOST, Plugin, document, options};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -131,8 +131,10 @@ fn a_host_goes_when_its_daemon_is_gone_even_from_a_hanging_plugin() {
     assert!(matches!(read_frame(&daemon).unwrap(), Reply::Ready(_)));
     write_frame(
         &daemon,
-        &Request::Segment {
-            documents: vec!["sleep".into()],
+        &Request::Read {
+            documents: vec![document("sleep")],
+            segments: true,
+            votes: false,
         },
     )
     .unwrap();
