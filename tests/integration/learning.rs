@@ -147,7 +147,10 @@ fn with_legal_en(site: &Site) -> String {
         String::from_utf8_lossy(&installed.stderr)
     );
     let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    config.replace("model = \"base\"", "model = \"base\"\nplugin = \"dev.wengu.legal-en\"")
+    config.replace(
+        "model = \"base\"",
+        "model = \"base\"\nplugin = \"dev.wengu.legal-en\"\nplugin_config = { spans = true }",
+    )
 }
 
 #[test]
@@ -223,6 +226,7 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
     let report = &reports[0];
     assert_eq!(report["texts"].as_u64().unwrap() as usize, records.len());
     let functions = report["functions"].as_array().unwrap();
+    assert!(functions.iter().any(|f| f["about"] == "spans"), "{reports:#}");
     let law = functions
         .iter()
         .find(|f| f["gold_votes"].as_u64().unwrap() > 0)
@@ -238,6 +242,13 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
         .iter()
         .map(|e| e["source"].as_str().unwrap())
         .collect();
+    let spans = explained["examples"].as_array().unwrap().iter();
+    let spans: Vec<&Value> = spans.filter_map(|e| e["spans"].as_array()).flatten().collect();
+    let date = spans
+        .iter()
+        .find(|s| s["label"] == "date")
+        .expect("a clause names a date");
+    assert!(date["probability"].as_f64().unwrap() > 0.3 && !date["text"].as_str().unwrap().is_empty());
     assert!(
         sources.contains(&"gold") && sources.iter().any(|s| s.starts_with("weak ")),
         "{sources:?}"

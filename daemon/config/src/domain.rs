@@ -56,6 +56,7 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         name: name.to_string(),
         watch: watch.iter().map(|folder| folder.value.clone()).collect(),
         plugin: plugin.map(|plugin| plugin.value),
+        plugin_config: section.json_table("plugin_config"),
         model: model.as_ref().map_or_else(String::new, |model| model.value.clone()),
         intake: read_intake(section.table("intake")),
         schedule: read_schedule(section.table("schedule")),

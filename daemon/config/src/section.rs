@@ -248,6 +248,14 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// A table whose keys are somebody else's to judge, as JSON; an empty one where it is missing.
+    pub fn json_table(&mut self, name: &'static str) -> serde_json::Value {
+        let table = self.table(name).table;
+        let pairs = table.into_iter().flat_map(|table| table.iter());
+        let pairs = pairs.map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())));
+        serde_json::Value::Object(pairs.collect())
+    }
+
     /// The tables inside a table, each with its name: `[models.NAME]`.
     pub fn tables(&mut self, name: &'static str) -> Vec<(Located<String>, Section<'t>)> {
         let outer = self.table(name);
@@ -337,6 +345,29 @@ impl Report<'_> {
     fn remember(&self, place: &Place) {
         if let Some(position) = place.position {
             self.positions.borrow_mut().insert(place.key.clone(), position);
+        }
+    }
+}
+
+/// A value as JSON, which has no dates: these become text.
+fn json(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(serde_json::Value::Null, Into::into)
+        }
+        DeValue::Float(number) => number
+            .as_str()
+            .parse::<f64>()
+            .map_or(serde_json::Value::Null, Into::into),
+        DeValue::Datetime(date) => date.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let pairs = table
+                .iter()
+                .map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())));
+            serde_json::Value::Object(pairs.collect())
         }
     }
 }

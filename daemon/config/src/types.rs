@@ -66,6 +66,8 @@ pub struct Domain {
     pub watch: Vec<PathBuf>,
     /// Id of an installed plugin; None: records bring their labels, and text goes as it is.
     pub plugin: Option<String>,
+    /// `[domains.NAME.plugin_config]`: the plugin's own settings, an object that only the plugin judges.
+    pub plugin_config: serde_json::Value,
     /// Name of a `[models.*]` table.
     pub model: String,
     /// `[domains.NAME.intake]`.

@@ -13,6 +13,7 @@ fn accept(text: &str) -> Config {
 fn example_spelled_out() -> String {
     let show_no_default = [
         "plugin",
+        "plugin_config",
         "case_field",
         "encoding",
         "max_staleness_hours",
@@ -149,4 +150,19 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_a_plugin_is_told_is_the_plugins_to_judge() {
+    let text = example().replace(
+        "# plugin_config = { spans = true }",
+        "plugin_config = { spans = true, deep = { list = [1, 2.5, \"文\"] }, since = 2026-01-31 } #",
+    );
+    let config = accept(&text);
+    let expected = serde_json::json!({"spans": true, "deep": {"list": [1, 2.5, "文"]}, "since": "2026-01-31"});
+    assert_eq!(config.domains["contracts"].plugin_config, expected);
+    assert_eq!(
+        accept(example()).domains["contracts"].plugin_config,
+        serde_json::json!({})
+    );
 }

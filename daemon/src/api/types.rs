@@ -7,6 +7,21 @@ use std::collections::BTreeMap;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{Counts, EraAccuracy, RunState};
 
+/// A piece of a text that labelling functions voted on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpanView {
+    /// First byte in the text.
+    pub begin: u32,
+    /// One past the last.
+    pub end: u32,
+    /// The piece itself.
+    pub text: String,
+    /// The likeliest label.
+    pub label: String,
+    /// How likely it is.
+    pub probability: f64,
+}
+
 /// `GET /v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
@@ -167,6 +182,9 @@ pub struct ExampleView {
     pub source: String,
     /// The beginning of the text.
     pub text: String,
+    /// What the plugin's functions see in it, with the label model's probability.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<SpanView>,
     /// Why it took no part in the run that planned with it.
     pub dropped: Option<String>,
 }

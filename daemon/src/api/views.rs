@@ -226,6 +226,13 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
     if let Some((hash, _)) = file.state.examples() {
         let read: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
         let dropped = dropped(engine, &file.domain, &hash)?;
+        // The label model is fitted over the whole domain; only votes on spans need it here.
+        let spans = read.examples.iter().any(|e| e.votes.iter().any(|v| v.span.is_some()));
+        let model = match spans {
+            true => LabelModel::fit(&every_vote(engine, &file.domain)?),
+            false => LabelModel::default(),
+        };
+        let plugin = read.plugin.clone().unwrap_or_default();
         explanation.reading = vec![format!("format {}", read.format), format!("encoding {}", read.encoding)];
         explanation.reading.extend(read.plugin.map(|p| format!("plugin {p}")));
         explanation.rejected = read.rejected.into_iter().map(|r| (r.line, r.reason)).collect();
@@ -241,12 +248,29 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
                     LabelSource::Weak { confidence, .. } => format!("weak {confidence:.2}"),
                     LabelSource::None => "none".into(),
                 },
+                spans: span_views(&model, &plugin, &e.text),
                 text: e.text.chars().take(120).collect(),
                 dropped: dropped.get(&e.ordinal).cloned(),
             })
             .collect();
     }
     Ok(explanation)
+}
+
+fn span_views(model: &LabelModel, plugin: &str, text: &str) -> Vec<SpanView> {
+    let spans = model.spans(plugin, text).into_iter();
+    let view = |((begin, end), probabilities): ((u32, u32), Vec<(String, f64)>)| {
+        let (label, probability) = probabilities.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let text = text.get(begin as usize..end as usize)?.to_owned();
+        Some(SpanView {
+            begin,
+            end,
+            text,
+            label,
+            probability,
+        })
+    };
+    spans.filter_map(view).collect()
 }
 
 /// Why examples of an object took no part in the last run that planned with it.

@@ -88,12 +88,17 @@ fn print(e: &FileExplanation) {
                 .as_ref()
                 .map(|d| format!("\nleft out: {d}"))
                 .unwrap_or_default();
+            let spans: Vec<String> = x.spans.iter().map(|s| format!("{} ({})", s.text, s.label)).collect();
+            let seen = match spans.is_empty() {
+                true => String::new(),
+                false => format!("\nseen: {}", spans.join(", ")),
+            };
             list.add_row([
                 x.line.to_string(),
                 x.side.clone(),
                 x.label.clone().unwrap_or_else(|| "-".into()),
                 x.source.clone(),
-                format!("{}{note}", x.text.replace('\n', " ")),
+                format!("{}{seen}{note}", x.text.replace('\n', " ")),
             ]);
         }
         println!("{list}");

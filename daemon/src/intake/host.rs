@@ -20,6 +20,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The plugin of a domain.
 pub struct Host {
     id: String,
+    config: serde_json::Value,
     running: Option<Running>,
     failures: FailureWindow,
 }
@@ -32,10 +33,11 @@ struct Running {
 }
 
 impl Host {
-    /// For an installed plugin; nothing is started yet.
-    pub fn new(id: &str) -> Host {
+    /// For an installed plugin and the operator's settings for it; nothing is started yet.
+    pub fn new(id: &str, config: &serde_json::Value) -> Host {
         Host {
             id: id.to_string(),
+            config: config.clone(),
             running: None,
             failures: FailureWindow::new(FAILURES_MAX, WINDOW_MS),
         }
@@ -73,6 +75,7 @@ impl Host {
                 }
                 let options = Options {
                     call_timeout: CALL_TIMEOUT,
+                    config: self.config.clone(),
                     ..Options::default()
                 };
                 let client = PluginClient::start(host_exe, installed, options).await?;

@@ -59,7 +59,7 @@ impl Labeler {
     pub fn new(domain: &Domain) -> Labeler {
         let intake = &domain.intake;
         Labeler {
-            plugin: domain.plugin.as_deref().map(Host::new),
+            plugin: domain.plugin.as_deref().map(|id| Host::new(id, &domain.plugin_config)),
             options: Options {
                 text_field: intake.text_field.clone(),
                 label_field: intake.label_field.clone(),
@@ -77,9 +77,10 @@ impl Labeler {
             None => None,
         };
         let all = format!(
-            "{:?} {} {plugin:?} {}",
+            "{:?} {} {plugin:?} {} {}",
             self.options,
             domain.intake.min_confidence,
+            domain.plugin_config,
             env!("CARGO_PKG_VERSION")
         );
         Some(blake3::hash(all.as_bytes()).to_hex()[..16].to_string())

@@ -53,7 +53,7 @@ pub struct MetricScores {
 pub(super) fn plugin_scores(work: &Work, judgement: &Judgement) -> Result<Option<PluginScores>> {
     let engine = work.engine;
     let domain = engine.config.domains.get(&work.manifest.domain);
-    let Some(id) = domain.and_then(|d| d.plugin.as_deref()) else {
+    let Some((id, config)) = domain.and_then(|d| Some((d.plugin.as_deref()?, &d.plugin_config))) else {
         return Ok(None);
     };
     let installed = engine.plugins.usable(id)?;
@@ -84,8 +84,12 @@ pub(super) fn plugin_scores(work: &Work, judgement: &Judgement) -> Result<Option
     // This thread has no runtime: it waits for trainers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let host = sibling("wengu-plugin-host")?;
+    let options = Options {
+        config: config.clone(),
+        ..Options::default()
+    };
     let (ready, challenger, champion) = runtime.block_on(async {
-        let mut client = PluginClient::start(&host, &installed, Options::default()).await?;
+        let mut client = PluginClient::start(&host, &installed, options).await?;
         let ready = client.ready().clone();
         let challenger = client.score(&by_challenger).await?;
         let champion = client.score(&by_champion).await?;

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use wengu_decide::label_model::{VoteMatrix, analyse, fit};
+use wengu_decide::label_model::{Fitted, FunctionAnalysis, VoteMatrix, analyse, fit};
 use wengu_decide::weak::Vote;
 use wengu_protocol::plugin;
 use wengu_store::records::FileRecord;
@@ -18,6 +18,8 @@ const PROBABILITY_MIN: f64 = 1e-3;
 #[derive(Debug, Clone, PartialEq)]
 struct Voted {
     votes: Vec<Vote>,
+    /// The votes on each span, by its first byte and one past its last.
+    spans: BTreeMap<Span, Vec<Vote>>,
     /// The text's gold label, if any file gives one.
     gold: Option<String>,
 }
@@ -34,14 +36,26 @@ pub type Ballots = BTreeMap<String, Ballot>;
 
 /// The votes that are about the whole document.
 pub fn about_the_document(votes: &[plugin::Vote]) -> Vec<Vote> {
-    let whole = votes.iter().filter(|v| v.span.is_none());
-    whole
-        .map(|v| Vote {
-            function: v.function,
-            label: v.label,
-            confidence: v.confidence,
-        })
-        .collect()
+    votes.iter().filter(|v| v.span.is_none()).map(vote).collect()
+}
+
+/// The votes about spans, by span: functions that mean the same words vote on the same item.
+fn about_spans(votes: &[plugin::Vote]) -> BTreeMap<Span, Vec<Vote>> {
+    let mut spans: BTreeMap<Span, Vec<Vote>> = BTreeMap::new();
+    for v in votes {
+        if let Some(span) = v.span {
+            spans.entry(span).or_default().push(vote(v));
+        }
+    }
+    spans
+}
+
+fn vote(v: &plugin::Vote) -> Vote {
+    Vote {
+        function: v.function,
+        label: v.label,
+        confidence: v.confidence,
+    }
 }
 
 /// Every vote on a domain's files, whatever became of them: how often a function is right does not depend on what was
@@ -70,6 +84,7 @@ fn add(ballots: &mut Ballots, file: &Examples) {
     for example in &file.examples {
         let voted = ballot.texts.entry(text_id(&example.text)).or_insert_with(|| Voted {
             votes: about_the_document(&example.votes),
+            spans: about_spans(&example.votes),
             gold: None,
         });
         if example.source == LabelSource::Gold {
@@ -78,16 +93,28 @@ fn add(ballots: &mut Ballots, file: &Examples) {
     }
 }
 
+/// What a vote is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// The whole document.
+    Documents,
+    /// A piece of it.
+    Spans,
+}
+
 /// How one labelling function does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionReport {
     /// Its name.
     pub function: String,
-    /// Share of all texts that it votes on.
+    /// What it votes on: whole documents, or spans. One that does both is told twice.
+    pub about: About,
+    /// Share of all texts, or of all spans that anyone votes on, that it votes on.
     pub coverage: f64,
-    /// Share of all texts that it and another vote on.
+    /// Share that it and another vote on.
     pub overlap: f64,
-    /// Share of all texts that it and another vote on differently.
+    /// Share that it and another vote on differently.
     pub conflict: f64,
     /// How often it is right, as the label model learned from agreement alone.
     pub estimated_accuracy: f64,
@@ -108,15 +135,25 @@ pub struct VotingReport {
     pub texts: u64,
     /// Texts that at least one function votes on.
     pub voted: u64,
+    /// Spans that at least one function votes on.
+    pub spans: u64,
     /// Its functions.
     pub functions: Vec<FunctionReport>,
 }
+
+/// First byte of a piece of a text, and one past its last.
+pub type Span = (u32, u32);
+
+/// Labels that are not out of the question, with probabilities that sum to 1.
+pub type Probabilities = Vec<(String, f64)>;
 
 /// The fitted label models of a domain, one for each plugin.
 #[derive(Debug, Default)]
 pub struct LabelModel {
     /// Plugin to text to label probabilities.
-    probabilities: HashMap<String, HashMap<String, Vec<(String, f64)>>>,
+    probabilities: HashMap<String, HashMap<String, Probabilities>>,
+    /// Plugin to text to span to label probabilities.
+    spans: HashMap<String, HashMap<String, BTreeMap<Span, Probabilities>>>,
     reports: Vec<VotingReport>,
 }
 
@@ -125,35 +162,44 @@ impl LabelModel {
     pub fn fit(ballots: &Ballots) -> LabelModel {
         let mut model = LabelModel::default();
         for (plugin, ballot) in ballots {
-            let Voting { functions, labels } = &ballot.voting;
-            let votes: Vec<Vec<Vote>> = ballot.texts.values().map(|v| v.votes.clone()).collect();
-            let matrix = VoteMatrix::new(labels.len(), functions.len(), &votes);
-            let fitted = fit(&matrix);
-            let named = fitted.probabilities.iter().zip(ballot.texts.keys());
+            let labels = &ballot.voting.labels;
+            let documents = Fit::of(ballot, ballot.texts.values().map(|v| v.votes.clone()).collect());
+            let by_span = ballot
+                .texts
+                .iter()
+                .flat_map(|(text, v)| v.spans.iter().map(move |s| (text, s)));
+            let spans = Fit::of(ballot, by_span.clone().map(|(_, (_, votes))| votes.clone()).collect());
+            let named = documents.fitted.probabilities.iter().zip(ballot.texts.keys());
             let named = named.filter_map(|(p, text)| Some((text.clone(), likely(p.as_deref()?, labels))));
             model.probabilities.insert(plugin.clone(), named.collect());
-            let reports = functions.iter().zip(analyse(&matrix)).enumerate();
-            let functions = reports.map(|(i, (function, a))| {
-                let (gold_votes, gold_right) = on_gold(ballot, i as u32);
-                FunctionReport {
-                    function: function.clone(),
-                    coverage: a.coverage,
-                    overlap: a.overlap,
-                    conflict: a.conflict,
-                    estimated_accuracy: fitted.accuracies[i],
-                    weight: fitted.weights[i],
-                    gold_votes,
-                    gold_right,
-                }
-            });
+            let of_text = model.spans.entry(plugin.clone()).or_default();
+            for ((text, (span, _)), p) in by_span.zip(&spans.fitted.probabilities) {
+                let p = likely(p.as_deref().unwrap_or_default(), labels);
+                of_text.entry(text.clone()).or_default().insert(*span, p);
+            }
+            let voted = |fit: &Fit| fit.fitted.probabilities.iter().flatten().count() as u64;
+            let functions = documents
+                .report(ballot, About::Documents)
+                .chain(spans.report(ballot, About::Spans));
             model.reports.push(VotingReport {
                 plugin: plugin.clone(),
                 texts: ballot.texts.len() as u64,
-                voted: fitted.probabilities.iter().flatten().count() as u64,
+                voted: voted(&documents),
+                spans: voted(&spans),
                 functions: functions.collect(),
             });
         }
         model
+    }
+
+    /// The spans of a text that was read with this plugin, with their label probabilities.
+    pub fn spans(&self, plugin: &str, text: &str) -> Vec<(Span, Probabilities)> {
+        let spans = self.spans.get(plugin).and_then(|texts| texts.get(&text_id(text)));
+        spans
+            .into_iter()
+            .flatten()
+            .map(|(span, p)| (*span, p.clone()))
+            .collect()
     }
 
     /// How the functions do, by plugin.
@@ -185,8 +231,54 @@ impl LabelModel {
     }
 }
 
-/// The labels that are not out of the question, with probabilities that sum to 1.
-fn likely(probabilities: &[f64], labels: &[String]) -> Vec<(String, f64)> {
+/// A label model over documents, or over spans.
+struct Fit {
+    fitted: Fitted,
+    analyses: Vec<FunctionAnalysis>,
+}
+
+impl Fit {
+    fn of(ballot: &Ballot, votes: Vec<Vec<Vote>>) -> Fit {
+        let Voting { functions, labels } = &ballot.voting;
+        let matrix = VoteMatrix::new(labels.len(), functions.len(), &votes);
+        Fit {
+            fitted: fit(&matrix),
+            analyses: analyse(&matrix),
+        }
+    }
+
+    /// The functions that vote; of documents, also those that have said nothing at all yet.
+    fn report<'a>(&'a self, ballot: &'a Ballot, about: About) -> impl Iterator<Item = FunctionReport> + 'a {
+        let on_spans = |i: usize| {
+            let mut spans = ballot.texts.values().flat_map(|v| v.spans.values().flatten());
+            spans.any(|v| v.function as usize == i)
+        };
+        let functions = ballot.voting.functions.iter().zip(&self.analyses).enumerate();
+        let told = functions.filter(move |(i, (_, a))| match about {
+            About::Documents => a.coverage > 0.0 || !on_spans(*i),
+            About::Spans => a.coverage > 0.0,
+        });
+        told.map(move |(i, (function, a))| {
+            let (gold_votes, gold_right) = match about {
+                About::Documents => on_gold(ballot, i as u32),
+                About::Spans => (0, 0),
+            };
+            FunctionReport {
+                function: function.clone(),
+                about,
+                coverage: a.coverage,
+                overlap: a.overlap,
+                conflict: a.conflict,
+                estimated_accuracy: self.fitted.accuracies[i],
+                weight: self.fitted.weights[i],
+                gold_votes,
+                gold_right,
+            }
+        })
+    }
+}
+
+fn likely(probabilities: &[f64], labels: &[String]) -> Probabilities {
     let kept = |p: &&f64| **p >= PROBABILITY_MIN;
     let sum: f64 = probabilities.iter().filter(kept).sum();
     let named = labels.iter().zip(probabilities).filter(|(_, p)| kept(p));
@@ -317,9 +409,40 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_no_vote_on_the_document() {
-        let mut example = example(1, &[(0, 1)], None);
-        example.votes[0].span = Some((0, 4));
-        assert!(about_the_document(&example.votes).is_empty());
+    fn spans_are_items_of_their_own_and_no_votes_on_the_document() {
+        let mut file = file();
+        for example in &mut file.examples[1..100] {
+            // Function 0 and 1 mean the same words, function 2 others; none of them speaks of the document.
+            example.votes.truncate(3);
+            example
+                .votes
+                .iter_mut()
+                .for_each(|v| v.span = Some(if v.function == 2 { (5, 6) } else { (0, 4) }));
+        }
+        let model = model(&file);
+        let report = &model.reports()[0];
+        assert_eq!((report.texts, report.voted, report.spans), (401, 301, 198));
+        let span = |name: &str| {
+            report
+                .functions
+                .iter()
+                .find(|f| f.function == name && f.about == About::Spans)
+        };
+        assert_eq!(
+            (span("good").unwrap().coverage, span("good").unwrap().overlap),
+            (0.5, 0.5)
+        );
+        assert_eq!(
+            (span("same").unwrap().coverage, span("same").unwrap().overlap),
+            (0.5, 0.0)
+        );
+        assert!(span("poor").is_none());
+        let spans = model.spans("p 1 0", "text 1");
+        assert_eq!(
+            spans.iter().map(|(span, _)| *span).collect::<Vec<_>>(),
+            [(0, 4), (5, 6)]
+        );
+        let sum: f64 = spans[0].1.iter().map(|(_, p)| p).sum();
+        assert!((sum - 1.0).abs() < 1e-12);
     }
 }

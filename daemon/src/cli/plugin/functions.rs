@@ -1,7 +1,7 @@
 use crate::api::client::Client;
 use crate::cli::Exit;
 use crate::cli::render::{percent, table};
-use crate::learn::votes::VotingReport;
+use crate::learn::votes::{About, VotingReport};
 use anyhow::Result;
 use wengu_config::Config;
 
@@ -18,9 +18,11 @@ pub async fn functions(config: &Config, domain: &str, json: bool) -> Result<Exit
     }
     for report in &reports {
         println!("{}", report.plugin);
-        println!("{} texts, {} with a vote", report.texts, report.voted);
+        let (texts, voted, spans) = (report.texts, report.voted, report.spans);
+        println!("{texts} texts, {voted} with a vote; {spans} spans with a vote");
         let mut list = table([
             "function",
+            "votes on",
             "coverage",
             "overlap",
             "conflict",
@@ -32,6 +34,10 @@ pub async fn functions(config: &Config, domain: &str, json: bool) -> Result<Exit
             let silent = f.coverage == 0.0;
             list.add_row([
                 f.function.clone(),
+                match f.about {
+                    About::Documents => "documents".into(),
+                    About::Spans => "spans".into(),
+                },
                 percent(f.coverage),
                 percent(f.overlap),
                 percent(f.conflict),
