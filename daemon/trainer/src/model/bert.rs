@@ -1,12 +1,12 @@
 //! The BERT encoder (Devlin et al. 2019), in 32-bit floating point, its base weights frozen.
 
-use super::config::{Activation, BertConfig};
+use super::config::{Activation, BertConfig, Family};
 use super::lora::{Dropout, Linear};
 use super::terms::TermRows;
 use super::weights::Weights;
 use super::{LoraSite, Tap};
 use crate::error::TrainerError;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Name of the pooler's linear layer.
 pub const POOLER_DENSE: &str = "pooler.dense";
@@ -75,6 +75,8 @@ pub struct Bert {
     /// Rows beyond the vocabulary of the base model.
     pub terms: Option<TermRows>,
     position_embeddings: Tensor,
+    family: Family,
+    first_position: i64,
     /// The first row of the table: all tokens are of the first segment.
     token_type_embedding: Tensor,
     embeddings_norm: LayerNorm,
@@ -117,6 +119,8 @@ impl Bert {
             word_embeddings: table("word_embeddings", config.vocab_size)?,
             terms: None,
             position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
+            family: config.family,
+            first_position: config.first_position(),
             token_type_embedding: table("token_type_embeddings", config.type_vocab_size)?.f_select(0, 0)?,
             embeddings_norm: LayerNorm::load(weights, "embeddings.LayerNorm", config)?,
             layers: layers.collect::<Result<_, TrainerError>>()?,
@@ -156,7 +160,7 @@ impl Bert {
             None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
             Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
         };
-        let positions = self.position_embeddings.f_narrow(0, 0, ids.size()[1])?;
+        let positions = self.positions(mask)?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
         let mut hidden = self.embeddings_norm.forward(&sum)?;
         // Finite, so that a row of nothing but padding does not become NaN.
@@ -170,6 +174,20 @@ impl Bert {
             hidden = self.layer(layer, &hidden, &bias, pass)?;
         }
         Ok(hidden)
+    }
+
+    /// Embeddings of the positions, [t, hidden] or [b, t, hidden].
+    fn positions(&self, mask: &Tensor) -> Result<Tensor, TrainerError> {
+        match self.family {
+            Family::Bert => Ok(self.position_embeddings.f_narrow(0, 0, mask.size()[1])?),
+            Family::Roberta => {
+                let mask = mask.f_to_kind(Kind::Int64)?;
+                let counted = mask.f_cumsum(1, Kind::Int64)?.f_mul(&mask)?;
+                // Padding stands at the padding's own row, the first token at the one after it.
+                let rows = counted.f_add_scalar(self.first_position - 1)?;
+                Ok(Tensor::f_embedding(&self.position_embeddings, &rows, -1, false, false)?)
+            }
+        }
     }
 
     fn layer(&self, layer: &Layer, input: &Tensor, bias: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
@@ -225,7 +243,7 @@ mod tests {
             let [q, k, v] = [&query, &key, &value].map(|x| x.narrow(2, 0, t));
             Tensor::scaled_dot_product_attention(&q, &k, &v, bias, 0.0, false, None::<f64>, false)
         };
-        let bias = Tensor::zeros([2, 1, 1, 16], (tch::Kind::Float, tch::Device::Cpu));
+        let bias = Tensor::zeros([2, 1, 1, 16], (Kind::Float, tch::Device::Cpu));
         let _ = bias.narrow(3, 10, 6).fill_(f64::from(f32::MIN));
         let padded = attend(16, Some(&bias));
         assert_eq!(padded, attend(16, Some(&bias)));

@@ -11,7 +11,12 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// The BERT family's shape. Fields are as in Hugging Face's config.json.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct BertConfig {
-    model_type: String,
+    /// Which of the family it is.
+    #[serde(rename = "model_type")]
+    pub family: Family,
+    /// Id of the padding token; the RoBERTa family counts positions from it on.
+    #[serde(default)]
+    pad_token_id: Option<i64>,
     #[serde(default)]
     architectures: Option<Vec<String>>,
     #[serde(default = "absolute")]
@@ -28,7 +33,7 @@ pub struct BertConfig {
     pub num_attention_heads: i64,
     /// Width of the feed-forward layer.
     pub intermediate_size: i64,
-    /// Tokens that an example can have.
+    /// Rows of the table of positions.
     pub max_position_embeddings: i64,
     /// Segment kinds.
     pub type_vocab_size: i64,
@@ -36,6 +41,55 @@ pub struct BertConfig {
     pub layer_norm_eps: f64,
     /// Activation of the feed-forward layer.
     pub hidden_act: Activation,
+}
+
+/// Encoders that differ in names, in how positions are counted, and in little else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Family {
+    /// BERT: positions are counted from 0, padding or not.
+    #[serde(rename = "bert")]
+    Bert,
+    /// XLM-RoBERTa and RoBERTa: the tokens that are no padding are counted, from the padding id + 1 on.
+    #[serde(rename = "xlm-roberta", alias = "roberta")]
+    Roberta,
+}
+
+impl Family {
+    /// What the encoder's tensors are below, in a file of a model with heads.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Family::Bert => "bert.",
+            Family::Roberta => "roberta.",
+        }
+    }
+
+    /// What the names of tensors begin with that belong to heads and are not used here.
+    pub fn heads(self) -> [&'static str; 2] {
+        match self {
+            Family::Bert => ["cls.", "classifier."],
+            Family::Roberta => ["lm_head.", "classifier."],
+        }
+    }
+
+    fn architectures(self) -> &'static [&'static str] {
+        match self {
+            Family::Bert => &[
+                "BertModel",
+                "BertForPreTraining",
+                "BertForMaskedLM",
+                "BertForSequenceClassification",
+                "BertForNextSentencePrediction",
+            ],
+            Family::Roberta => &[
+                "XLMRobertaModel",
+                "XLMRobertaForMaskedLM",
+                "XLMRobertaForSequenceClassification",
+                "RobertaModel",
+                "RobertaForMaskedLM",
+                "RobertaForSequenceClassification",
+            ],
+        }
+    }
 }
 
 /// Activations of the BERT family.
@@ -56,14 +110,6 @@ fn absolute() -> Option<String> {
     Some("absolute".into())
 }
 
-const ARCHITECTURES: [&str; 5] = [
-    "BertModel",
-    "BertForPreTraining",
-    "BertForMaskedLM",
-    "BertForSequenceClassification",
-    "BertForNextSentencePrediction",
-];
-
 impl BertConfig {
     /// Reads and checks the folder's config.json.
     pub fn load(folder: &Path) -> Result<BertConfig, TrainerError> {
@@ -79,18 +125,24 @@ impl BertConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.model_type != "bert" {
-            return Err(format!(
-                "model_type \"{}\" is not supported by this trainer; \"bert\" is",
-                self.model_type
-            ));
+    /// Position of the first token.
+    pub fn first_position(&self) -> i64 {
+        match self.family {
+            Family::Bert => 0,
+            Family::Roberta => self.pad_token_id.unwrap_or(1).saturating_add(1),
         }
+    }
+
+    /// Tokens that an example can have.
+    pub fn max_tokens(&self) -> i64 {
+        self.max_position_embeddings.saturating_sub(self.first_position())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let known = self.family.architectures();
         for name in self.architectures.iter().flatten() {
-            if !ARCHITECTURES.contains(&name.as_str()) {
-                return Err(format!(
-                    "architecture \"{name}\" is not supported; one of {ARCHITECTURES:?} is"
-                ));
+            if !known.contains(&name.as_str()) {
+                return Err(format!("architecture \"{name}\" is not supported; one of {known:?} is"));
             }
         }
         if self
@@ -113,6 +165,10 @@ impl BertConfig {
             if !(1..=most).contains(&value) {
                 return Err(format!("{field} is {value}; it must be between 1 and {most}"));
             }
+        }
+        if self.max_tokens() < 1 || self.first_position() < 0 {
+            let pad = self.first_position() - 1;
+            return Err(format!("pad_token_id {pad} leaves no position for a token"));
         }
         if self.hidden_size % self.num_attention_heads != 0 {
             let (hidden, heads) = (self.hidden_size, self.num_attention_heads);

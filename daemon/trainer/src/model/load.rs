@@ -32,7 +32,7 @@ impl Model {
         check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
         check_digests(base)?;
         let config = BertConfig::load(&base.path)?;
-        let pooling = Pooling::load(&base.path)?;
+        let pooling = Pooling::load(&base.path, config.family)?;
         let mut bert = load_bert(&base.path.join(WEIGHTS_FILE), &config, pooling)?;
 
         let hidden = config.hidden_size;
@@ -132,12 +132,12 @@ fn check_digests(base: &BaseModel) -> Result<(), TrainerError> {
     Ok(())
 }
 
-/// The encoder of a weights file, of a bare `BertModel` or of one with heads, whose names begin with `bert.`.
+/// The encoder of a weights file, of a bare encoder or of one with heads, whose names begin with the family's prefix.
 fn load_bert(path: &Path, config: &BertConfig, pooling: Pooling) -> Result<Bert, TrainerError> {
     let file = TensorFile::open(path)?;
     let mut weights = file.parse()?;
     if !weights.has("embeddings.word_embeddings.weight") {
-        weights = weights.below("bert.");
+        weights = weights.below(config.family.prefix());
     }
     let with_pooler = pooling == Pooling::Pooler;
     if with_pooler && !weights.has(&format!("{POOLER_DENSE}.weight")) {
@@ -145,7 +145,7 @@ fn load_bert(path: &Path, config: &BertConfig, pooling: Pooling) -> Result<Bert,
         return Err(TrainerError::at(JobEnd::BadModel, path, message));
     }
     let bert = Bert::load(&weights, config, with_pooler)?;
-    let unexpected: Vec<String> = unexpected(&weights);
+    let unexpected: Vec<String> = unexpected(&weights, config.family.heads());
     if let Some(name) = unexpected.first() {
         let message = format!("{} unexpected tensors, the first of them {name}", unexpected.len());
         return Err(TrainerError::at(JobEnd::BadModel, path, message));
@@ -155,12 +155,12 @@ fn load_bert(path: &Path, config: &BertConfig, pooling: Pooling) -> Result<Bert,
 
 /// Tensors that neither the encoder took nor belong to parts that are known and not used here: the pooler beside
 /// another pooling, the table of position ids, the heads of pre-training and of an earlier classifier.
-fn unexpected(weights: &Weights) -> Vec<String> {
+fn unexpected(weights: &Weights, heads: [&str; 2]) -> Vec<String> {
     let unused = ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"];
     let mut names = weights.untaken();
     names.retain(|name| {
         let below = weights.name_below_prefix(name);
-        !(unused.contains(&below) || name.starts_with("cls.") || name.starts_with("classifier."))
+        !(unused.contains(&below) || heads.iter().any(|head| name.starts_with(head)))
     });
     names
 }

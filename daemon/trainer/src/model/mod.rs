@@ -11,7 +11,7 @@ mod terms;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
-pub use config::BertConfig;
+pub use config::{BertConfig, Family};
 pub use pooling::Pooling;
 
 use crate::error::TrainerError;
@@ -162,8 +162,8 @@ impl Model {
         if ids.len() != 2 || ids != mask || ids[0] == 0 || ids[1] == 0 {
             return bad(format!("a batch has ids of shape {ids:?} and a mask of shape {mask:?}"));
         }
-        if ids[1] > self.config.max_position_embeddings {
-            let limit = self.config.max_position_embeddings;
+        if ids[1] > self.config.max_tokens() {
+            let limit = self.config.max_tokens();
             return bad(format!(
                 "an example has {} tokens; the base model takes {limit} at most",
                 ids[1]

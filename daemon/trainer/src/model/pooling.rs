@@ -1,5 +1,6 @@
 //! How token vectors become one embedding.
 
+use super::config::Family;
 use crate::error::TrainerError;
 use serde::Deserialize;
 use std::path::Path;
@@ -35,12 +36,18 @@ struct PoolingConfig {
 }
 
 impl Pooling {
-    /// As the folder's 1_Pooling/config.json says; BERT's own pooler where there is none.
-    pub fn load(folder: &Path) -> Result<Pooling, TrainerError> {
+    /// As the folder's 1_Pooling/config.json says. Where there is none: BERT's own pooler, which was trained with it, and the
+    /// mean for the RoBERTa family, whose pooler never was.
+    pub fn load(folder: &Path, family: Family) -> Result<Pooling, TrainerError> {
         let path = folder.join("1_Pooling/config.json");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Pooling::Pooler),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(match family {
+                    Family::Bert => Pooling::Pooler,
+                    Family::Roberta => Pooling::Mean,
+                });
+            }
             Err(error) => return Err(TrainerError::at(JobEnd::BadModel, &path, error)),
         };
         let config: PoolingConfig =
@@ -81,7 +88,7 @@ mod tests {
             std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
             std::fs::write(folder.path().join("1_Pooling/config.json"), config).unwrap();
         }
-        Pooling::load(folder.path())
+        Pooling::load(folder.path(), Family::Bert)
     }
 
     #[test]

@@ -6,3 +6,4 @@ mod minilm;
 mod terms;
 mod tiny;
 mod written;
+mod xlmr;
