@@ -156,7 +156,7 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     )?;
     let limits = Limits {
         vocab_size: model.vocab_size() as usize,
-        max_tokens: model.config().max_tokens() as usize,
+        max_tokens: model.limits().max_tokens as usize,
         labels: job.labels.len(),
         teacher_labels: match dir.parent_labels() {
             0 => job.labels.len(),

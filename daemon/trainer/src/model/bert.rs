@@ -1,38 +1,14 @@
 //! The BERT encoder (Devlin et al. 2019), in 32-bit floating point, its base weights frozen.
 
 use super::config::{Activation, BertConfig, Family};
-use super::lora::{Dropout, Linear};
-use super::terms::TermRows;
+use super::lora::Linear;
+use super::pass::Pass;
 use super::weights::Weights;
-use super::{LoraSite, Tap};
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};
 
 /// Name of the pooler's linear layer.
 pub const POOLER_DENSE: &str = "pooler.dense";
-
-/// What goes along with one forward pass.
-pub struct Pass<'a> {
-    pub sites: &'a [LoraSite],
-    /// Dropout on the adapters' input. The base model's own dropout is left out: its weights do not change.
-    pub dropout: Option<Dropout>,
-    /// Where inputs and outputs of the sites are kept.
-    pub taps: &'a mut Option<Vec<Tap>>,
-}
-
-impl Pass<'_> {
-    fn linear(&mut self, layer: &Linear, input: &Tensor) -> Result<Tensor, TrainerError> {
-        let output = layer.forward(input, self.sites, self.dropout)?;
-        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
-            taps.push(Tap {
-                name: layer.name.clone(),
-                input: input.shallow_clone(),
-                output: output.shallow_clone(),
-            });
-        }
-        Ok(output)
-    }
-}
 
 struct LayerNorm {
     weight: Tensor,
@@ -71,9 +47,6 @@ struct Layer {
 
 /// The encoder.
 pub struct Bert {
-    word_embeddings: Tensor,
-    /// Rows beyond the vocabulary of the base model.
-    pub terms: Option<TermRows>,
     position_embeddings: Tensor,
     family: Family,
     first_position: i64,
@@ -87,14 +60,7 @@ pub struct Bert {
 }
 
 fn linear(weights: &Weights, name: String, inputs: i64, outputs: i64) -> Result<Linear, TrainerError> {
-    let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
-    let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
-    Ok(Linear {
-        name,
-        weight,
-        bias,
-        site: None,
-    })
+    Linear::load(weights, name, inputs, outputs, true)
 }
 
 impl Bert {
@@ -116,8 +82,6 @@ impl Bert {
             })
         });
         Ok(Bert {
-            word_embeddings: table("word_embeddings", config.vocab_size)?,
-            terms: None,
             position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
             family: config.family,
             first_position: config.first_position(),
@@ -130,11 +94,6 @@ impl Bert {
             heads: config.num_attention_heads,
             activation: config.hidden_act,
         })
-    }
-
-    /// The embeddings of the base model's vocabulary, [vocabulary, hidden].
-    pub fn word_embeddings(&self) -> &Tensor {
-        &self.word_embeddings
     }
 
     /// The linear layers that can be adapted, in the model's order.
@@ -154,12 +113,8 @@ impl Bert {
         layers.chain(self.pooler.as_mut())
     }
 
-    /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0.
-    pub fn forward(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
-        let words = match &self.terms {
-            None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
-            Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
-        };
+    /// Vectors of the last layer, [b, t, hidden], from embedded tokens [b, t, hidden] and a mask [b, t] of 1 and 0.
+    pub fn forward(&self, words: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
         let positions = self.positions(mask)?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
         let mut hidden = self.embeddings_norm.forward(&sum)?;

@@ -1,12 +1,6 @@
 //! config.json of the base model: what this trainer can run, checked before anything is allocated.
 
-use crate::error::TrainerError;
 use serde::Deserialize;
-use std::path::Path;
-use wengu_protocol::job::JobEnd;
-
-/// A config.json is a few kilobytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// The BERT family's shape. Fields are as in Hugging Face's config.json.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -111,17 +105,10 @@ fn absolute() -> Option<String> {
 }
 
 impl BertConfig {
-    /// Reads and checks the folder's config.json.
-    pub fn load(folder: &Path) -> Result<BertConfig, TrainerError> {
-        let path = folder.join("config.json");
-        let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
-        let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
-        if size > MAX_CONFIG_BYTES {
-            return Err(bad(&format!("{size} bytes are no config.json")));
-        }
-        let text = std::fs::read(&path).map_err(|e| bad(&e))?;
-        let config: BertConfig = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
-        config.check().map_err(|message| bad(&message))?;
+    /// Reads and checks the text of a config.json.
+    pub fn parse(text: &[u8]) -> Result<BertConfig, String> {
+        let config: BertConfig = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        config.check()?;
         Ok(config)
     }
 
@@ -188,16 +175,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn load(change: impl FnOnce(&mut serde_json::Value)) -> Result<BertConfig, TrainerError> {
+    fn load(change: impl FnOnce(&mut serde_json::Value)) -> Result<BertConfig, String> {
         let mut config = json!({
             "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 100, "hidden_size": 32,
             "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "hidden_act": "gelu",
             "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "unknown_field": [1]
         });
         change(&mut config);
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-        BertConfig::load(folder.path())
+        BertConfig::parse(config.to_string().as_bytes())
     }
 
     #[test]
@@ -217,8 +202,7 @@ mod tests {
         ];
         for (change, word) in cases {
             let error = load(change).unwrap_err();
-            assert_eq!(error.end, JobEnd::BadModel);
-            assert!(error.message.contains(word), "{error}");
+            assert!(error.contains(word), "{error}");
         }
     }
 }

@@ -1,12 +1,10 @@
 //! Loading a model: the base, checked by digest, then the parent's adapter and head.
 
-use super::bert::{Bert, POOLER_DENSE};
 use super::classifier::Classifier;
-use super::config::BertConfig;
+use super::encoder::Encoder;
 use super::lora::{self, Linear};
 use super::terms::TermRows;
-use super::weights::{TensorFile, Weights};
-use super::{LoraSettings, LoraSite, Model, Pooling};
+use super::{LoraSettings, LoraSite, Model};
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
 use crate::peft::{self, TokenRows};
@@ -14,8 +12,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
 use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent, TermToken};
-
-const WEIGHTS_FILE: &str = "model.safetensors";
 
 impl Model {
     /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
@@ -31,11 +27,9 @@ impl Model {
     ) -> Result<Model, TrainerError> {
         check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
         check_digests(base)?;
-        let config = BertConfig::load(&base.path)?;
-        let pooling = Pooling::load(&base.path, config.family)?;
-        let mut bert = load_bert(&base.path.join(WEIGHTS_FILE), &config, pooling)?;
+        let (mut encoder, pooling) = Encoder::load(&base.path)?;
 
-        let hidden = config.hidden_size;
+        let hidden = encoder.limits.hidden_size;
         let old = parent
             .map(|parent| Classifier::read(&parent.head, &parent.labels, hidden))
             .transpose()?;
@@ -64,17 +58,17 @@ impl Model {
                 settings.check()?;
                 let task = Model::adapter_task(pooling);
                 let head = old.as_ref().map(|(weight, bias)| (weight, bias));
-                let (sites, rows) = attach(&mut bert, &settings, adapter.zip(head), task, seed)?;
-                bert.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, bert.word_embeddings())?;
+                let (sites, rows) = attach(&mut encoder, &settings, adapter.zip(head), task, seed)?;
+                let table = encoder.word_embeddings();
+                encoder.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, table)?;
                 (Some(settings), sites)
             }
         };
         let head = Classifier::grow(old, labels.len() as i64, hidden, head_dropout, seed)?;
         let (labels, base_path) = (labels.to_vec(), base.path.clone());
         Ok(Model {
-            config,
             pooling,
-            bert,
+            encoder,
             sites,
             lora,
             head,
@@ -132,39 +126,6 @@ fn check_digests(base: &BaseModel) -> Result<(), TrainerError> {
     Ok(())
 }
 
-/// The encoder of a weights file, of a bare encoder or of one with heads, whose names begin with the family's prefix.
-fn load_bert(path: &Path, config: &BertConfig, pooling: Pooling) -> Result<Bert, TrainerError> {
-    let file = TensorFile::open(path)?;
-    let mut weights = file.parse()?;
-    if !weights.has("embeddings.word_embeddings.weight") {
-        weights = weights.below(config.family.prefix());
-    }
-    let with_pooler = pooling == Pooling::Pooler;
-    if with_pooler && !weights.has(&format!("{POOLER_DENSE}.weight")) {
-        let message = "there is no pooler; say in 1_Pooling/config.json how token vectors become one embedding";
-        return Err(TrainerError::at(JobEnd::BadModel, path, message));
-    }
-    let bert = Bert::load(&weights, config, with_pooler)?;
-    let unexpected: Vec<String> = unexpected(&weights, config.family.heads());
-    if let Some(name) = unexpected.first() {
-        let message = format!("{} unexpected tensors, the first of them {name}", unexpected.len());
-        return Err(TrainerError::at(JobEnd::BadModel, path, message));
-    }
-    Ok(bert)
-}
-
-/// Tensors that neither the encoder took nor belong to parts that are known and not used here: the pooler beside
-/// another pooling, the table of position ids, the heads of pre-training and of an earlier classifier.
-fn unexpected(weights: &Weights, heads: [&str; 2]) -> Vec<String> {
-    let unused = ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"];
-    let mut names = weights.untaken();
-    names.retain(|name| {
-        let below = weights.name_below_prefix(name);
-        !(unused.contains(&below) || heads.iter().any(|head| name.starts_with(head)))
-    });
-    names
-}
-
 impl LoraSettings {
     fn check(&self) -> Result<(), TrainerError> {
         let bad = |message: String| Err(TrainerError::new(JobEnd::BadJob, message));
@@ -183,14 +144,14 @@ impl LoraSettings {
 
 /// Marks the layers that are adapted and gives their sites: the parent's, or fresh ones.
 fn attach(
-    bert: &mut Bert,
+    encoder: &mut Encoder,
     settings: &LoraSettings,
     parent: Option<(&Path, (&Tensor, &Tensor))>,
     task: peft::Task,
     seed: u64,
 ) -> Result<(Vec<LoraSite>, Option<TokenRows>), TrainerError> {
-    let hidden = bert.word_embeddings().size()[1];
-    let names: Vec<String> = bert.linears().map(|linear| linear.name.clone()).collect();
+    let (hidden, table) = (encoder.limits.hidden_size, encoder.word_embeddings_name());
+    let names: Vec<String> = encoder.linears().iter().map(|linear| linear.name.clone()).collect();
     for target in &settings.target_modules {
         if !names
             .iter()
@@ -201,8 +162,9 @@ fn attach(
             return Err(TrainerError::new(JobEnd::BadJob, message));
         }
     }
-    let mut adapted: Vec<&mut Linear> = bert
+    let mut adapted: Vec<&mut Linear> = encoder
         .linears()
+        .into_iter()
         .filter(|linear| lora::is_target(&linear.name, &settings.target_modules))
         .collect();
     if adapted.is_empty() {
@@ -226,7 +188,7 @@ fn attach(
                 .map(|(outputs, inputs)| (linear.name.clone(), inputs, outputs))
         })
         .collect::<Result<_, _>>()?;
-    let (config, sites, rows) = peft::read(dir, task, &layers, hidden, head)?;
+    let (config, sites, rows) = peft::read(dir, task, &layers, (table, hidden), head)?;
     if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) {
         let message = format!(
             "the parent's adapter has rank {} and alpha {}, the job {} and {}: go on with the parent's, or start anew \

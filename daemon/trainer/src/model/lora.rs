@@ -1,6 +1,7 @@
 //! Low-rank adapters (Hu et al. 2021) on linear layers.
 
 use super::random;
+use super::weights::Weights;
 use crate::error::TrainerError;
 use crate::peft::LoraSite;
 use tch::{Kind, Tensor};
@@ -9,7 +10,7 @@ use tch::{Kind, Tensor};
 pub struct Linear {
     pub name: String,
     pub weight: Tensor,
-    pub bias: Tensor,
+    pub bias: Option<Tensor>,
     pub site: Option<usize>,
 }
 
@@ -60,6 +61,24 @@ pub fn fresh_site(layer: &Linear, rank: u32, scaling: f64, seed: u64) -> Result<
 }
 
 impl Linear {
+    /// Takes `name.weight` [outputs, inputs] and, where the model has one, `name.bias` [outputs].
+    pub fn load(
+        weights: &Weights,
+        name: String,
+        inputs: i64,
+        outputs: i64,
+        with_bias: bool,
+    ) -> Result<Linear, TrainerError> {
+        let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+        let bias = with_bias.then(|| weights.tensor(&format!("{name}.bias"), &[outputs]));
+        Ok(Linear {
+            bias: bias.transpose()?,
+            name,
+            weight,
+            site: None,
+        })
+    }
+
     /// `x W' + bias`, and at a site `+ scaling * dropout(x) A' B'`.
     pub fn forward(
         &self,
@@ -67,7 +86,7 @@ impl Linear {
         sites: &[LoraSite],
         dropout: Option<Dropout>,
     ) -> Result<Tensor, TrainerError> {
-        let output = input.f_linear(&self.weight, Some(&self.bias))?;
+        let output = input.f_linear(&self.weight, self.bias.as_ref())?;
         let Some(site) = self.site.map(|index| &sites[index]) else {
             return Ok(output);
         };

@@ -3,22 +3,26 @@
 mod bert;
 mod classifier;
 mod config;
+mod decoder;
+mod encoder;
 mod load;
 mod lora;
+mod pass;
 mod pooling;
 mod random;
 mod terms;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
-pub use config::{BertConfig, Family};
+pub use encoder::ModelLimits;
 pub use pooling::Pooling;
 
 use crate::error::TrainerError;
 use crate::peft;
-use bert::Bert;
 use classifier::Classifier;
+use encoder::Encoder;
 use lora::Dropout;
+use pass::Pass;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 use wengu_protocol::job::JobEnd;
@@ -59,9 +63,8 @@ pub const HEAD: &str = "classifier";
 
 /// The base model, frozen, with low-rank adapters and a classification head that are trained.
 pub struct Model {
-    config: BertConfig,
     pooling: Pooling,
-    bert: Bert,
+    encoder: Encoder,
     sites: Vec<LoraSite>,
     lora: Option<LoraSettings>,
     head: Classifier,
@@ -78,19 +81,19 @@ struct LoraSettings {
 }
 
 impl Model {
-    /// The base model's shape and limits.
-    pub fn config(&self) -> &BertConfig {
-        &self.config
+    /// What the base model takes.
+    pub fn limits(&self) -> ModelLimits {
+        self.encoder.limits
     }
 
     /// Token ids are below this: the base model's vocabulary, and the term tokens beyond it.
     pub fn vocab_size(&self) -> i64 {
         let terms = self
-            .bert
+            .encoder
             .terms
             .as_ref()
             .map_or(0, |terms| terms.first + terms.rows.size()[0]);
-        self.config.vocab_size.max(terms)
+        self.limits().vocab_size.max(terms)
     }
 
     /// How token vectors become one embedding.
@@ -142,16 +145,17 @@ impl Model {
         let share = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
         let dropout = dropout.map(|seed| Dropout { seed, share });
         let mask = batch.mask.f_to_kind(tch::Kind::Float)?;
-        let mut pass = bert::Pass {
+        let mut pass = Pass {
             sites: &self.sites,
             dropout,
             taps,
         };
-        let hidden = self.bert.forward(&batch.ids, &mask, &mut pass)?;
+        let hidden = self.encoder.forward(&batch.ids, &mask, &mut pass)?;
         match self.pooling {
             Pooling::Mean => Ok(pooling::mean(&hidden, &mask)?),
             Pooling::Cls => Ok(hidden.f_select(1, 0)?),
-            Pooling::Pooler => self.bert.pooler(&hidden.f_select(1, 0)?, &mut pass),
+            Pooling::Last => Ok(pooling::last(&hidden, &mask)?),
+            Pooling::Pooler => self.encoder.pooler(&hidden.f_select(1, 0)?, &mut pass),
         }
     }
 
@@ -162,8 +166,8 @@ impl Model {
         if ids.len() != 2 || ids != mask || ids[0] == 0 || ids[1] == 0 {
             return bad(format!("a batch has ids of shape {ids:?} and a mask of shape {mask:?}"));
         }
-        if ids[1] > self.config.max_tokens() {
-            let limit = self.config.max_tokens();
+        if ids[1] > self.limits().max_tokens {
+            let limit = self.limits().max_tokens;
             return bad(format!(
                 "an example has {} tokens; the base model takes {limit} at most",
                 ids[1]
@@ -208,8 +212,8 @@ impl Model {
                 ParamGroup::Adapter,
             ));
         }
-        if let Some(terms) = &self.bert.terms {
-            let name = "embeddings.word_embeddings.trainable_tokens".to_owned();
+        if let Some(terms) = &self.encoder.terms {
+            let name = format!("{}.trainable_tokens", self.encoder.word_embeddings_name());
             all.push((name, terms.rows.shallow_clone(), ParamGroup::Terms));
         }
         all.push((
@@ -237,9 +241,11 @@ impl Model {
             &lora.target_modules,
             &self.unused_modules(&lora.target_modules),
         );
-        let terms = self.bert.terms.as_ref();
+        let terms = self.encoder.terms.as_ref();
         let config = config.with_token_rows(terms.map(terms::TermRows::ids));
-        peft::write(dir, &config, &self.sites, terms.map(|terms| &terms.rows), self.head())
+        let table = self.encoder.word_embeddings_name();
+        let rows = terms.map(|terms| (table, &terms.rows));
+        peft::write(dir, &config, &self.sites, rows, self.head())
     }
 
     /// Writes the head and its labels.
@@ -251,7 +257,7 @@ impl Model {
     fn adapter_task(pooling: Pooling) -> peft::Task {
         match pooling {
             Pooling::Pooler => peft::Task::SequenceClassification,
-            Pooling::Mean | Pooling::Cls => peft::Task::FeatureExtraction,
+            Pooling::Mean | Pooling::Cls | Pooling::Last => peft::Task::FeatureExtraction,
         }
     }
 

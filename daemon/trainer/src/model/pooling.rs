@@ -1,6 +1,5 @@
 //! How token vectors become one embedding.
 
-use super::config::Family;
 use crate::error::TrainerError;
 use serde::Deserialize;
 use std::path::Path;
@@ -16,6 +15,8 @@ pub enum Pooling {
     Cls,
     /// BERT's own pooler: a dense layer and tanh on the first token's vector.
     Pooler,
+    /// The last token's vector: the one that has seen all others, in a decoder.
+    Last,
 }
 
 /// 1_Pooling/config.json of a sentence-transformers folder.
@@ -36,17 +37,13 @@ struct PoolingConfig {
 }
 
 impl Pooling {
-    /// As the folder's 1_Pooling/config.json says. Where there is none: BERT's own pooler, which was trained with it, and the
-    /// mean for the RoBERTa family, whose pooler never was.
-    pub fn load(folder: &Path, family: Family) -> Result<Pooling, TrainerError> {
+    /// As the folder's 1_Pooling/config.json says, or the family's own way where there is none.
+    pub fn load(folder: &Path, default: Pooling) -> Result<Pooling, TrainerError> {
         let path = folder.join("1_Pooling/config.json");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(match family {
-                    Family::Bert => Pooling::Pooler,
-                    Family::Roberta => Pooling::Mean,
-                });
+                return Ok(default);
             }
             Err(error) => return Err(TrainerError::at(JobEnd::BadModel, &path, error)),
         };
@@ -54,13 +51,15 @@ impl Pooling {
             serde_json::from_slice(&text).map_err(|e| TrainerError::at(JobEnd::BadModel, &path, e))?;
         let others = config.pooling_mode_max_tokens
             || config.pooling_mode_mean_sqrt_len_tokens
-            || config.pooling_mode_weightedmean_tokens
-            || config.pooling_mode_lasttoken;
-        match (config.pooling_mode_mean_tokens, config.pooling_mode_cls_token, others) {
-            (true, false, false) => Ok(Pooling::Mean),
-            (false, true, false) => Ok(Pooling::Cls),
+            || config.pooling_mode_weightedmean_tokens;
+        let (mean, cls) = (config.pooling_mode_mean_tokens, config.pooling_mode_cls_token);
+        match (mean, cls, config.pooling_mode_lasttoken, others) {
+            (true, false, false, false) => Ok(Pooling::Mean),
+            (false, true, false, false) => Ok(Pooling::Cls),
+            (false, false, true, false) => Ok(Pooling::Last),
             _ => {
-                let message = "exactly one of pooling_mode_mean_tokens and pooling_mode_cls_token must be true";
+                let message = "exactly one of pooling_mode_mean_tokens, pooling_mode_cls_token and \
+                               pooling_mode_lasttoken must be true";
                 Err(TrainerError::at(JobEnd::BadModel, &path, message))
             }
         }
@@ -78,6 +77,15 @@ pub fn mean(hidden: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
     sum.f_div(&count)
 }
 
+/// Vector [b, h] of the last token that the mask [b, t] has, of vectors [b, t, h].
+pub fn last(hidden: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+    let (b, t, h) = hidden.size3()?;
+    let places = Tensor::f_arange(t, (Kind::Float, hidden.device()))?;
+    let place = mask.f_mul(&places.f_unsqueeze(0)?)?.f_argmax(1, false)?;
+    let index = place.f_reshape([b, 1, 1])?.f_expand([b, 1, h], false)?;
+    hidden.f_gather(1, &index, false)?.f_squeeze_dim(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +96,7 @@ mod tests {
             std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
             std::fs::write(folder.path().join("1_Pooling/config.json"), config).unwrap();
         }
-        Pooling::load(folder.path(), Family::Bert)
+        Pooling::load(folder.path(), Pooling::Pooler)
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use crate::error::TrainerError;
 use memmap2::Mmap;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
@@ -36,17 +38,97 @@ impl TensorFile {
             SafeTensors::deserialize(&self.map).map_err(|e| TrainerError::at(JobEnd::BadModel, &self.path, e))?;
         Ok(Weights {
             path: &self.path,
-            tensors,
+            files: vec![(&self.path, tensors)],
             prefix: "",
             taken: RefCell::default(),
         })
     }
 }
 
-/// The tensors of one file.
+/// A base model's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+pub struct TensorFiles {
+    path: PathBuf,
+    files: Vec<TensorFile>,
+    /// Tensor to the index of its file, as the index file says.
+    places: Option<BTreeMap<String, usize>>,
+}
+
+const WEIGHTS_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl TensorFiles {
+    /// Maps the folder's files. No header is parsed yet.
+    pub fn open(folder: &Path) -> Result<TensorFiles, TrainerError> {
+        let index = folder.join(INDEX_FILE);
+        let single = folder.join(WEIGHTS_FILE);
+        if single.exists() || !index.exists() {
+            let files = vec![TensorFile::open(&single)?];
+            return Ok(TensorFiles {
+                path: single,
+                files,
+                places: None,
+            });
+        }
+        let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &index, error);
+        let text = std::fs::read(&index).map_err(|e| bad(&e))?;
+        let map = serde_json::from_slice::<Index>(&text).map_err(|e| bad(&e))?.weight_map;
+        let names: BTreeSet<&String> = map.values().collect();
+        if let Some(name) = names
+            .iter()
+            .find(|name| name.contains(['/', '\\']) || name.starts_with('.'))
+        {
+            return Err(bad(&format!("\"{name}\" is no file of this folder")));
+        }
+        let order: Vec<&String> = names.into_iter().collect();
+        let files = order.iter().map(|name| TensorFile::open(&folder.join(name)));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let place = |name: &String| order.binary_search(&name).unwrap_or_default();
+        let places = map.iter().map(|(tensor, file)| (tensor.clone(), place(file))).collect();
+        Ok(TensorFiles {
+            places: Some(places),
+            path: index,
+            files,
+        })
+    }
+
+    /// Parses and checks the headers; the index must name what the shards hold, and where.
+    pub fn parse(&self) -> Result<Weights<'_>, TrainerError> {
+        let parsed = self
+            .files
+            .iter()
+            .map(|file| Ok(file.parse()?.files))
+            .collect::<Result<Vec<_>, TrainerError>>()?;
+        let files: Vec<(&Path, SafeTensors)> = parsed.into_iter().flatten().collect();
+        for (tensor, place) in self.places.iter().flatten() {
+            let (path, held) = &files[*place];
+            if held.tensor(tensor).is_err() {
+                let message = format!("tensor {tensor} is not in {}, where the index says", path.display());
+                return Err(TrainerError::at(JobEnd::BadModel, &self.path, message));
+            }
+        }
+        let held: usize = files.iter().map(|(_, file)| file.len()).sum();
+        if let Some(places) = self.places.as_ref().filter(|places| places.len() != held) {
+            let message = format!("the index names {} tensors, its shards hold {held}", places.len());
+            return Err(TrainerError::at(JobEnd::BadModel, &self.path, message));
+        }
+        Ok(Weights {
+            path: &self.path,
+            files,
+            prefix: "",
+            taken: RefCell::default(),
+        })
+    }
+}
+
+/// The tensors of one file, or of the shards of one model.
 pub struct Weights<'a> {
     path: &'a Path,
-    tensors: SafeTensors<'a>,
+    files: Vec<(&'a Path, SafeTensors<'a>)>,
     prefix: &'static str,
     taken: RefCell<BTreeSet<String>>,
 }
@@ -59,7 +141,8 @@ impl Weights<'_> {
 
     /// All names as they are in the file.
     pub fn names(&self) -> BTreeSet<String> {
-        self.tensors.names().into_iter().map(str::to_owned).collect()
+        let names = self.files.iter().flat_map(|(_, file)| file.names());
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// From here on, names are looked up below the prefix.
@@ -73,7 +156,17 @@ impl Weights<'_> {
         let old = full
             .replace("LayerNorm.weight", "LayerNorm.gamma")
             .replace("LayerNorm.bias", "LayerNorm.beta");
-        [full, old].into_iter().find(|name| self.tensors.tensor(name).is_ok())
+        [full, old].into_iter().find(|name| self.view(name).is_some())
+    }
+
+    fn view(&self, stored: &str) -> Option<(&Path, TensorView<'_>)> {
+        let mut files = self.files.iter();
+        files.find_map(|(path, file)| Some((*path, file.tensor(stored).ok()?)))
+    }
+
+    /// The file, or the index of the shards.
+    pub fn path(&self) -> &Path {
+        self.path
     }
 
     /// The stored names that no call of [`Weights::tensor`] took.
@@ -88,11 +181,13 @@ impl Weights<'_> {
 
     /// A copy of the tensor as F32. It must have exactly this shape.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, TrainerError> {
-        let bad = |message: String| TrainerError::at(JobEnd::BadModel, self.path, message);
-        let stored = self
-            .stored(name)
-            .ok_or_else(|| bad(format!("tensor {}{name} is missing", self.prefix)))?;
-        let view = self.tensors.tensor(&stored).map_err(|e| bad(e.to_string()))?;
+        let missing = || {
+            let message = format!("tensor {}{name} is missing", self.prefix);
+            TrainerError::at(JobEnd::BadModel, self.path, message)
+        };
+        let stored = self.stored(name).ok_or_else(missing)?;
+        let (path, view) = self.view(&stored).ok_or_else(missing)?;
+        let bad = |message: String| TrainerError::at(JobEnd::BadModel, path, message);
         let found: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         if found != shape {
             return Err(bad(format!(

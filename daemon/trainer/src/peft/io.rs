@@ -24,12 +24,12 @@ fn head_key(part: &str) -> String {
 }
 
 /// Key of the rows of the embedding table.
-fn rows_key(task: Task) -> String {
+fn rows_key(task: Task, table: &str) -> String {
     let below = match task {
         Task::FeatureExtraction => "",
         Task::SequenceClassification => "bert.",
     };
-    format!("base_model.model.{below}embeddings.word_embeddings.token_adapter.trainable_tokens_delta")
+    format!("base_model.model.{below}{table}.token_adapter.trainable_tokens_delta")
 }
 
 /// Writes the directory. The same input gives the same bytes.
@@ -37,7 +37,7 @@ pub fn write(
     dir: &Path,
     config: &AdapterConfig,
     sites: &[LoraSite],
-    rows: Option<&Tensor>,
+    rows: Option<(&str, &Tensor)>,
     head: (&Tensor, &Tensor),
 ) -> Result<(), TrainerError> {
     let head_keys = (head_key("weight"), head_key("bias"));
@@ -46,7 +46,7 @@ pub fn write(
         tensors.push((key(config.task_type, &site.name, "A"), &site.a));
         tensors.push((key(config.task_type, &site.name, "B"), &site.b));
     }
-    tensors.extend(rows.map(|rows| (rows_key(config.task_type), rows)));
+    tensors.extend(rows.map(|(table, rows)| (rows_key(config.task_type, table), rows)));
     if config.task_type == Task::SequenceClassification {
         tensors.extend([(head_keys.0, head.0), (head_keys.1, head.1)]);
     }
@@ -62,12 +62,12 @@ pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerErr
     encode(tensors, Some(("format", "pt".to_owned())))
 }
 
-/// Reads a directory that adapts exactly `layers`, given as (name, in, out), and rows of `hidden` numbers. The tensors require gradients.
+/// Reads a directory that adapts exactly `layers`, given as (name, in, out), and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
 pub fn read(
     dir: &Path,
     task: Task,
     layers: &[(String, i64, i64)],
-    hidden: i64,
+    (table, hidden): (&str, i64),
     head: (&Tensor, &Tensor),
 ) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
     let path = dir.join(CONFIG_FILE);
@@ -93,7 +93,7 @@ pub fn read(
         expected.extend([head_key("weight"), head_key("bias")]);
     }
     let ids = config.trainable_token_indices.clone().filter(|ids| !ids.is_empty());
-    expected.extend(ids.is_some().then(|| rows_key(task)));
+    expected.extend(ids.is_some().then(|| rows_key(task, table)));
     let found = weights.names();
     let missing: Vec<_> = expected.difference(&found).cloned().collect();
     let unexpected: Vec<_> = found.difference(&expected).cloned().collect();
@@ -133,7 +133,7 @@ pub fn read(
     let rows = match ids {
         None => None,
         Some(ids) => {
-            let rows = weights.tensor(&rows_key(task), &[ids.len() as i64, hidden])?;
+            let rows = weights.tensor(&rows_key(task, table), &[ids.len() as i64, hidden])?;
             Some(TokenRows { ids, rows })
         }
     };

@@ -2,6 +2,7 @@
 
 mod common;
 mod damage;
+mod decoders;
 mod minilm;
 mod terms;
 mod tiny;

@@ -15,7 +15,7 @@ fn model() -> Model {
 fn logits_and_all_gradients_agree_with_float64_autograd() {
     let model = model();
     // 26 rows of positions, of which two lie before the first token.
-    assert_eq!((model.pooling(), model.config().max_tokens()), (Pooling::Mean, 24));
+    assert_eq!((model.pooling(), model.limits().max_tokens), (Pooling::Mean, 24));
     agrees("xlmr", &model, &tensors(&golden("xlmr/expected.safetensors")), 26);
 }
 

@@ -1,0 +1,179 @@
+//! Decoders of the Llama kind (Touvron et al. 2023): Llama, Qwen2, Qwen3, in 32-bit floating point, base weights frozen.
+
+mod config;
+mod rope;
+
+pub use config::{DecoderConfig, DecoderFamily};
+
+use super::lora::Linear;
+use super::pass::Pass;
+use super::weights::Weights;
+use crate::error::TrainerError;
+use rope::{Rope, turned};
+use tch::{Kind, Tensor};
+use wengu_protocol::job::JobEnd;
+
+/// The decoder, from embedded tokens to vectors.
+pub struct Decoder {
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    heads: i64,
+    kv_heads: i64,
+    head_dim: i64,
+    rope: Rope,
+}
+
+struct Layer {
+    input_norm: RmsNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    /// Of each head's queries and keys, where the family has them.
+    head_norms: Option<(RmsNorm, RmsNorm)>,
+    attention_norm: RmsNorm,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+/// Root mean square normalisation (Zhang and Sennrich 2019).
+struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    fn load(weights: &Weights, name: &str, width: i64, eps: f64) -> Result<RmsNorm, TrainerError> {
+        let weight = weights.tensor(&format!("{name}.weight"), &[width])?;
+        Ok(RmsNorm { weight, eps })
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor, TrainerError> {
+        let mean = input.f_square()?.f_mean_dim(-1, true, Kind::Float)?;
+        let scaled = input.f_mul(&mean.f_add_scalar(self.eps)?.f_rsqrt()?)?;
+        Ok(scaled.f_mul(&self.weight)?)
+    }
+}
+
+impl Decoder {
+    /// Takes its tensors from the weights.
+    pub fn load(weights: &Weights, config: &DecoderConfig) -> Result<Decoder, TrainerError> {
+        let (hidden, inner, eps) = (config.hidden_size, config.intermediate_size, config.rms_norm_eps);
+        let (heads, kv_heads, head_dim) = (config.num_attention_heads, config.kv_heads(), config.head_dim());
+        let (qkv_bias, output_bias) = config.attention_biases();
+        let layers = (0..config.num_hidden_layers).map(|index| {
+            let name = |part: &str| format!("layers.{index}.{part}");
+            let linear = |part: &str, inputs, outputs, bias| Linear::load(weights, name(part), inputs, outputs, bias);
+            let norm = |part: &str, width| RmsNorm::load(weights, &name(part), width, eps);
+            let head_norms = match config.family {
+                DecoderFamily::Qwen3 => {
+                    Some((norm("self_attn.q_norm", head_dim)?, norm("self_attn.k_norm", head_dim)?))
+                }
+                DecoderFamily::Llama | DecoderFamily::Qwen2 => None,
+            };
+            Ok(Layer {
+                input_norm: norm("input_layernorm", hidden)?,
+                query: linear("self_attn.q_proj", hidden, heads * head_dim, qkv_bias)?,
+                key: linear("self_attn.k_proj", hidden, kv_heads * head_dim, qkv_bias)?,
+                value: linear("self_attn.v_proj", hidden, kv_heads * head_dim, qkv_bias)?,
+                output: linear("self_attn.o_proj", heads * head_dim, hidden, output_bias)?,
+                head_norms,
+                attention_norm: norm("post_attention_layernorm", hidden)?,
+                gate: linear("mlp.gate_proj", hidden, inner, config.mlp_bias())?,
+                up: linear("mlp.up_proj", hidden, inner, config.mlp_bias())?,
+                down: linear("mlp.down_proj", inner, hidden, config.mlp_bias())?,
+            })
+        });
+        Ok(Decoder {
+            layers: layers.collect::<Result<_, TrainerError>>()?,
+            norm: RmsNorm::load(weights, "norm", hidden, eps)?,
+            heads,
+            kv_heads,
+            head_dim,
+            rope: config
+                .rope()
+                .map_err(|message| TrainerError::new(JobEnd::BadModel, message))?,
+        })
+    }
+
+    /// The linear layers that can be adapted, in the model's order.
+    pub fn linears(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.layers.iter_mut().flat_map(|layer| {
+            let Layer {
+                query,
+                key,
+                value,
+                output,
+                gate,
+                up,
+                down,
+                ..
+            } = layer;
+            [query, key, value, output, gate, up, down]
+        })
+    }
+
+    /// Vectors of the last layer, [b, t, hidden], from embedded tokens [b, t, hidden] and a mask [b, t] of 1 and 0. A token
+    /// sees the tokens before it and itself.
+    pub fn forward(&self, words: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        let t = words.size()[1];
+        let (cos, sin) = self.rope.tables(t)?;
+        let bias = causal_bias(mask)?;
+        let mut hidden = words.shallow_clone();
+        for layer in &self.layers {
+            let seen = layer.input_norm.forward(&hidden)?;
+            hidden = hidden.f_add(&self.attention(layer, &seen, (&cos, &sin), &bias, pass)?)?;
+            let seen = layer.attention_norm.forward(&hidden)?;
+            let gate = pass.linear(&layer.gate, &seen)?.f_silu()?;
+            let inner = gate.f_mul(&pass.linear(&layer.up, &seen)?)?;
+            hidden = hidden.f_add(&pass.linear(&layer.down, &inner)?)?;
+        }
+        self.norm.forward(&hidden)
+    }
+
+    fn attention(
+        &self,
+        layer: &Layer,
+        input: &Tensor,
+        tables: (&Tensor, &Tensor),
+        bias: &Tensor,
+        pass: &mut Pass,
+    ) -> Result<Tensor, TrainerError> {
+        let (b, t, _) = input.size3()?;
+        let mut project = |linear: &Linear, heads: i64| -> Result<Tensor, TrainerError> {
+            let flat = pass.linear(linear, input)?;
+            Ok(flat.f_reshape([b, t, heads, self.head_dim])?)
+        };
+        let (mut query, mut key) = (project(&layer.query, self.heads)?, project(&layer.key, self.kv_heads)?);
+        let value = project(&layer.value, self.kv_heads)?.f_transpose(1, 2)?;
+        if let Some((of_queries, of_keys)) = &layer.head_norms {
+            (query, key) = (of_queries.forward(&query)?, of_keys.forward(&key)?);
+        }
+        let query = turned(&query.f_transpose(1, 2)?, tables)?;
+        let key = turned(&key.f_transpose(1, 2)?, tables)?;
+        let shared = self.heads / self.kv_heads;
+        let (key, value) = (repeated(&key, shared)?, repeated(&value, shared)?);
+        let mixed =
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, self.heads * self.head_dim])?;
+        pass.linear(&layer.output, &mixed)
+    }
+}
+
+/// Each head of [b, heads, t, d] as often as queries share it, [b, heads * times, t, d].
+fn repeated(input: &Tensor, times: i64) -> Result<Tensor, TrainerError> {
+    match times {
+        1 => Ok(input.shallow_clone()),
+        _ => Ok(input.f_repeat_interleave_self_int(times, 1, None)?),
+    }
+}
+
+/// What is added to the attention's scores, [b, 1, t, t]: 0 where a token may look, a very small number elsewhere. Finite, so
+/// that a row of nothing but padding does not become NaN.
+fn causal_bias(mask: &Tensor) -> Result<Tensor, TrainerError> {
+    let t = mask.size()[1];
+    let before = Tensor::f_ones([t, t], (Kind::Float, mask.device()))?.f_tril(0)?;
+    let seen = mask.f_unsqueeze(1)?.f_mul(&before.f_unsqueeze(0)?)?.f_unsqueeze(1)?;
+    Ok(seen.f_neg()?.f_add_scalar(1.0)?.f_mul_scalar(f64::from(f32::MIN))?)
+}

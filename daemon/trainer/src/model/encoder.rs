@@ -1,0 +1,198 @@
+//! The base model without heads: from token ids to vectors.
+
+use super::bert::Bert;
+use super::config::{BertConfig, Family};
+use super::decoder::{Decoder, DecoderConfig};
+use super::lora::Linear;
+use super::pass::Pass;
+use super::pooling::Pooling;
+use super::terms::TermRows;
+use super::weights::{TensorFiles, Weights};
+use crate::error::TrainerError;
+use serde::Deserialize;
+use std::path::Path;
+use tch::Tensor;
+use wengu_protocol::job::JobEnd;
+
+/// A config.json is a few kilobytes.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// The base model without heads.
+pub struct Encoder {
+    body: Body,
+    word_embeddings: Tensor,
+    /// Rows beyond the vocabulary of the base model.
+    pub terms: Option<TermRows>,
+    /// What it takes.
+    pub limits: ModelLimits,
+}
+
+/// What a base model takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelLimits {
+    /// Entries of its vocabulary.
+    pub vocab_size: i64,
+    /// Tokens that an example can have.
+    pub max_tokens: i64,
+    /// Width of its vectors.
+    pub hidden_size: i64,
+}
+
+enum Body {
+    Bert(Box<Bert>),
+    Decoder(Box<Decoder>),
+}
+
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+impl Encoder {
+    /// Loads the folder's model, and tells how its vectors become one embedding.
+    pub fn load(folder: &Path) -> Result<(Encoder, Pooling), TrainerError> {
+        let path = folder.join("config.json");
+        let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
+        let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
+        if size > CONFIG_BYTES_MAX {
+            return Err(bad(&format!("{size} bytes are no config.json")));
+        }
+        let text = std::fs::read(&path).map_err(|e| bad(&e))?;
+        let ModelType { model_type } = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
+        let files = TensorFiles::open(folder)?;
+        let weights = files.parse()?;
+        match model_type.as_str() {
+            "bert" | "xlm-roberta" | "roberta" => {
+                let config = BertConfig::parse(&text).map_err(|message| bad(&message))?;
+                let default = match config.family {
+                    Family::Bert => Pooling::Pooler,
+                    Family::Roberta => Pooling::Mean,
+                };
+                let pooling = Pooling::load(folder, default)?;
+                bert(weights, &config, pooling).map(|encoder| (encoder, pooling))
+            }
+            "llama" | "qwen2" | "qwen3" => {
+                let config = DecoderConfig::parse(&text).map_err(|message| bad(&message))?;
+                let pooling = Pooling::load(folder, Pooling::Last)?;
+                if pooling == Pooling::Pooler {
+                    return Err(bad(&"a decoder has no pooler"));
+                }
+                decoder(weights, &config).map(|encoder| (encoder, pooling))
+            }
+            other => {
+                let known = "bert, xlm-roberta, roberta, llama, qwen2 and qwen3";
+                Err(bad(&format!("model_type \"{other}\" is not supported; {known} are")))
+            }
+        }
+    }
+
+    /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0.
+    pub fn forward(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        let words = match &self.terms {
+            None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
+            Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
+        };
+        match &self.body {
+            Body::Bert(bert) => bert.forward(&words, mask, pass),
+            Body::Decoder(decoder) => decoder.forward(&words, mask, pass),
+        }
+    }
+
+    /// BERT's pooled embedding of the first token's vector, [b, hidden].
+    pub fn pooler(&self, first: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        match &self.body {
+            Body::Bert(bert) => bert.pooler(first, pass),
+            Body::Decoder(_) => Ok(first.shallow_clone()),
+        }
+    }
+
+    /// The embeddings of the base model's vocabulary, [vocabulary, hidden].
+    pub fn word_embeddings(&self) -> &Tensor {
+        &self.word_embeddings
+    }
+
+    /// The name of the table of embeddings, as PEFT names it.
+    pub fn word_embeddings_name(&self) -> &'static str {
+        match self.body {
+            Body::Bert(_) => "embeddings.word_embeddings",
+            Body::Decoder(_) => "embed_tokens",
+        }
+    }
+
+    /// The linear layers that can be adapted, in the model's order.
+    pub fn linears(&mut self) -> Vec<&mut Linear> {
+        match &mut self.body {
+            Body::Bert(bert) => bert.linears().collect(),
+            Body::Decoder(decoder) => decoder.linears().collect(),
+        }
+    }
+}
+
+/// The encoder of a file of the bare encoder, or of one with heads, whose names begin with the family's prefix.
+fn bert(mut weights: Weights, config: &BertConfig, pooling: Pooling) -> Result<Encoder, TrainerError> {
+    if !weights.has("embeddings.word_embeddings.weight") {
+        weights = weights.below(config.family.prefix());
+    }
+    let with_pooler = pooling == Pooling::Pooler;
+    if with_pooler && !weights.has(&format!("{}.weight", super::bert::POOLER_DENSE)) {
+        let message = "there is no pooler; say in 1_Pooling/config.json how token vectors become one embedding";
+        return Err(TrainerError::at(JobEnd::BadModel, weights.path(), message));
+    }
+    let limits = ModelLimits {
+        vocab_size: config.vocab_size,
+        max_tokens: config.max_tokens(),
+        hidden_size: config.hidden_size,
+    };
+    let shape = [config.vocab_size, config.hidden_size];
+    let word_embeddings = weights.tensor("embeddings.word_embeddings.weight", &shape)?;
+    let body = Body::Bert(Box::new(Bert::load(&weights, config, with_pooler)?));
+    // Known, and not used here: the pooler beside another pooling, the table of position ids, heads.
+    let unused = ["embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"];
+    refuse_surplus(&weights, &unused, &config.family.heads())?;
+    Ok(Encoder {
+        body,
+        word_embeddings,
+        terms: None,
+        limits,
+    })
+}
+
+/// The decoder of a file of the bare decoder, or of a causal language model, whose names begin with `model.`.
+fn decoder(mut weights: Weights, config: &DecoderConfig) -> Result<Encoder, TrainerError> {
+    if !weights.has("embed_tokens.weight") {
+        weights = weights.below("model.");
+    }
+    let limits = ModelLimits {
+        vocab_size: config.vocab_size,
+        max_tokens: config.max_position_embeddings,
+        hidden_size: config.hidden_size,
+    };
+    let shape = [config.vocab_size, config.hidden_size];
+    let word_embeddings = weights.tensor("embed_tokens.weight", &shape)?;
+    let body = Body::Decoder(Box::new(Decoder::load(&weights, config)?));
+    refuse_surplus(&weights, &[], &["lm_head.", "score."])?;
+    Ok(Encoder {
+        body,
+        word_embeddings,
+        terms: None,
+        limits,
+    })
+}
+
+/// Tensors that the model has not taken and that are not known to be useless here: another model than it seems.
+fn refuse_surplus(weights: &Weights, unused: &[&str], heads: &[&str]) -> Result<(), TrainerError> {
+    let mut surplus = weights.untaken();
+    surplus.retain(|name| {
+        let below = weights.name_below_prefix(name);
+        // Old checkpoints have the tables of rotary positions, which follow from the configuration.
+        let rotary = below.ends_with("rotary_emb.inv_freq");
+        !(unused.contains(&below) || rotary || heads.iter().any(|head| name.starts_with(head)))
+    });
+    match surplus.first() {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("{} unexpected tensors, the first of them {name}", surplus.len());
+            Err(TrainerError::at(JobEnd::BadModel, weights.path(), message))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Small random Llama, Qwen2 and Qwen3 models (tests/oracle/make_decoders.py).
+
+use crate::common::*;
+use crate::tiny::agrees;
+use std::collections::HashMap;
+use tch::Tensor;
+use wengu_protocol::job::{JobEnd, Method};
+use wengu_trainer::model::{Model, Pooling};
+
+const FAMILIES: [&str; 3] = ["llama", "qwen2", "qwen3"];
+
+fn method() -> Method {
+    let names = [
+        "down_proj",
+        "gate_proj",
+        "k_proj",
+        "o_proj",
+        "q_proj",
+        "up_proj",
+        "v_proj",
+    ];
+    Method::Lora {
+        rank: 4,
+        alpha: 12.0,
+        dropout: 0.0,
+        target_modules: strings(&names),
+    }
+}
+
+fn model(name: &str) -> Model {
+    let (base, parent) = (base(&golden(&format!("{name}/base"))), parent(&golden(name), &LABELS));
+    Model::load(&base, Some(&parent), &strings(&LABELS), &method(), &[], 0.0, 1).unwrap()
+}
+
+#[test]
+fn logits_and_all_gradients_agree_with_float64_autograd() {
+    for name in FAMILIES {
+        let model = model(name);
+        assert_eq!((model.pooling(), model.limits().max_tokens), (Pooling::Last, 128));
+        agrees(name, &model, &tensors(&golden(name).join("expected.safetensors")), 30);
+    }
+}
+
+#[test]
+fn padding_on_either_side_takes_no_part_in_an_answer() {
+    for name in FAMILIES {
+        let expected = tensors(&golden(name).join("expected.safetensors"));
+        let model = model(name);
+        for kind in ["left", "whole"] {
+            let of = |part: &str| (part.to_owned(), expected[&format!("{kind}.{part}")].shallow_clone());
+            let one: HashMap<String, Tensor> = ["ids", "mask", "logits"].map(of).into();
+            let off = difference(&model.forward(&batch(&one), None).unwrap(), &one["logits"]);
+            println!("{name}, {kind}: logits differ by at most {off:.2e}");
+            assert!(off < 1e-4, "{name} {kind}: {off}");
+        }
+    }
+}
+
+#[test]
+fn an_adapter_is_written_as_it_was_read() {
+    for name in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        model(name).save_adapter(folder.path()).unwrap();
+        let read = |path: &std::path::Path| tensors(&path.join("adapter_model.safetensors"));
+        let (found, wanted) = (read(folder.path()), read(&golden(name).join("adapter")));
+        assert_eq!(found.len(), wanted.len());
+        for (key, tensor) in wanted {
+            assert_eq!(found[&key], tensor, "{name} {key}");
+        }
+    }
+}
+
+#[test]
+fn shards_that_are_missing_or_hold_something_else_are_refused_by_name() {
+    let refused = |change: &dyn Fn(&std::path::Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&golden("llama/base"), folder.path());
+        change(folder.path());
+        let loaded = Model::load(&base(folder.path()), None, &strings(&LABELS), &method(), &[], 0.0, 1);
+        let error = loaded.err().expect("it must be refused");
+        assert_eq!(error.end, JobEnd::BadModel);
+        error.to_string()
+    };
+    let index = "model.safetensors.index.json";
+    let second = "model-00002-of-00002.safetensors";
+    let error = refused(&|folder| std::fs::remove_file(folder.join(second)).unwrap());
+    assert!(error.contains(second), "{error}");
+    let edit = |folder: &std::path::Path, from: &str, to: &str| {
+        let text = std::fs::read_to_string(folder.join(index)).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(folder.join(index), text.replacen(from, to, 1)).unwrap();
+    };
+    let error = refused(&|folder| edit(folder, second, "../elsewhere.safetensors"));
+    assert!(error.contains("no file of this folder"), "{error}");
+    let error = refused(&|folder| edit(folder, "model.norm.weight", "model.morn.weight"));
+    assert!(error.contains("model.morn.weight"), "{error}");
+    let error = refused(&|folder| {
+        let mut all: Vec<(String, Tensor)> = tensors(&folder.join(second)).into_iter().collect();
+        all.push(("surplus.weight".into(), Tensor::from_slice(&[1.0f32])));
+        Tensor::write_safetensors(&all, folder.join(second)).unwrap();
+    });
+    assert!(error.contains("its shards hold"), "{error}");
+}
