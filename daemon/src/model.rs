@@ -1,26 +1,29 @@
 //! Base model folders, and the programs that belong to wengu.
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::BaseModel;
 
-/// Files of a Hugging Face folder that decide what the model computes.
-const FILES: [&str; 4] = [
-    "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "1_Pooling/config.json",
-];
+/// Files of a Hugging Face folder that decide what the model computes, beside its weights.
+const FILES: [&str; 3] = ["config.json", "tokenizer.json", "1_Pooling/config.json"];
+const WEIGHTS_FILE: &str = "model.safetensors";
+const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// The folder with the digests of its files, for a job.
+///
+/// # Errors
+/// A file that is missing or cannot be read.
 pub fn describe(path: &Path) -> Result<BaseModel> {
+    let mut names: Vec<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(weights(path)?);
     let mut sha256 = BTreeMap::new();
-    for name in FILES {
-        let file = path.join(name);
+    for name in names {
+        let file = path.join(&name);
         match crate::digest::sha256_file(&file) {
             Ok(digest) => {
-                sha256.insert(name.to_string(), digest);
+                sha256.insert(name, digest);
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && name.starts_with("1_Pooling") => {}
             Err(e) => return Err(e).with_context(|| file.display().to_string()),
@@ -30,6 +33,44 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
         path: path.to_path_buf(),
         sha256,
     })
+}
+
+/// The file with the weights, or the index of the shards and these.
+fn weights(path: &Path) -> Result<Vec<String>> {
+    let index = path.join(INDEX_FILE);
+    if path.join(WEIGHTS_FILE).exists() || !index.exists() {
+        return Ok(vec![WEIGHTS_FILE.to_owned()]);
+    }
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = std::fs::read(&index).with_context(|| index.display().to_string())?;
+    let parsed: Index = serde_json::from_slice(&text).with_context(|| index.display().to_string())?;
+    let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    names.push(INDEX_FILE.to_owned());
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// The linear layers that are adapted where the configuration names none: queries and values, as in Hu et al. 2021.
+///
+/// # Errors
+/// A config.json that cannot be read.
+pub fn target_modules(path: &Path) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Config {
+        model_type: String,
+    }
+    let path = path.join("config.json");
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let config: Config = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let names = match config.model_type.as_str() {
+        "bert" | "roberta" | "xlm-roberta" => ["query", "value"],
+        _ => ["q_proj", "v_proj"],
+    };
+    Ok(names.map(String::from).into())
 }
 
 /// A program of wengu's: beside this one, or on PATH.

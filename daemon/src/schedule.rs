@@ -11,11 +11,13 @@ use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::Domain;
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
+use wengu_protocol::job::Method;
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -268,7 +270,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         audit: plan.audit,
         dropped: plan.dropped,
         base: crate::model::describe(&base.path)?,
-        method: learning.method.clone(),
+        method: method(&learning.method, &base.path)?,
         learning: learning.training.clone(),
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
@@ -283,6 +285,17 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         plugins,
         code_version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// The configured method; the layers that it adapts are the model's own where none are named.
+fn method(configured: &Method, model_dir: &Path) -> Result<Method> {
+    let mut method = configured.clone();
+    if let Method::Lora { target_modules, .. } = &mut method
+        && target_modules.is_empty()
+    {
+        *target_modules = crate::model::target_modules(model_dir)?;
+    }
+    Ok(method)
 }
 
 /// Held-out examples of accepted runs whose label could not be learned then: it may be now.

@@ -296,3 +296,69 @@ fn terms_get_tokens_of_their_own_and_each_version_is_asked_in_its_own() {
     let tokenizer = wengu_tokenize::Tokenizer::load(&version(&second).join("tokenizer")).unwrap();
     assert_eq!(tokenizer.vocab_size(), 30522 + after_two.len());
 }
+
+/// The oracle's small random Llama, in two shards, with as many embeddings as the byte-level tokenizer has tokens.
+fn small_llama(folder: &std::path::Path) {
+    use safetensors::{SafeTensors, tensor::TensorView};
+    let golden = root().join("tests/golden/trainer/llama/base");
+    let tokenizer = root().join("daemon/tokenize/tests/fixtures/byte_level/tokenizer.json");
+    std::fs::create_dir(folder).unwrap();
+    std::fs::copy(&tokenizer, folder.join("tokenizer.json")).unwrap();
+    let tokens = wengu_tokenize::Tokenizer::load(folder).unwrap().vocab_size();
+    for shard in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] {
+        let bytes = std::fs::read(golden.join(shard)).unwrap();
+        let held = SafeTensors::deserialize(&bytes).unwrap();
+        let grown: Vec<(String, Vec<usize>, Vec<u8>)> = held
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| {
+                let mut shape = view.shape().to_vec();
+                let mut data = view.data().to_vec();
+                if name == "model.embed_tokens.weight" {
+                    data = data.repeat(tokens.div_ceil(shape[0]));
+                    data.truncate(tokens * shape[1] * 4);
+                    shape[0] = tokens;
+                }
+                (name, shape, data)
+            })
+            .collect();
+        let views = grown.iter().map(|(name, shape, data)| {
+            (
+                name,
+                TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap(),
+            )
+        });
+        std::fs::write(folder.join(shard), safetensors::serialize(views, None).unwrap()).unwrap();
+    }
+    let index = "model.safetensors.index.json";
+    std::fs::copy(golden.join(index), folder.join(index)).unwrap();
+    let mut config: Value = serde_json::from_slice(&std::fs::read(golden.join("config.json")).unwrap()).unwrap();
+    config["vocab_size"] = tokens.into();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
+#[test]
+fn a_decoder_in_shards_goes_the_whole_way() {
+    let mut site = Site::new(QUICK_LEARNING);
+    small_llama(&site.path("llama"));
+    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
+    let config = config.replace(path, "path = \"llama\"");
+    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.start();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
+    let (first, _) = site.train();
+    assert_eq!(first["state"]["name"], "finished", "{first:#}");
+    let version = site
+        .path("state/versions/contracts")
+        .join(first["version"].as_str().unwrap());
+    let adapter = std::fs::read(version.join("adapter/adapter_model.safetensors")).unwrap();
+    let adapter = safetensors::SafeTensors::deserialize(&adapter).unwrap();
+    // Nobody has named layers: queries and values, as this family calls them.
+    let names: std::collections::BTreeSet<&str> = adapter.names().into_iter().collect();
+    assert_eq!(names.len(), 8, "{names:?}");
+    assert!(
+        names.contains("base_model.model.layers.1.self_attn.v_proj.lora_B.weight"),
+        "{names:?}"
+    );
+}

@@ -16,14 +16,16 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
     let small = |section: &mut Section<'_>, name, most: u32, default: u32| {
         section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
     };
-    let modules = section.strings("target_modules").map_or_else(
-        || vec!["query".to_string(), "value".to_string()],
-        |modules| modules.into_iter().map(|module| module.value).collect(),
-    );
-    if modules.is_empty() {
+    let modules = section.strings("target_modules");
+    if modules.as_ref().is_some_and(Vec::is_empty) {
         let remedy = "name linear layers of the model, as in `target_modules = [\"query\", \"value\"]`";
         report.error(&section.at("target_modules"), "names no layer", remedy);
     }
+    let modules = modules
+        .unwrap_or_default()
+        .into_iter()
+        .map(|module| module.value)
+        .collect();
     let baselines = section.strings("baselines").unwrap_or_default();
     let learning = Learning {
         seed: section.integer("seed", 0..=i64::MAX as u64, 1),

@@ -109,7 +109,7 @@ pub use wengu_decide::schedule::ScheduleConfig as Schedule;
 pub struct Learning {
     /// Root of all seeds of this domain.
     pub seed: u64,
-    /// What is trained.
+    /// What is trained. Without `target_modules`: those of the model's queries and values, once it is known.
     pub method: job::Method,
     /// How it is trained, as in the job.
     pub training: job::Learning,

@@ -14,6 +14,7 @@ fn example_spelled_out() -> String {
     let show_no_default = [
         "plugin",
         "plugin_config",
+        "target_modules",
         "case_field",
         "encoding",
         "max_staleness_hours",

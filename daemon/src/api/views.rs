@@ -386,6 +386,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
             .base
             .sha256
             .get("model.safetensors")
+            .or(manifest.base.sha256.get("model.safetensors.index.json"))
             .cloned()
             .unwrap_or_default(),
         seed: manifest.seed,
