@@ -8,12 +8,22 @@ use wengu_plugin::{Document, Host, Labeler};
 /// What an entity is called, and where it is in bytes.
 type Entity = (String, Range<usize>);
 
-/// The text of `{"tokens", "tags"}` with BIO tags, and its entities. Tokens are joined without a space, as Chinese ones are.
+/// The text of `{"tokens", "tags"}` with BIO tags, and its entities. English tokens are joined with a space, Chinese without.
 fn entities(line: &str) -> (String, Vec<Entity>) {
     let row: serde_json::Value = serde_json::from_str(line).unwrap();
     let (tokens, tags) = (row["tokens"].as_array().unwrap(), row["tags"].as_array().unwrap());
+    let chinese = |token: &serde_json::Value| {
+        token
+            .as_str()
+            .unwrap()
+            .contains(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+    };
+    let spaced = !tokens.iter().any(chinese);
     let (mut text, mut entities) = (String::new(), Vec::<Entity>::new());
     for (token, tag) in tokens.iter().zip(tags) {
+        if spaced && !text.is_empty() {
+            text.push(' ');
+        }
         let begin = text.len();
         text.push_str(token.as_str().unwrap());
         match (tag.as_str().unwrap().split_once('-'), entities.last_mut()) {

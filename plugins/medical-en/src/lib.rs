@@ -5,6 +5,7 @@ mod rules;
 mod spans;
 
 use serde_json::Value;
+use wengu_medical_terms::{Language, SpanVotes};
 use wengu_plugin::patterns::{Labelling, Spans, label_credit};
 use wengu_plugin::{
     Descriptor, Document, Error, Evaluator, Host, Labeler, Metric, Plugin, Prediction, Segment, Segmenter, Vote,
@@ -14,7 +15,11 @@ use wengu_plugin::{
 pub struct MedicalEn {
     labelling: Labelling,
     spans: Spans,
+    span_votes: SpanVotes,
 }
+
+/// How sure votes about spans are, by [`wengu_medical_terms::votes::LABELS`]. Not measured for each, so none is very sure.
+const SPAN_CONFIDENCE: [f64; 6] = [0.7, 0.6, 0.6, 0.6, 0.6, 0.6];
 
 /// Labels that are about the same thing: confusing them is half as bad.
 const GROUPS: &[&[&str]] = &[
@@ -34,10 +39,13 @@ impl Plugin for MedicalEn {
     };
 
     fn create(_host: &Host, config: &Value) -> Result<Self, Error> {
+        let mut config = config.clone();
+        let span_votes = SpanVotes::from_config(Language::En, SPAN_CONFIDENCE, &mut config)?;
         let mut labelling = Labelling::new(rules::LABELS, rules::RULES)?;
-        labelling.configure(config)?;
+        labelling.configure(&config)?;
         Ok(MedicalEn {
             labelling,
+            span_votes,
             spans: Spans::new(spans::PATTERNS)?,
         })
     }
@@ -55,15 +63,20 @@ impl Segmenter for MedicalEn {
 
 impl Labeler for MedicalEn {
     fn labels(&self) -> Vec<String> {
-        self.labelling.labels()
+        let labels = self.labelling.labels().into_iter();
+        labels.chain(self.span_votes.labels()).collect()
     }
 
     fn functions(&self) -> Vec<String> {
-        self.labelling.functions()
+        let functions = self.labelling.functions().into_iter();
+        functions.chain(self.span_votes.functions()).collect()
     }
 
     fn label(&mut self, _host: &Host, document: &Document) -> Result<Vec<Vote>, Error> {
-        Ok(self.labelling.votes(document))
+        let mut votes = self.labelling.votes(document);
+        let (functions, labels) = (rules::RULES.len(), rules::LABELS.len());
+        votes.extend(self.span_votes.votes(document.text, functions, labels));
+        Ok(votes)
     }
 }
 
