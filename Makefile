@@ -14,7 +14,7 @@ setup: ## libtorch 2.11.0 and the default model, pinned and verified, into .deps
 	@scripts/setup-libtorch
 	@scripts/setup-model
 
-build: setup ## every program and both plugins
+build: setup ## every program and the bundled plugins
 	$(CARGO) build --workspace --bins --lib
 
 test: setup ## every test

@@ -30,7 +30,7 @@ fn end_in(dir: &Path, script: &str, limits: Limits, stop_after: Option<Duration>
     (end, seen)
 }
 
-const RESULT: &str = r#"{"schema":1,"job_id":"j","end":"END","message":"why","steps":0,"skipped_steps":0,
+const RESULT: &str = r#"{"schema":2,"job_id":"j","end":"END","message":"why","steps":0,"skipped_steps":0,
     "train_seconds":0.0,"last_epoch_loss":null,"outputs":{OUTPUTS}}"#;
 
 fn writes_result(end: &str, outputs: &str) -> String {
@@ -88,7 +88,7 @@ fn progress_is_a_sign_of_life_but_no_way_past_the_deadline() {
         deadline: Duration::from_secs(3),
         ..LIMITS
     };
-    let line = r#"{"schema":1,"phase":"train","step":1,"total":9}"#;
+    let line = r#"{"schema":2,"phase":"train","step":1,"total":9}"#;
     let script = format!(
         "while :; do echo '{line}' >> \"$2/progress.jsonl\"; echo garbage >> \"$2/progress.jsonl\"; sleep 0.1; done"
     );

@@ -362,3 +362,23 @@ fn a_decoder_in_shards_goes_the_whole_way() {
         "{names:?}"
     );
 }
+
+#[test]
+fn an_update_that_cannot_be_planned_is_told_to_whoever_waits_for_it() {
+    let mut site = Site::new(QUICK_LEARNING);
+    small_llama(&site.path("llama"));
+    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
+    let config = config.replace(path, "path = \"llama\"");
+    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.start();
+    std::fs::remove_file(site.path("llama/model-00002-of-00002.safetensors")).unwrap();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
+    let told = site.wengu(&["train", "contracts"]);
+    assert_eq!(told.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        errors.contains("could not be planned") && errors.contains("model-00002-of-00002"),
+        "{errors}"
+    );
+}

@@ -5,7 +5,7 @@ use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::learn::votes::VotingReport;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -159,10 +159,19 @@ async fn run(State(engine): State<Arc<Engine>>, Query(query): Query<RunQuery>) -
     known_domain(&engine, &query.domain)?;
     blocking(move || {
         let runs = engine.runs(&query.domain)?;
-        runs.iter()
-            .find(|r| r.run == query.run)
-            .map(|r| views::run_view(&engine, r))
-            .transpose()
+        if let Some(run) = runs.iter().find(|r| r.run == query.run) {
+            return views::run_view(&engine, run).map(Some);
+        }
+        // Asked for no more, and never begun: whoever waits for it must be told.
+        let asked = engine
+            .store
+            .get::<ScheduleRecord>(&query.domain)?
+            .is_some_and(|record| record.asked);
+        let failed = engine.live().degraded.get(&format!("{}:plan", query.domain)).cloned();
+        match failed {
+            Some(why) if !asked => bail!(why),
+            _ => Ok(None),
+        }
     })
     .await
 }
