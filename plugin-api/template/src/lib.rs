@@ -58,7 +58,7 @@ const HEADER: [File; 2] = [
 ];
 
 /// The SDK as it is in this version of wengu. Its manifest alone is another: it stands outside of the workspace.
-const SDK: [File; 11] = [
+const SDK: [File; 12] = [
     (
         "vendor/wengu-plugin/Cargo.toml",
         include_str!("../files/rust/sdk-Cargo.toml.in"),
@@ -71,6 +71,10 @@ const SDK: [File; 11] = [
     (
         "vendor/wengu-plugin/src/patterns.rs",
         include_str!("../../src/patterns.rs"),
+    ),
+    (
+        "vendor/wengu-plugin/src/patterns/spans.rs",
+        include_str!("../../src/patterns/spans.rs"),
     ),
     (
         "vendor/wengu-plugin/src/segments.rs",
@@ -129,11 +133,20 @@ mod tests {
 
     #[test]
     fn every_source_of_the_sdk_goes_along() {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        check(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../src"),
+            "vendor/wengu-plugin/src",
+        );
+    }
+
+    fn check(sources: &Path, folder: &str) {
         for source in fs::read_dir(sources).unwrap() {
-            let name = source.unwrap().file_name().into_string().unwrap();
-            let path = format!("vendor/wengu-plugin/src/{name}");
-            assert!(SDK.iter().any(|(there, _)| *there == path), "{name}");
+            let source = source.unwrap();
+            let path = format!("{folder}/{}", source.file_name().into_string().unwrap());
+            match source.path().is_dir() {
+                true => check(&source.path(), &path),
+                false => assert!(SDK.iter().any(|(there, _)| *there == path), "{path}"),
+            }
         }
     }
 
