@@ -6,11 +6,16 @@ use std::fs::File;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::time::Duration;
 use wengu_plugin::abi;
 use wengu_plugin_package::Installed;
 
 /// Above the descriptors of ordinary work, so that the number stays this library's own.
 const FIRST_LIBRARY_FD: RawFd = 200;
+
+/// How often sealing is tried, and the pause between.
+const SEAL_TRIES: u32 = 20;
+const SEAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Loads the very bytes that were hashed and returns the library's entry function.
 ///
@@ -39,7 +44,15 @@ fn sealed(name: &str, bytes: &[u8]) -> std::io::Result<RawFd> {
     let mut file = File::from(fd);
     file.write_all(bytes)?;
     let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    // The kernel refuses while it holds a page itself for a moment, as when it moves pages about.
+    let mut tries = 0;
+    while let Err(e) = fcntl(&file, FcntlArg::F_ADD_SEALS(seals)) {
+        tries += 1;
+        if e != nix::Error::EBUSY || tries == SEAL_TRIES {
+            return Err(e.into());
+        }
+        std::thread::sleep(SEAL_PAUSE);
+    }
     let high = fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(FIRST_LIBRARY_FD))?;
     debug_assert_ne!(high, file.into_raw_fd().as_raw_fd());
     Ok(high)
