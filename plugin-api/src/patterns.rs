@@ -1,6 +1,6 @@
 //! Labelling functions and spans by regular expression: what most domain plugins are made of.
 
-use crate::{Document, Error, Segment, SegmentKind, Status, Vote};
+use crate::{Document, Error, Metric, Prediction, Segment, SegmentKind, Status, Vote};
 use regex::{Regex, RegexBuilder};
 
 mod spans;
@@ -177,9 +177,48 @@ impl Spans {
     }
 }
 
+/// Scores answers that are labels: `label-exact`, and `label-group` with half credit for a related label.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelScores {
+    /// The labels that can be right.
+    pub labels: &'static [&'static str],
+    /// Labels that are about the same thing: confusing them is half as bad.
+    pub groups: &'static [&'static [&'static str]],
+}
+
+impl LabelScores {
+    /// What [`LabelScores::score`] gives, in its order.
+    pub fn metrics(&self) -> Vec<Metric> {
+        ["label-exact", "label-group"]
+            .map(|name| Metric {
+                name: name.into(),
+                higher_is_better: true,
+            })
+            .into()
+    }
+
+    /// The scores of an answer.
+    ///
+    /// # Errors
+    /// A right answer that is none of the labels.
+    pub fn score(&self, item: &Prediction) -> Result<Vec<f64>, Error> {
+        let expected = item.expected.trim();
+        if !self.labels.iter().any(|label| label.eq_ignore_ascii_case(expected)) {
+            let count = self.labels.len();
+            return Err(Error::input(format!(
+                "{:?} is none of the {count} labels",
+                item.expected
+            )));
+        }
+        Ok([0.0, 0.5]
+            .map(|related| label_credit(item.expected, item.actual, self.groups, related))
+            .into())
+    }
+}
+
 /// The score of a label answer: 1 for the same label, `related` for another label of the same group, else 0. Case and
 /// outer white space do not matter.
-pub fn label_credit(expected: &str, actual: &str, groups: &[&[&str]], related: f64) -> f64 {
+fn label_credit(expected: &str, actual: &str, groups: &[&[&str]], related: f64) -> f64 {
     let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
     let within = |group: &[&str], label: &str| group.iter().any(|l| same(l, label));
     match () {

@@ -15,5 +15,5 @@ mod report;
 pub use cases::{CASES, Case};
 pub use child::run_case_if_asked;
 pub use harness::test_package;
-pub use parent::{Options, Subject, check};
+pub use parent::{Options, Subject, WITHOUT_PROCESS, check};
 pub use report::{CaseReport, Outcome, Report};

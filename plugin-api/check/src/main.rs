@@ -4,7 +4,7 @@ use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use wengu_plugin_check::{CASES, Options, Subject, check, run_case_if_asked};
+use wengu_plugin_check::{CASES, Options, Subject, WITHOUT_PROCESS, check, run_case_if_asked};
 use wengu_plugin_package::Keys;
 
 /// Try a plugin against every rule of the ABI, each case in a process of its own
@@ -64,8 +64,8 @@ fn run(cli: Cli) -> Result<bool, String> {
         CASES.iter().for_each(|case| println!("{:22}{}", case.name, case.rule));
         return Ok(true);
     }
-    const LOADS_NOTHING: [&str; 4] = ["manifest", "wrong-hash", "unsigned", "swapped"];
-    let known = |name: &&String| CASES.iter().any(|case| case.name == **name) || LOADS_NOTHING.contains(&name.as_str());
+    let known =
+        |name: &&String| CASES.iter().any(|case| case.name == **name) || WITHOUT_PROCESS.contains(&name.as_str());
     if let Some(unknown) = cli.only.iter().find(|name| !known(name)) {
         return Err(format!(
             "there is no case {unknown:?}; `wengu plugin check --list` names them"

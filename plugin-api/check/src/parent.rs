@@ -15,6 +15,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use wengu_plugin_package::{Installed, Keys, Package, PackageError, PluginFolder};
 
+/// The names of the cases that load nothing: judged by this process.
+pub const WITHOUT_PROCESS: [&str; 4] = [MANIFEST.0, WRONG_HASH.0, UNSIGNED.0, SWAPPED.0];
+
 /// What is checked.
 #[derive(Debug, Clone)]
 pub struct Subject {

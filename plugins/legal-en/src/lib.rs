@@ -5,7 +5,7 @@ mod rules;
 mod spans;
 
 use serde_json::Value;
-use wengu_plugin::patterns::{Labelling, Spans, label_credit};
+use wengu_plugin::patterns::{LabelScores, Labelling, Spans};
 use wengu_plugin::{
     Descriptor, Document, Error, Evaluator, Host, Labeler, Metric, Plugin, Prediction, Segment, Segmenter, Vote,
 };
@@ -17,25 +17,28 @@ pub struct LegalEn {
 }
 
 /// Labels that are about the same thing: confusing them is half as bad.
-const GROUPS: &[&[&str]] = &[
-    &["Cap On Liability", "Uncapped Liability", "Liquidated Damages"],
-    &["Ip Ownership Assignment", "Joint Ip Ownership"],
-    &["License Grant", "Non-Transferable License"],
-    &[
-        "Non-Compete",
-        "Exclusivity",
-        "Competitive Restriction Exception",
-        "No-Solicit Of Employees",
+const SCORES: LabelScores = LabelScores {
+    labels: rules::LABELS,
+    groups: &[
+        &["Cap On Liability", "Uncapped Liability", "Liquidated Damages"],
+        &["Ip Ownership Assignment", "Joint Ip Ownership"],
+        &["License Grant", "Non-Transferable License"],
+        &[
+            "Non-Compete",
+            "Exclusivity",
+            "Competitive Restriction Exception",
+            "No-Solicit Of Employees",
+        ],
+        &[
+            "Expiration Date",
+            "Renewal Term",
+            "Termination For Convenience",
+            "Post-Termination Services",
+        ],
+        &["Anti-Assignment", "Change Of Control"],
+        &["Minimum Commitment", "Volume Restriction"],
     ],
-    &[
-        "Expiration Date",
-        "Renewal Term",
-        "Termination For Convenience",
-        "Post-Termination Services",
-    ],
-    &["Anti-Assignment", "Change Of Control"],
-    &["Minimum Commitment", "Volume Restriction"],
-];
+};
 
 impl Plugin for LegalEn {
     const DESCRIPTOR: Descriptor = Descriptor {
@@ -82,28 +85,11 @@ impl Labeler for LegalEn {
 
 impl Evaluator for LegalEn {
     fn metrics(&self) -> Vec<Metric> {
-        ["label-exact", "label-group"]
-            .map(|name| Metric {
-                name: name.into(),
-                higher_is_better: true,
-            })
-            .into()
+        SCORES.metrics()
     }
 
     fn score(&mut self, _host: &Host, item: &Prediction, _seed: u64) -> Result<Vec<f64>, Error> {
-        if !rules::LABELS
-            .iter()
-            .any(|l| l.eq_ignore_ascii_case(item.expected.trim()))
-        {
-            return Err(Error::input(format!(
-                "{:?} is none of the {} labels",
-                item.expected,
-                rules::LABELS.len()
-            )));
-        }
-        Ok([0.0, 0.5]
-            .map(|related| label_credit(item.expected, item.actual, GROUPS, related))
-            .into())
+        SCORES.score(item)
     }
 }
 

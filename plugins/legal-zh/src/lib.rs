@@ -6,7 +6,7 @@ mod spans;
 mod terms;
 
 use serde_json::Value;
-use wengu_plugin::patterns::{Labelling, Spans, label_credit};
+use wengu_plugin::patterns::{LabelScores, Labelling, Spans};
 use wengu_plugin::{
     Descriptor, Document, Error, Evaluator, Host, Labeler, Metric, Plugin, Prediction, Segment, SegmentKind, Segmenter,
     Vote,
@@ -20,11 +20,14 @@ pub struct LegalZh {
 
 /// Labels that are near each other: the state and its administration; commerce, the economy and labour; crime and procedure.
 /// Confusing them is half as bad.
-const GROUPS: &[&[&str]] = &[
-    &["宪法及相关法", "行政法"],
-    &["民法商法", "经济法", "社会法"],
-    &["刑法", "诉讼与非诉讼程序法"],
-];
+const SCORES: LabelScores = LabelScores {
+    labels: rules::LABELS,
+    groups: &[
+        &["宪法及相关法", "行政法"],
+        &["民法商法", "经济法", "社会法"],
+        &["刑法", "诉讼与非诉讼程序法"],
+    ],
+};
 
 impl Plugin for LegalZh {
     const DESCRIPTOR: Descriptor = Descriptor {
@@ -80,28 +83,11 @@ impl Labeler for LegalZh {
 
 impl Evaluator for LegalZh {
     fn metrics(&self) -> Vec<Metric> {
-        ["label-exact", "label-group"]
-            .map(|name| Metric {
-                name: name.into(),
-                higher_is_better: true,
-            })
-            .into()
+        SCORES.metrics()
     }
 
     fn score(&mut self, _host: &Host, item: &Prediction, _seed: u64) -> Result<Vec<f64>, Error> {
-        if !rules::LABELS
-            .iter()
-            .any(|l| l.eq_ignore_ascii_case(item.expected.trim()))
-        {
-            return Err(Error::input(format!(
-                "{:?} is none of the {} labels",
-                item.expected,
-                rules::LABELS.len()
-            )));
-        }
-        Ok([0.0, 0.5]
-            .map(|related| label_credit(item.expected, item.actual, GROUPS, related))
-            .into())
+        SCORES.score(item)
     }
 }
 

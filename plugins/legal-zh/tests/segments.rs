@@ -1,24 +1,16 @@
 //! What stays whole, what is dropped, and that nothing is lost.
 
+#[path = "../../checks/segments.rs"]
+mod checks;
+
+use checks::marked;
 use proptest::prelude::*;
 use wengu_plugin::segments::check_tiling;
-use wengu_plugin::{Evaluator, Host, Plugin, Prediction, SegmentKind, Segmenter};
+use wengu_plugin::{Evaluator, Host, Plugin, Prediction, Segmenter};
 use wengu_plugin_legal_zh::LegalZh;
 
 fn plugin() -> LegalZh {
     LegalZh::create(&Host::silent(), &serde_json::json!({})).unwrap()
-}
-
-/// The text with `<terms>` marked and drops left out.
-fn marked(plugin: &mut LegalZh, text: &str) -> String {
-    let segments = plugin.segment(&Host::silent(), text).unwrap();
-    check_tiling(text, &segments).unwrap();
-    let piece = |s: &wengu_plugin::Segment| match s.kind {
-        SegmentKind::Text => text[s.range.clone()].to_owned(),
-        SegmentKind::Term => format!("<{}>", &text[s.range.clone()]),
-        SegmentKind::Drop => String::new(),
-    };
-    segments.iter().map(piece).collect()
 }
 
 #[test]

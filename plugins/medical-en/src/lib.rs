@@ -6,7 +6,7 @@ mod spans;
 
 use serde_json::Value;
 use wengu_medical_terms::{Language, SpanVotes};
-use wengu_plugin::patterns::{Labelling, Spans, label_credit};
+use wengu_plugin::patterns::{LabelScores, Labelling, Spans};
 use wengu_plugin::{
     Descriptor, Document, Error, Evaluator, Host, Labeler, Metric, Plugin, Prediction, Segment, Segmenter, Vote,
 };
@@ -22,12 +22,15 @@ pub struct MedicalEn {
 const SPAN_CONFIDENCE: [f64; 6] = [0.7, 0.6, 0.6, 0.6, 0.6, 0.6];
 
 /// Labels that are about the same thing: confusing them is half as bad.
-const GROUPS: &[&[&str]] = &[
-    &["causes", "genetic changes", "inheritance"],
-    &["susceptibility", "frequency"],
-    &["information", "symptoms"],
-    &["treatment", "outlook", "research"],
-];
+const SCORES: LabelScores = LabelScores {
+    labels: rules::LABELS,
+    groups: &[
+        &["causes", "genetic changes", "inheritance"],
+        &["susceptibility", "frequency"],
+        &["information", "symptoms"],
+        &["treatment", "outlook", "research"],
+    ],
+};
 
 impl Plugin for MedicalEn {
     const DESCRIPTOR: Descriptor = Descriptor {
@@ -82,28 +85,11 @@ impl Labeler for MedicalEn {
 
 impl Evaluator for MedicalEn {
     fn metrics(&self) -> Vec<Metric> {
-        ["label-exact", "label-group"]
-            .map(|name| Metric {
-                name: name.into(),
-                higher_is_better: true,
-            })
-            .into()
+        SCORES.metrics()
     }
 
     fn score(&mut self, _host: &Host, item: &Prediction, _seed: u64) -> Result<Vec<f64>, Error> {
-        if !rules::LABELS
-            .iter()
-            .any(|l| l.eq_ignore_ascii_case(item.expected.trim()))
-        {
-            return Err(Error::input(format!(
-                "{:?} is none of the {} labels",
-                item.expected,
-                rules::LABELS.len()
-            )));
-        }
-        Ok([0.0, 0.5]
-            .map(|related| label_credit(item.expected, item.actual, GROUPS, related))
-            .into())
+        SCORES.score(item)
     }
 }
 

@@ -1,24 +1,16 @@
 //! What stays whole, what is dropped, and that nothing is lost.
 
+#[path = "../../checks/segments.rs"]
+mod checks;
+
+use checks::marked;
 use proptest::prelude::*;
 use wengu_plugin::segments::check_tiling;
-use wengu_plugin::{Evaluator, Host, Plugin, Prediction, SegmentKind, Segmenter};
+use wengu_plugin::{Evaluator, Host, Plugin, Prediction, Segmenter};
 use wengu_plugin_medical_en::MedicalEn;
 
 fn plugin() -> MedicalEn {
     MedicalEn::create(&Host::silent(), &serde_json::json!({})).unwrap()
-}
-
-/// The text with `<terms>` marked and drops left out.
-fn marked(text: &str) -> String {
-    let segments = plugin().segment(&Host::silent(), text).unwrap();
-    check_tiling(text, &segments).unwrap();
-    let piece = |s: &wengu_plugin::Segment| match s.kind {
-        SegmentKind::Text => text[s.range.clone()].to_owned(),
-        SegmentKind::Term => format!("<{}>", &text[s.range.clone()]),
-        SegmentKind::Drop => String::new(),
-    };
-    segments.iter().map(piece).collect()
 }
 
 #[test]
@@ -40,7 +32,7 @@ fn terms_stay_whole_and_furniture_goes() {
         ("高血压患者每日服用5片阿司匹林。", "高血压患者每日服用5片阿司匹林。"),
         ("", ""),
     ] {
-        assert_eq!(marked(text), want);
+        assert_eq!(marked(&mut plugin(), text), want);
     }
 }
 

@@ -5,7 +5,7 @@ mod rules;
 
 use serde_json::Value;
 use wengu_medical_terms::{Language, SpanVotes, Terms};
-use wengu_plugin::patterns::{Labelling, Spans, label_credit};
+use wengu_plugin::patterns::{LabelScores, Labelling, Spans};
 use wengu_plugin::segments::tile;
 use wengu_plugin::{
     Descriptor, Document, Error, Evaluator, Host, Labeler, Metric, Plugin, Prediction, Segment, SegmentKind, Segmenter,
@@ -33,31 +33,34 @@ const TERM_CHARS_MIN: usize = 3;
 const SPAN_CONFIDENCE: [f64; 6] = [0.8, 0.7, 0.6, 0.7, 0.6, 0.6];
 
 /// Labels that are about the same thing: confusing them is half as bad.
-const GROUPS: &[&[&str]] = &[
-    &[
-        "Disease",
-        "Symptom",
-        "Sign",
-        "Neoplasm Status",
-        "Non-Neoplasm Disease Stage",
-        "Multiple",
+const SCORES: LabelScores = LabelScores {
+    labels: rules::LABELS,
+    groups: &[
+        &[
+            "Disease",
+            "Symptom",
+            "Sign",
+            "Neoplasm Status",
+            "Non-Neoplasm Disease Stage",
+            "Multiple",
+        ],
+        &["Therapy or Surgery", "Pharmaceutical Substance or Drug", "Device"],
+        &[
+            "Diagnostic",
+            "Laboratory Examinations",
+            "Risk Assessment",
+            "Organ or Tissue Status",
+            "Receptor Status",
+        ],
+        &[
+            "Consent",
+            "Compliance with Protocol",
+            "Researcher Decision",
+            "Enrollment in other studies",
+        ],
+        &["Addictive Behavior", "Smoking Status", "Diet"],
     ],
-    &["Therapy or Surgery", "Pharmaceutical Substance or Drug", "Device"],
-    &[
-        "Diagnostic",
-        "Laboratory Examinations",
-        "Risk Assessment",
-        "Organ or Tissue Status",
-        "Receptor Status",
-    ],
-    &[
-        "Consent",
-        "Compliance with Protocol",
-        "Researcher Decision",
-        "Enrollment in other studies",
-    ],
-    &["Addictive Behavior", "Smoking Status", "Diet"],
-];
+};
 
 impl Plugin for MedicalZh {
     const DESCRIPTOR: Descriptor = Descriptor {
@@ -119,28 +122,11 @@ impl Labeler for MedicalZh {
 
 impl Evaluator for MedicalZh {
     fn metrics(&self) -> Vec<Metric> {
-        ["label-exact", "label-group"]
-            .map(|name| Metric {
-                name: name.into(),
-                higher_is_better: true,
-            })
-            .into()
+        SCORES.metrics()
     }
 
     fn score(&mut self, _host: &Host, item: &Prediction, _seed: u64) -> Result<Vec<f64>, Error> {
-        if !rules::LABELS
-            .iter()
-            .any(|l| l.eq_ignore_ascii_case(item.expected.trim()))
-        {
-            let count = rules::LABELS.len();
-            return Err(Error::input(format!(
-                "{:?} is none of the {count} labels",
-                item.expected
-            )));
-        }
-        Ok([0.0, 0.5]
-            .map(|related| label_credit(item.expected, item.actual, GROUPS, related))
-            .into())
+        SCORES.score(item)
     }
 }
 

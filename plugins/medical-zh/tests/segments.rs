@@ -1,24 +1,17 @@
 //! What stays whole, what is dropped, and that nothing is lost.
 
+#[path = "../../checks/segments.rs"]
+mod checks;
+
+use checks::marked;
 use proptest::prelude::*;
 use std::sync::{LazyLock, Mutex};
 use wengu_plugin::segments::check_tiling;
-use wengu_plugin::{Host, Plugin, SegmentKind, Segmenter};
+use wengu_plugin::{Host, Plugin, Segmenter};
 use wengu_plugin_medical_zh::MedicalZh;
 
 fn plugin() -> MedicalZh {
     MedicalZh::create(&Host::silent(), &serde_json::json!({})).unwrap()
-}
-
-fn marked(plugin: &mut MedicalZh, text: &str) -> String {
-    let segments = plugin.segment(&Host::silent(), text).unwrap();
-    check_tiling(text, &segments).unwrap();
-    let piece = |s: &wengu_plugin::Segment| match s.kind {
-        SegmentKind::Text => text[s.range.clone()].to_owned(),
-        SegmentKind::Term => format!("<{}>", &text[s.range.clone()]),
-        SegmentKind::Drop => String::new(),
-    };
-    segments.iter().map(piece).collect()
 }
 
 #[test]
