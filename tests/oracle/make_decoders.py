@@ -113,4 +113,5 @@ def main():
     make("qwen3", Qwen3Model(qwen3), new_fields("Qwen3Model"), "", 80, shards=False)
 
 
-main()
+if __name__ == "__main__":
+    main()

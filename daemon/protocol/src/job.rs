@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
-pub const JOB_SCHEMA: u32 = 2;
+pub const JOB_SCHEMA: u32 = 3;
 
 /// `job.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,11 +32,14 @@ pub struct Job {
     pub seed: u64,
     /// Threads libtorch may use. The result is the same, bit for bit, only for the same number.
     pub threads: u32,
+    /// What the model answers.
+    #[serde(default)]
+    pub task: Task,
     /// The base model.
     pub base: BaseModel,
     /// The version to continue from: its adapter, head and labels. None: from the base model.
     pub parent: Option<Parent>,
-    /// The label set after this job. The parent's labels are its beginning, in the same order.
+    /// The label set after this job. The parent's labels are its beginning, in the same order. Empty for a causal model.
     pub labels: Vec<String>,
     /// What is trained.
     pub method: Method,
@@ -47,6 +50,19 @@ pub struct Job {
     pub term_tokens: Vec<TermToken>,
     /// What it is trained and judged on.
     pub data: Data,
+}
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One label for an example.
+    #[default]
+    SequenceClassification,
+    /// One label for each token that is asked for.
+    TokenClassification,
+    /// The next token, for each token of an answer.
+    CausalLm,
 }
 
 /// A token that was appended to the base model's vocabulary. Its embedding begins as the mean of its pieces' embeddings
@@ -78,8 +94,9 @@ pub struct BaseModel {
 pub struct Parent {
     /// A version's `adapter/` folder (a PEFT directory). None where the parent trained a head only.
     pub adapter: Option<PathBuf>,
-    /// A version's `head/` folder (`head.safetensors` with `classifier.weight` [C, H] and `classifier.bias` [C]).
-    pub head: PathBuf,
+    /// A version's `head/` folder (`head.safetensors` with `classifier.weight` [C, H] and `classifier.bias` [C]). None for a
+    /// causal model, whose head is the base model's.
+    pub head: Option<PathBuf>,
     /// The labels of the parent's head, in order.
     pub labels: Vec<String>,
     /// The parent's accumulated Fisher and anchor. None switches the EWC penalty off.
@@ -192,6 +209,10 @@ impl DataFile {
     pub const OFFSETS: &'static str = "offsets";
     /// I64 [n]: index into the job's labels, -1 where there is none (evaluation and candidates only).
     pub const LABELS: &'static str = "labels";
+    /// I64 [total tokens], for tasks that answer by the token: the label of each token, or, for a causal model, the token's
+    /// own id where it is part of an answer; -1 where nothing is asked. Each other tensor has one row for each token that is
+    /// asked for, in this order, instead of one for each example; `labels` and `weights` stay by the example.
+    pub const TOKEN_LABELS: &'static str = "token_labels";
     /// F32 [n, parent's labels]: the champion's logits (replay only). The number of columns may be smaller than the
     /// number of labels; labels beyond it were unknown to the teacher and take no part in the distillation.
     pub const TEACHER_LOGITS: &'static str = "teacher_logits";
@@ -343,9 +364,10 @@ pub mod layout {
     pub const HEAD: &str = "out/head";
     /// Fisher and anchor of the result.
     pub const FISHER: &str = "out/fisher.safetensors";
-    /// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels].
+    /// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels]. With a causal model instead the
+    /// tensor `answers`, F32 [answer tokens, 2]: the log-probability of the token, and 1 where it was the likeliest.
     pub const CHAMPION: &str = "out/predictions/champion";
-    /// `out/predictions/challenger/NAME.safetensors`: tensor `logits`, F32 [n, labels].
+    /// `out/predictions/challenger/NAME.safetensors`: tensor `logits`, F32 [n, labels], or `answers` likewise.
     pub const CHALLENGER: &str = "out/predictions/challenger";
     /// `out/candidates.safetensors`: tensor `logits`, F32 [n, labels].
     pub const CANDIDATES: &str = "out/candidates.safetensors";

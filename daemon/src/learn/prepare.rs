@@ -58,6 +58,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let champion_eval = champion_sets(store, prepared, dir)?;
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
+        task: job::Task::SequenceClassification,
         job_id: format!("{}/{:04}", manifest.domain, manifest.run),
         seed: manifest.seed,
         threads: manifest.threads,
@@ -105,6 +106,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
     };
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
+        task: job::Task::SequenceClassification,
         job_id: format!("{}/{:04}-{baseline}", manifest.domain, manifest.run),
         seed: manifest.seed,
         threads: manifest.threads,
@@ -131,7 +133,7 @@ impl Prepared<'_> {
         let (adapter, fisher) = (dir.join("adapter"), dir.join("fisher.safetensors"));
         Some(job::Parent {
             adapter: adapter.exists().then_some(adapter),
-            head: dir.join("head"),
+            head: Some(dir.join("head")),
             labels: self.parent_labels.clone(),
             fisher: fisher.exists().then_some(fisher),
             term_tokens: self.parent_terms as u32,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
-use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, squared_gradients};
+use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
 use wengu_trainer::model::{HEAD, LoraSite, Tap};
 use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, product, soft_cross_entropy_sum};
 use wengu_trainer::optim::AdamW;
@@ -96,8 +96,14 @@ fn the_ewc_penalty_and_its_gradient() {
     let sites = [site("first"), site("second")];
     let (weight, bias) = (parameter(HEAD_WEIGHT), parameter(HEAD_BIAS));
     let parent = parent_state(&g, &["first", "second", HEAD_WEIGHT, HEAD_BIAS]);
-    let ewc = Ewc::new(g["ewc.lambda"].double_value(&[]), &parent, &sites, (&weight, &bias)).unwrap();
-    let value = ewc.penalty(&sites, (&weight, &bias)).unwrap();
+    let ewc = Ewc::new(
+        g["ewc.lambda"].double_value(&[]),
+        &parent,
+        &sites,
+        Some((&weight, &bias)),
+    )
+    .unwrap();
+    let value = ewc.penalty(&sites, Some((&weight, &bias))).unwrap().unwrap();
     value.backward();
     assert_close(&value.detach(), &g["ewc.value"], 1e-13, "value");
     for (name, tensor) in [
@@ -141,9 +147,9 @@ fn one_step_from_the_anchor_the_penalty_pulls_back_with_lambda_f_times_the_dista
             anchor: start.copy(),
         },
     );
-    let ewc = Ewc::new(10.0, &parent, &[], (&weight, &bias)).unwrap();
+    let ewc = Ewc::new(10.0, &parent, &[], Some((&weight, &bias))).unwrap();
 
-    let at_anchor = ewc.penalty(&[], (&weight, &bias)).unwrap();
+    let at_anchor = ewc.penalty(&[], Some((&weight, &bias))).unwrap().unwrap();
     assert_eq!(at_anchor.double_value(&[]), 0.0);
     let mut optimizer = AdamW::new();
     optimizer.add(HEAD_WEIGHT, &weight, 0.0, true).unwrap();
@@ -153,7 +159,7 @@ fn one_step_from_the_anchor_the_penalty_pulls_back_with_lambda_f_times_the_dista
     optimizer.step(0.0, 0.1).unwrap();
     wengu_trainer::optim::zero_gradients(&optimizer.parameters()).unwrap();
 
-    let penalty = ewc.penalty(&[], (&weight, &bias)).unwrap();
+    let penalty = ewc.penalty(&[], Some((&weight, &bias))).unwrap().unwrap();
     penalty.backward();
     assert!(penalty.double_value(&[]) > 0.0);
     assert_close(
@@ -172,7 +178,7 @@ fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
         g["ewc.parameter/classifier.bias"].copy(),
     );
     let parent = parent_state(&g, &["first"]);
-    let error = Ewc::new(1.0, &parent, &[], (&weight, &bias)).unwrap_err();
+    let error = Ewc::new(1.0, &parent, &[], Some((&weight, &bias))).unwrap_err();
     assert!(
         error.message.contains("`first`") && error.message.contains("not there"),
         "{}",
@@ -180,7 +186,7 @@ fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
     );
     let shrunk = weight.narrow(0, 0, 2);
     let parent = parent_state(&g, &[HEAD_WEIGHT]);
-    assert!(Ewc::new(1.0, &parent, &[], (&shrunk, &bias)).is_err());
+    assert!(Ewc::new(1.0, &parent, &[], Some((&shrunk, &bias))).is_err());
 }
 
 #[test]
@@ -257,7 +263,10 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
         let (logits, taps) = tapped(&g);
         let mut estimate = Estimate::default();
         estimate
-            .add(squared_gradients(&logits, &taps, &g["mask"], &labels).unwrap(), 7)
+            .add(
+                squared_gradients(&logits, &taps, &g["mask"], &labels, Rows::Examples).unwrap(),
+                7,
+            )
             .unwrap();
         let mean = estimate.mean().unwrap();
         assert_eq!(mean.len(), 4);
@@ -295,7 +304,7 @@ fn the_fisher_of_a_linear_softmax_has_a_closed_form() {
         },
     ];
     let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
-    let squares: BTreeMap<String, Tensor> = squared_gradients(&logits, &taps, &mask, &Labels::Expected)
+    let squares: BTreeMap<String, Tensor> = squared_gradients(&logits, &taps, &mask, &Labels::Expected, Rows::Examples)
         .unwrap()
         .into_iter()
         .collect();
@@ -343,7 +352,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         ("site".to_owned(), values(&[1.], &[1, 1])),
     ]);
     let sites = [site];
-    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &sites, (&weight, &bias)).unwrap();
+    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &sites, Some((&weight, &bias))).unwrap();
     let entries: BTreeMap<&str, &Entry> = state.entries().collect();
     assert_eq!(entries[HEAD_WEIGHT].fisher, values(&[10.5, 11., 20., 20.], &[2, 2]));
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));

@@ -65,22 +65,69 @@ pub fn by_length(lengths: &[usize], chunk: usize) -> Vec<Vec<usize>> {
     rows.chunks(chunk).map(<[usize]>::to_vec).collect()
 }
 
-/// Token rows as one padded batch. Padding is id 0, which the mask takes out.
-pub fn pad(rows: &[&[i64]], longest_allowed: usize) -> Result<Batch, TrainerError> {
-    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+/// Where a row's first token is in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line of the batch.
+    pub line: usize,
+    /// The column.
+    pub begin: usize,
+}
+
+/// How rows become lines of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// One row a line, padded.
+    OneRow,
+    /// As many rows as fit into lines as wide as the longest row, which do not see each other (Krell et al. 2021).
+    Packed,
+}
+
+/// A place for each row, the number of lines and their width.
+pub fn arrange(lengths: &[usize], lines: Lines, longest_allowed: usize) -> (Vec<Place>, usize, usize) {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
     let width = longest
         .next_multiple_of(LENGTH_MULTIPLE)
         .min(longest_allowed.max(longest));
-    let mut ids = vec![0i64; rows.len() * width];
-    let mut mask = vec![0i64; rows.len() * width];
-    for (i, row) in rows.iter().enumerate() {
-        ids[i * width..][..row.len()].copy_from_slice(row);
-        mask[i * width..][..row.len()].fill(1);
+    let mut places = vec![Place { line: 0, begin: 0 }; lengths.len()];
+    let mut filled: Vec<usize> = Vec::new();
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    if lines == Lines::Packed {
+        // First fit, longest first: at most 11/9 of the fewest lines, and one more (Johnson 1973).
+        order.sort_by_key(|&row| std::cmp::Reverse(lengths[row]));
     }
-    let shape = [rows.len() as i64, width as i64];
+    for row in order {
+        let length = lengths[row];
+        let fits = |used: &usize| lines == Lines::Packed && used + length <= width;
+        let line = filled.iter().position(fits).unwrap_or_else(|| {
+            filled.push(0);
+            filled.len() - 1
+        });
+        places[row] = Place {
+            line,
+            begin: filled[line],
+        };
+        filled[line] += length;
+    }
+    (places, filled.len(), width)
+}
+
+/// Token rows at their places. Padding is id 0, which the mask takes out; the rows of a line are numbered from 1.
+pub fn fill(rows: &[&[i64]], places: &[Place], lines: usize, width: usize) -> Result<Batch, TrainerError> {
+    let mut ids = vec![0i64; lines * width];
+    let mut mask = vec![0i64; lines * width];
+    let mut numbers = vec![0; lines];
+    for (row, place) in rows.iter().zip(places) {
+        let begin = place.line * width + place.begin;
+        numbers[place.line] += 1;
+        ids[begin..][..row.len()].copy_from_slice(row);
+        mask[begin..][..row.len()].fill(numbers[place.line]);
+    }
+    let shape = [lines as i64, width as i64];
     Ok(Batch {
         ids: Tensor::f_from_slice(&ids)?.f_reshape(shape)?,
         mask: Tensor::f_from_slice(&mask)?.f_reshape(shape)?,
+        items: None,
     })
 }
 
@@ -129,14 +176,34 @@ mod tests {
         assert!(micro_batches(&[], 4).is_empty());
     }
 
+    fn batch(rows: &[&[i64]], lines: Lines, longest_allowed: usize) -> Batch {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        let (places, lines, width) = arrange(&lengths, lines, longest_allowed);
+        fill(rows, &places, lines, width).unwrap()
+    }
+
     #[test]
     fn padding_is_masked_and_kept_under_the_position_limit() {
-        let batch = pad(&[&[5, 6, 7], &[8]], 512).unwrap();
-        assert_eq!(batch.ids.size(), [2, 8]);
+        let padded = batch(&[&[5, 6, 7], &[8]], Lines::OneRow, 512);
+        assert_eq!(padded.ids.size(), [2, 8]);
         assert_eq!(
-            Vec::<i64>::try_from(batch.mask.sum_dim_intlist(1, false, tch::Kind::Int64)).unwrap(),
+            Vec::<i64>::try_from(padded.mask.sum_dim_intlist(1, false, tch::Kind::Int64)).unwrap(),
             [3, 1]
         );
-        assert_eq!(pad(&[&[1; 9]], 10).unwrap().ids.size(), [1, 10]);
+        assert_eq!(batch(&[&[1; 9]], Lines::OneRow, 10).ids.size(), [1, 10]);
+    }
+
+    #[test]
+    fn packed_rows_share_lines_and_are_numbered() {
+        let packed = batch(&[&[1, 1], &[2; 6], &[3; 8], &[4]], Lines::Packed, 512);
+        let rows = |tensor: &Tensor| Vec::<Vec<i64>>::try_from(tensor).unwrap();
+        assert_eq!(
+            rows(&packed.ids),
+            [vec![3; 8], vec![2, 2, 2, 2, 2, 2, 1, 1], vec![4, 0, 0, 0, 0, 0, 0, 0]]
+        );
+        assert_eq!(
+            rows(&packed.mask),
+            [vec![1; 8], vec![2, 2, 2, 2, 2, 2, 1, 1], vec![1, 0, 0, 0, 0, 0, 0, 0]]
+        );
     }
 }

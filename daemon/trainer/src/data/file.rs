@@ -1,10 +1,12 @@
+use super::asked::Asked;
+use super::batch::{Lines, arrange, fill};
 use crate::error::TrainerError;
 use crate::model::Batch;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{DataFile, JobEnd};
+use wengu_protocol::job::{DataFile, JobEnd, Task};
 
 /// What a set is for; it decides what the file must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Role {
 /// What the job and the model allow in a set.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// What the model answers.
+    pub task: Task,
     /// Token ids are below this.
     pub vocab_size: usize,
     /// Rows have at most this many tokens.
@@ -39,6 +43,8 @@ pub struct TokenSet {
     ids: Vec<i64>,
     offsets: Vec<usize>,
     max_tokens: usize,
+    lines: Lines,
+    asked: Option<Asked>,
     /// One a row; -1 where there is none.
     pub labels: Vec<i64>,
     /// What the label of each row is, where that is not certain: F32 [n, labels], rows summing to 1.
@@ -93,11 +99,28 @@ impl TokenSet {
         )
         .map_err(bad)?;
         same_rows(DataFile::LABELS, labels.len(), n).map_err(bad)?;
-        check_labels(&labels, role, limits.labels, path)?;
+        let by_token = limits.task != Task::SequenceClassification;
+        let asked = match (by_token, file.tensor(DataFile::TOKEN_LABELS)) {
+            (false, Err(_)) => {
+                check_labels(&labels, role, limits.labels, path)?;
+                None
+            }
+            (false, Ok(_)) => {
+                let name = DataFile::TOKEN_LABELS;
+                return Err(bad(format!(
+                    "there is a tensor `{name}`, which the job's task does not take"
+                )));
+            }
+            (true, view) => {
+                let view = view.map_err(|_| bad(format!("there is no tensor `{}`", DataFile::TOKEN_LABELS)))?;
+                Some(asked(&view, &ids, &offsets, limits).map_err(bad)?)
+            }
+        };
+        let rows_of_others = asked.as_ref().map_or(n, Asked::len);
 
         let probabilities = match file.tensor(DataFile::LABEL_PROBABILITIES) {
             Err(_) => None,
-            Ok(view) => Some(label_probabilities(&view, n, limits.labels).map_err(bad)?),
+            Ok(view) => Some(label_probabilities(&view, rows_of_others, limits.labels).map_err(bad)?),
         };
 
         let weights = match file.tensor(DataFile::WEIGHTS) {
@@ -113,7 +136,9 @@ impl TokenSet {
         }
 
         let teacher = match (role, file.tensor(DataFile::TEACHER_LOGITS)) {
-            (Role::Replay { .. }, Ok(view)) => Some(teacher_logits(&view, n, limits.teacher_labels).map_err(bad)?),
+            (Role::Replay { .. }, Ok(view)) => {
+                Some(teacher_logits(&view, rows_of_others, limits.teacher_labels).map_err(bad)?)
+            }
             (Role::Replay { distil: true }, Err(_)) if n > 0 => {
                 let name = DataFile::TEACHER_LOGITS;
                 return Err(bad(format!(
@@ -130,6 +155,11 @@ impl TokenSet {
             ids,
             offsets,
             max_tokens: limits.max_tokens,
+            lines: match limits.task {
+                Task::CausalLm => Lines::Packed,
+                Task::SequenceClassification | Task::TokenClassification => Lines::OneRow,
+            },
+            asked,
             labels,
             probabilities,
             weights,
@@ -157,10 +187,48 @@ impl TokenSet {
         self.offsets.windows(2).map(|w| w[1] - w[0]).collect()
     }
 
-    /// Rows as a padded batch.
+    /// Rows as a batch.
     pub fn batch(&self, rows: &[usize]) -> Result<Batch, TrainerError> {
         let tokens: Vec<&[i64]> = rows.iter().map(|&row| self.row(row)).collect();
-        super::batch::pad(&tokens, self.max_tokens)
+        let lengths: Vec<usize> = tokens.iter().map(|row| row.len()).collect();
+        let (places, lines, width) = arrange(&lengths, self.lines, self.max_tokens);
+        let mut batch = fill(&tokens, &places, lines, width)?;
+        if let Some(asked) = &self.asked {
+            batch.items = Some(Tensor::f_from_slice(&asked.places(rows, &places, width))?);
+        }
+        Ok(batch)
+    }
+
+    /// Answers that the set asks for: one a row, or one a token that is asked for.
+    pub fn answers(&self) -> usize {
+        self.asked.as_ref().map_or(self.len(), Asked::len)
+    }
+
+    /// Which of them these rows ask for, in order.
+    pub fn answers_of(&self, rows: &[usize]) -> Vec<usize> {
+        match &self.asked {
+            None => rows.to_vec(),
+            Some(asked) => rows.iter().flat_map(|&row| asked.of(row)).collect(),
+        }
+    }
+
+    /// What they should be; -1 where that is not known.
+    pub fn answer_labels(&self, rows: &[usize]) -> Vec<i64> {
+        match &self.asked {
+            None => rows.iter().map(|&row| self.labels[row]).collect(),
+            Some(asked) => asked.labels(rows),
+        }
+    }
+
+    /// The weights of their losses.
+    pub fn answer_weights(&self, rows: &[usize]) -> Vec<f32> {
+        match &self.asked {
+            None => rows.iter().map(|&row| self.weights[row]).collect(),
+            Some(asked) => {
+                let of = |&row: &usize| std::iter::repeat_n(self.weights[row], asked.of(row).len());
+                rows.iter().flat_map(of).collect()
+            }
+        }
     }
 }
 
@@ -179,6 +247,28 @@ fn numbers<T, const N: usize>(
     }
     let (values, _) = view.data().as_chunks::<N>();
     Ok(values.iter().map(|&bytes| parse(bytes)).collect())
+}
+
+/// The tokens that are asked for, checked.
+fn asked(view: &TensorView<'_>, ids: &[i32], offsets: &[usize], limits: Limits) -> Result<Asked, String> {
+    let name = DataFile::TOKEN_LABELS;
+    let labels = numbers(view, name, Dtype::I64, i64::from_le_bytes)?;
+    if labels.len() != ids.len() {
+        return Err(format!("`{name}` has {} values for {} tokens", labels.len(), ids.len()));
+    }
+    let wrong = |(label, id): (&i64, &i32)| match limits.task {
+        Task::CausalLm => *label != -1 && *label != i64::from(*id),
+        Task::SequenceClassification | Task::TokenClassification => *label < -1 || *label >= limits.labels as i64,
+    };
+    if let Some(at) = labels.iter().zip(ids).position(wrong) {
+        let row = offsets.partition_point(|&o| o <= at) - 1;
+        let (found, id, labels) = (labels[at], ids[at], limits.labels);
+        return Err(match limits.task {
+            Task::CausalLm => format!("`{name}` of row {row} asks for token {found} where token {id} stands"),
+            _ => format!("`{name}` of row {row} has the label {found}; the job has {labels}"),
+        });
+    }
+    Asked::new(limits.task, &labels, offsets)
 }
 
 fn same_rows(name: &str, found: usize, n: usize) -> Result<(), String> {

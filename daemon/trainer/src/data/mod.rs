@@ -1,5 +1,6 @@
 //! The data files of a job: read, checked, batched.
 
+mod asked;
 pub mod batch;
 mod file;
 pub mod random;

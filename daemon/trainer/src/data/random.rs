@@ -16,6 +16,8 @@ pub enum Purpose {
     FisherExamples = 4,
     /// Labels drawn for the sampled Fisher.
     FisherLabels = 5,
+    /// Tokens that are drawn where a model answers.
+    Generation = 6,
 }
 
 /// A stream of random numbers.

@@ -14,6 +14,15 @@ pub enum Labels {
     Given(Tensor),
 }
 
+/// What the rows of the logits are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// One an example.
+    Examples,
+    /// Tokens of one example, whose `log p` is the sum of theirs.
+    TokensOfOneExample,
+}
+
 /// Sums of squared gradients of single examples, and how many examples.
 #[derive(Debug, Default)]
 pub struct Estimate {
@@ -60,6 +69,7 @@ pub fn squared_gradients(
     taps: &[Tap],
     mask: &Tensor,
     labels: &Labels,
+    rows: Rows,
 ) -> Result<Vec<(String, Tensor)>, TrainerError> {
     let log_p = logits.f_log_softmax(1, None::<Kind>)?;
     let p = log_p.f_detach()?.f_exp()?;
@@ -83,17 +93,26 @@ pub fn squared_gradients(
     let _guard = tch::no_grad_guard();
     for tap in head {
         // The gradient of the logits is known: onehot(label) - p; over the model's own labels its square is p (1 - p).
-        let square = match labels {
-            Labels::Expected => p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?,
-            Labels::Given(labels) => labels
-                .f_one_hot(p.size()[1])?
-                .f_to_kind(p.f_kind()?)?
-                .f_sub(&p)?
-                .f_square()?,
+        let input = tap.input.f_detach()?;
+        let slope = |labels: &Tensor| labels.f_one_hot(p.size()[1])?.f_to_kind(p.f_kind()?)?.f_sub(&p);
+        let (weight, bias) = match (labels, rows) {
+            (Labels::Given(labels), Rows::TokensOfOneExample) => {
+                let slope = slope(labels)?;
+                let weight = slope.f_transpose(0, 1)?.f_matmul(&input)?;
+                let bias = slope.f_sum_dim_intlist(0, false, None::<Kind>)?;
+                (weight.f_square()?, bias.f_square()?)
+            }
+            (_, Rows::Examples) | (Labels::Expected, _) => {
+                let square = match labels {
+                    Labels::Expected => p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?,
+                    Labels::Given(labels) => slope(labels)?.f_square()?,
+                };
+                let weight = square.f_transpose(0, 1)?.f_matmul(&input.f_square()?)?;
+                (weight, square.f_sum_dim_intlist(0, false, None::<Kind>)?)
+            }
         };
-        let weight = square.f_transpose(0, 1)?.f_matmul(&tap.input.f_detach()?.f_square()?)?;
         squares.push((HEAD_WEIGHT.into(), weight));
-        squares.push((HEAD_BIAS.into(), square.f_sum_dim_intlist(0, false, None::<Kind>)?));
+        squares.push((HEAD_BIAS.into(), bias));
     }
     Ok(squares)
 }

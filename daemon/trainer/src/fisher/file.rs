@@ -57,14 +57,14 @@ impl FisherState {
         decay: f64,
         mean: &BTreeMap<String, Tensor>,
         sites: &[LoraSite],
-        head: (&Tensor, &Tensor),
+        head: Option<(&Tensor, &Tensor)>,
     ) -> Result<FisherState, TrainerError> {
         let _guard = tch::no_grad_guard();
         let mut state = FisherState::default();
         for (name, new) in mean {
-            let anchor = match name.as_str() {
-                HEAD_WEIGHT => head.0.f_detach()?.copy(),
-                HEAD_BIAS => head.1.f_detach()?.copy(),
+            let anchor = match (name.as_str(), head) {
+                (HEAD_WEIGHT, Some((weight, _))) => weight.f_detach()?.copy(),
+                (HEAD_BIAS, Some((_, bias))) => bias.f_detach()?.copy(),
                 _ => match sites.iter().find(|site| site.name == *name) {
                     Some(site) => product(site)?,
                     None => {

@@ -3,7 +3,7 @@
 mod estimate;
 mod file;
 
-pub use estimate::{Estimate, Labels, squared_gradients};
+pub use estimate::{Estimate, Labels, Rows, squared_gradients};
 pub use file::{Entry, FisherState, Provenance};
 
 /// The head's weight in a [`FisherState`].

@@ -15,7 +15,7 @@ use crate::train_loop::{Cancel, Inputs, Training, estimate_fisher};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Method, Phase, layout};
+use wengu_protocol::job::{JobEnd, Method, Phase, Task, layout};
 
 /// Everything the job names, read and checked.
 struct Sets<T> {
@@ -83,7 +83,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     progress.begin(Phase::PredictChallenger, 0, steps)?;
     for (name, inputs) in &sets.eval {
         let logits = inputs.answers(&model, &mut progress, cancel)?;
-        write_logits(&prediction(dir, layout::CHALLENGER, name), &logits)?;
+        write_answers(dir, &prediction(dir, layout::CHALLENGER, name), &logits)?;
     }
     progress.end()?;
 
@@ -102,7 +102,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     if let Some(candidates) = &sets.candidates {
         progress.begin(Phase::Candidates, 0, Inputs::answer_steps(candidates.set()))?;
         let logits = candidates.answers(&model, &mut progress, cancel)?;
-        write_logits(&dir.path(layout::CANDIDATES), &logits)?;
+        write_answers(dir, &dir.path(layout::CANDIDATES), &logits)?;
         progress.end()?;
     }
 
@@ -146,6 +146,7 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     let job = &dir.job;
     tch::set_num_threads(job.threads as i32);
     let model = Model::load(
+        job.task,
         &job.base,
         job.parent.as_ref(),
         &job.labels,
@@ -155,6 +156,7 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         job.seed,
     )?;
     let limits = Limits {
+        task: job.task,
         vocab_size: model.vocab_size() as usize,
         max_tokens: model.limits().max_tokens as usize,
         labels: job.labels.len(),
@@ -281,6 +283,7 @@ fn predict_champion(
     // With its own labels: the answers are the champion's, not those of a head that has grown already.
     let terms = &job.term_tokens[..parent.term_tokens as usize];
     let champion = Model::load(
+        job.task,
         &job.base,
         Some(parent),
         &parent.labels,
@@ -292,7 +295,7 @@ fn predict_champion(
     for name in missing {
         let logits = eval[name].answers(&champion, progress, cancel)?;
         let path = prediction(dir, layout::CHAMPION, name);
-        write_logits(&path, &logits)?;
+        write_answers(dir, &path, &logits)?;
         kept.insert(
             file(name),
             sha256_file(&path).map_err(|e| files::write_failed(&path, &e))?,
@@ -327,8 +330,12 @@ fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
     dir.path(folder).join(format!("{name}.safetensors"))
 }
 
-fn write_logits(path: &Path, logits: &Tensor) -> Result<(), TrainerError> {
-    tensors::write(path, [("logits".to_owned(), logits)], None).map_err(|e| {
+fn write_answers(dir: &JobDir, path: &Path, answers: &Tensor) -> Result<(), TrainerError> {
+    let name = match dir.job.task {
+        Task::CausalLm => "answers",
+        Task::SequenceClassification | Task::TokenClassification => "logits",
+    };
+    tensors::write(path, [(name.to_owned(), answers)], None).map_err(|e| {
         if e.end == JobEnd::Internal {
             e.context(path.display())
         } else {

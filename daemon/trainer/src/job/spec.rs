@@ -4,7 +4,7 @@ use super::files::sha256_hex;
 use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::{JOB_SCHEMA, Job, JobEnd, Learning, Method, layout};
+use wengu_protocol::job::{FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Method, Task, layout};
 
 /// A checked job and where it lies.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ fn resolve(job: &mut Job, root: &Path) {
     let fix = |path: &mut PathBuf| *path = root.join(&*path);
     fix(&mut job.base.path);
     if let Some(parent) = &mut job.parent {
-        fix(&mut parent.head);
-        parent.adapter.iter_mut().chain(parent.fisher.iter_mut()).for_each(fix);
+        let folders = parent.head.iter_mut().chain(parent.adapter.iter_mut());
+        folders.chain(parent.fisher.iter_mut()).for_each(fix);
     }
     fix(&mut job.data.train);
     let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
@@ -89,10 +89,19 @@ fn check_parent_labels(job: &Job, path: &Path) -> Result<(), TrainerError> {
 fn check(job: &Job) -> Result<(), String> {
     ensure(!job.job_id.is_empty(), || "`job_id` is empty".into())?;
     within("threads", f64::from(job.threads), 1.0, 1024.0)?;
-    labels("labels", &job.labels)?;
-    if let Some(parent) = &job.parent {
-        labels("parent.labels", &parent.labels)?;
+    if job.task == Task::CausalLm {
+        causal(job)?;
+    } else {
+        labels("labels", &job.labels)?;
+        if let Some(parent) = &job.parent {
+            labels("parent.labels", &parent.labels)?;
+        }
     }
+    let l = &job.learning;
+    let exact = l.fisher == FisherEstimate::Exact && l.fisher_examples > 0;
+    ensure(job.task == Task::SequenceClassification || !exact, || {
+        "`learning.fisher` \"exact\" would go through every combination of the tokens' labels; take \"sampled\"".into()
+    })?;
     method(&job.method)?;
     learning(&job.learning)?;
     term_tokens(job)?;
@@ -103,6 +112,24 @@ fn check(job: &Job) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+fn causal(job: &Job) -> Result<(), String> {
+    ensure(job.labels.is_empty(), || {
+        "a causal model has no `labels`; leave them empty".into()
+    })?;
+    ensure(matches!(job.method, Method::Lora { .. }), || {
+        "a causal model has no head to train; take the method \"lora\"".into()
+    })?;
+    ensure(job.term_tokens.is_empty(), || {
+        "a causal model would have to write `term_tokens` too, which no server can; leave them out".into()
+    })?;
+    ensure(job.learning.distill_alpha == 0.0, || {
+        "`learning.distill_alpha` has to be 0 for a causal model: its logits are too many to be kept".into()
+    })?;
+    ensure(job.data.candidates.is_none(), || {
+        "`data.candidates` are of no use to a causal model: its logits are too many to be kept".into()
+    })
 }
 
 fn term_tokens(job: &Job) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use super::bert::Bert;
 use super::config::{BertConfig, Family};
-use super::decoder::{Decoder, DecoderConfig};
+use super::decoder::{Cache, Decoder, DecoderConfig};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::pooling::Pooling;
@@ -12,7 +12,7 @@ use crate::error::TrainerError;
 use serde::Deserialize;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::JobEnd;
+use wengu_protocol::job::{JobEnd, Task};
 
 /// A config.json is a few kilobytes.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -21,6 +21,10 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub struct Encoder {
     body: Body,
     word_embeddings: Tensor,
+    /// A causal model's output layer, [vocabulary, hidden], where the task needs it.
+    pub output: Option<Tensor>,
+    /// Where the parts of this encoder are in the model with a head.
+    prefix: &'static str,
     /// Rows beyond the vocabulary of the base model.
     pub terms: Option<TermRows>,
     /// What it takes.
@@ -49,8 +53,8 @@ struct ModelType {
 }
 
 impl Encoder {
-    /// Loads the folder's model, and tells how its vectors become one embedding.
-    pub fn load(folder: &Path) -> Result<(Encoder, Pooling), TrainerError> {
+    /// Loads the part of the folder's model that the task needs, and tells how its vectors become one embedding.
+    pub fn load(folder: &Path, task: Task) -> Result<(Encoder, Pooling), TrainerError> {
         let path = folder.join("config.json");
         let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
         let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
@@ -68,8 +72,14 @@ impl Encoder {
                     Family::Bert => Pooling::Pooler,
                     Family::Roberta => Pooling::Mean,
                 };
+                if task == Task::CausalLm {
+                    return Err(bad(&format!(
+                        "a {model_type} model does not write text; a decoder does"
+                    )));
+                }
                 let pooling = Pooling::load(folder, default)?;
-                bert(weights, &config, pooling).map(|encoder| (encoder, pooling))
+                let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
+                bert(weights, &config, with_pooler).map(|encoder| (encoder, pooling))
             }
             "llama" | "qwen2" | "qwen3" => {
                 let config = DecoderConfig::parse(&text).map_err(|message| bad(&message))?;
@@ -77,7 +87,7 @@ impl Encoder {
                 if pooling == Pooling::Pooler {
                     return Err(bad(&"a decoder has no pooler"));
                 }
-                decoder(weights, &config).map(|encoder| (encoder, pooling))
+                decoder(weights, &config, task).map(|encoder| (encoder, pooling))
             }
             other => {
                 let known = "bert, xlm-roberta, roberta, llama, qwen2 and qwen3";
@@ -86,15 +96,22 @@ impl Encoder {
         }
     }
 
-    /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0.
-    pub fn forward(&self, ids: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+    /// Vectors of the last layer, [b, t, hidden], from ids [b, t] and a mask [b, t] of 1 and 0. A decoder also takes numbers
+    /// above 1 (further examples in the row), and a cache.
+    pub fn forward(
+        &self,
+        ids: &Tensor,
+        mask: &Tensor,
+        cache: Option<&mut Cache>,
+        pass: &mut Pass,
+    ) -> Result<Tensor, TrainerError> {
         let words = match &self.terms {
             None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
             Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
         };
         match &self.body {
             Body::Bert(bert) => bert.forward(&words, mask, pass),
-            Body::Decoder(decoder) => decoder.forward(&words, mask, pass),
+            Body::Decoder(decoder) => decoder.forward(&words, mask, cache, pass),
         }
     }
 
@@ -119,6 +136,11 @@ impl Encoder {
         }
     }
 
+    /// What the names of its parts begin with in the model with a head, as PEFT names them.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
     /// The linear layers that can be adapted, in the model's order.
     pub fn linears(&mut self) -> Vec<&mut Linear> {
         match &mut self.body {
@@ -129,11 +151,10 @@ impl Encoder {
 }
 
 /// The encoder of a file of the bare encoder, or of one with heads, whose names begin with the family's prefix.
-fn bert(mut weights: Weights, config: &BertConfig, pooling: Pooling) -> Result<Encoder, TrainerError> {
+fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<Encoder, TrainerError> {
     if !weights.has("embeddings.word_embeddings.weight") {
         weights = weights.below(config.family.prefix());
     }
-    let with_pooler = pooling == Pooling::Pooler;
     if with_pooler && !weights.has(&format!("{}.weight", super::bert::POOLER_DENSE)) {
         let message = "there is no pooler; say in 1_Pooling/config.json how token vectors become one embedding";
         return Err(TrainerError::at(JobEnd::BadModel, weights.path(), message));
@@ -152,13 +173,20 @@ fn bert(mut weights: Weights, config: &BertConfig, pooling: Pooling) -> Result<E
     Ok(Encoder {
         body,
         word_embeddings,
+        output: None,
+        prefix: config.family.prefix(),
         terms: None,
         limits,
     })
 }
 
 /// The decoder of a file of the bare decoder, or of a causal language model, whose names begin with `model.`.
-fn decoder(mut weights: Weights, config: &DecoderConfig) -> Result<Encoder, TrainerError> {
+fn decoder(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<Encoder, TrainerError> {
+    let shape = [config.vocab_size, config.hidden_size];
+    let output = match task {
+        Task::CausalLm if !config.tie_word_embeddings => Some(weights.tensor("lm_head.weight", &shape)?),
+        _ => None,
+    };
     if !weights.has("embed_tokens.weight") {
         weights = weights.below("model.");
     }
@@ -167,13 +195,15 @@ fn decoder(mut weights: Weights, config: &DecoderConfig) -> Result<Encoder, Trai
         max_tokens: config.max_position_embeddings,
         hidden_size: config.hidden_size,
     };
-    let shape = [config.vocab_size, config.hidden_size];
     let word_embeddings = weights.tensor("embed_tokens.weight", &shape)?;
+    let output = output.or_else(|| (task == Task::CausalLm).then(|| word_embeddings.shallow_clone()));
     let body = Body::Decoder(Box::new(Decoder::load(&weights, config)?));
     refuse_surplus(&weights, &[], &["lm_head.", "score."])?;
     Ok(Encoder {
         body,
         word_embeddings,
+        output,
+        prefix: "model.",
         terms: None,
         limits,
     })

@@ -2,6 +2,7 @@
 
 use super::classifier::Classifier;
 use super::encoder::Encoder;
+use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
 use super::terms::TermRows;
 use super::{LoraSettings, LoraSite, Model};
@@ -11,12 +12,14 @@ use crate::peft::{self, TokenRows};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent, TermToken};
+use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent, Task, TermToken};
 
 impl Model {
     /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
     /// The labels begin with the parent's; the head grows by the rest.
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the job")]
     pub fn load(
+        task: Task,
         base: &BaseModel,
         parent: Option<&Parent>,
         labels: &[String],
@@ -25,16 +28,27 @@ impl Model {
         head_dropout: f64,
         seed: u64,
     ) -> Result<Model, TrainerError> {
+        check_label_count(task, labels)?;
         check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
         check_digests(base)?;
-        let (mut encoder, pooling) = Encoder::load(&base.path)?;
+        let (mut encoder, pooling) = Encoder::load(&base.path, task)?;
 
         let hidden = encoder.limits.hidden_size;
-        let old = parent
-            .map(|parent| Classifier::read(&parent.head, &parent.labels, hidden))
-            .transpose()?;
+        let old = match (task, parent) {
+            (Task::CausalLm, _) | (_, None) => None,
+            (_, Some(parent)) => {
+                let folder = parent.head.as_deref().ok_or_else(|| {
+                    TrainerError::new(JobEnd::BadJob, "`parent.head` is missing; only a causal model has none")
+                })?;
+                Some(Classifier::read(folder, &parent.labels, hidden)?)
+            }
+        };
         let adapter = parent.and_then(|parent| parent.adapter.as_deref());
         let (lora, sites) = match (method, adapter) {
+            (Method::HeadOnly, _) if task == Task::CausalLm => {
+                let message = "a causal model has no head to train; use method \"lora\"";
+                return Err(TrainerError::new(JobEnd::BadJob, message));
+            }
             (Method::HeadOnly, None) => (None, Vec::new()),
             (Method::HeadOnly, Some(_)) => {
                 let message = "the parent has an adapter, which method \"head_only\" would drop; use method \"lora\"";
@@ -56,17 +70,21 @@ impl Model {
                     target_modules: target_modules.clone(),
                 };
                 settings.check()?;
-                let task = Model::adapter_task(pooling);
+                let keys = peft::Keys::new(Model::adapter_task(task, pooling), encoder.prefix());
                 let head = old.as_ref().map(|(weight, bias)| (weight, bias));
-                let (sites, rows) = attach(&mut encoder, &settings, adapter.zip(head), task, seed)?;
+                let (sites, rows) = attach(&mut encoder, &settings, adapter, keys, head, seed)?;
                 let table = encoder.word_embeddings();
                 encoder.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, table)?;
                 (Some(settings), sites)
             }
         };
-        let head = Classifier::grow(old, labels.len() as i64, hidden, head_dropout, seed)?;
+        let head = match encoder.output.take() {
+            Some(output) => Head::Language(output),
+            None => Head::Classifier(Classifier::grow(old, labels.len() as i64, hidden, head_dropout, seed)?),
+        };
         let (labels, base_path) = (labels.to_vec(), base.path.clone());
         Ok(Model {
+            task,
             pooling,
             encoder,
             sites,
@@ -98,11 +116,8 @@ fn known_rows(
 
 fn check_labels(labels: &[String], parent: &[String]) -> Result<(), TrainerError> {
     let unique: BTreeSet<&String> = labels.iter().collect();
-    if labels.is_empty() || unique.len() != labels.len() {
-        return Err(TrainerError::new(
-            JobEnd::BadJob,
-            "labels must be there, each of them once",
-        ));
+    if unique.len() != labels.len() {
+        return Err(TrainerError::new(JobEnd::BadJob, "a label is there twice"));
     }
     if !labels.starts_with(parent) {
         let message = format!(
@@ -146,8 +161,9 @@ impl LoraSettings {
 fn attach(
     encoder: &mut Encoder,
     settings: &LoraSettings,
-    parent: Option<(&Path, (&Tensor, &Tensor))>,
-    task: peft::Task,
+    parent: Option<&Path>,
+    keys: peft::Keys,
+    head: Option<(&Tensor, &Tensor)>,
     seed: u64,
 ) -> Result<(Vec<LoraSite>, Option<TokenRows>), TrainerError> {
     let (hidden, table) = (encoder.limits.hidden_size, encoder.word_embeddings_name());
@@ -173,7 +189,7 @@ fn attach(
     for (index, linear) in adapted.iter_mut().enumerate() {
         linear.site = Some(index);
     }
-    let Some((dir, head)) = parent else {
+    let Some(dir) = parent else {
         let scaling = settings.alpha / f64::from(settings.rank);
         let fresh = adapted.iter();
         let fresh = fresh.map(|linear| lora::fresh_site(linear, settings.rank, scaling, seed));
@@ -188,7 +204,7 @@ fn attach(
                 .map(|(outputs, inputs)| (linear.name.clone(), inputs, outputs))
         })
         .collect::<Result<_, _>>()?;
-    let (config, sites, rows) = peft::read(dir, task, &layers, (table, hidden), head)?;
+    let (config, sites, rows) = peft::read(dir, keys, &layers, (table, hidden), head)?;
     if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) {
         let message = format!(
             "the parent's adapter has rank {} and alpha {}, the job {} and {}: go on with the parent's, or start anew \

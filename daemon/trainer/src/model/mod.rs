@@ -5,6 +5,8 @@ mod classifier;
 mod config;
 mod decoder;
 mod encoder;
+mod generate;
+mod head;
 mod load;
 mod lora;
 mod pass;
@@ -15,24 +17,29 @@ pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
 pub use encoder::ModelLimits;
+pub use generate::{Generation, Sampling};
 pub use pooling::Pooling;
 
 use crate::error::TrainerError;
 use crate::peft;
-use classifier::Classifier;
+use decoder::Cache;
 use encoder::Encoder;
+use head::Head;
 use lora::Dropout;
 use pass::Pass;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::JobEnd;
+use wengu_protocol::job::{JobEnd, Task};
 
 /// Examples padded to one length.
 pub struct Batch {
     /// Token ids, I64 [b, t].
     pub ids: Tensor,
-    /// 1 or true where there is a token and 0 or false where there is padding, [b, t].
+    /// 1 or true where there is a token and 0 or false where there is padding, [b, t]. In rows of several examples, which only
+    /// decoders take, the number of the token's example, from 1 on.
     pub mask: Tensor,
+    /// For tasks that answer by the token: which tokens are asked for, I64 [n], counted through [b, t]. None: all of them.
+    pub items: Option<Tensor>,
 }
 
 /// Which learning rate and weight decay a parameter takes.
@@ -63,11 +70,12 @@ pub const HEAD: &str = "classifier";
 
 /// The base model, frozen, with low-rank adapters and a classification head that are trained.
 pub struct Model {
+    task: Task,
     pooling: Pooling,
     encoder: Encoder,
     sites: Vec<LoraSite>,
     lora: Option<LoraSettings>,
-    head: Classifier,
+    head: Head,
     labels: Vec<String>,
     base_path: PathBuf,
 }
@@ -106,41 +114,71 @@ impl Model {
         &self.labels
     }
 
-    /// Logits, F32 [b, labels]. With a dropout seed: the forward pass of training, with that seed's masks.
+    /// What the model answers.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// Logits, F32 [n, labels or vocabulary]: one row an example, or one a token that is asked for. With a dropout seed: the
+    /// forward pass of training, with that seed's masks.
     pub fn forward(&self, batch: &Batch, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
-        let pooled = {
+        let vectors = {
             // Nothing below the head is trained.
             let _frozen = self.sites.is_empty().then(tch::no_grad_guard);
-            self.pooled(batch, dropout, &mut None)?
+            self.vectors(batch, dropout, &mut None)?
         };
-        self.classify(&pooled, dropout)
+        self.answer(&vectors, dropout)
     }
 
-    /// Pooled embeddings, F32 [b, hidden], without dropout.
+    /// The vectors that the head answers, F32 [n, hidden], without dropout.
     pub fn embed(&self, batch: &Batch) -> Result<Tensor, TrainerError> {
-        self.pooled(batch, None, &mut None)
+        self.vectors(batch, None, &mut None)
     }
 
-    /// Logits of pooled embeddings, F32 [b, labels].
-    pub fn classify(&self, pooled: &Tensor, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
-        self.head.forward(pooled, dropout)
+    /// Logits of the vectors that the head answers, F32 [n, labels or vocabulary].
+    pub fn answer(&self, vectors: &Tensor, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
+        self.head.forward(vectors, dropout)
     }
 
     /// Logits without dropout, and the input and output of each LoRA site and of the head.
     pub fn forward_tapped(&self, batch: &Batch) -> Result<(Tensor, Vec<Tap>), TrainerError> {
         let mut taps = Some(Vec::with_capacity(self.sites.len() + 1));
-        let pooled = self.pooled(batch, None, &mut taps)?;
-        let logits = self.classify(&pooled, None)?;
+        let vectors = self.vectors(batch, None, &mut taps)?;
+        let logits = self.answer(&vectors, None)?;
         let mut taps = taps.unwrap_or_default();
-        taps.push(Tap {
-            name: HEAD.into(),
-            input: pooled,
-            output: logits.shallow_clone(),
-        });
+        if self.head.trained().is_some() {
+            taps.push(Tap {
+                name: HEAD.into(),
+                input: vectors,
+                output: logits.shallow_clone(),
+            });
+        }
         Ok((logits, taps))
     }
 
-    fn pooled(&self, batch: &Batch, dropout: Option<u64>, taps: &mut Option<Vec<Tap>>) -> Result<Tensor, TrainerError> {
+    /// Logits of the token after the batch's last, F32 [b, vocabulary]; the cache holds what was read before. The mask is
+    /// [b, read + t].
+    fn next_logits(&self, batch: &Batch, mask: &Tensor, cache: &mut Cache) -> Result<Tensor, TrainerError> {
+        if self.task != Task::CausalLm {
+            return Err(TrainerError::new(JobEnd::BadJob, "only a causal model writes text"));
+        }
+        self.check_batch(batch)?;
+        let mut pass = Pass {
+            sites: &self.sites,
+            dropout: None,
+            taps: &mut None,
+        };
+        let mask = mask.f_to_kind(tch::Kind::Float)?;
+        let hidden = self.encoder.forward(&batch.ids, &mask, Some(cache), &mut pass)?;
+        self.answer(&hidden.f_select(1, -1)?, None)
+    }
+
+    fn vectors(
+        &self,
+        batch: &Batch,
+        dropout: Option<u64>,
+        taps: &mut Option<Vec<Tap>>,
+    ) -> Result<Tensor, TrainerError> {
         self.check_batch(batch)?;
         let share = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
         let dropout = dropout.map(|seed| Dropout { seed, share });
@@ -150,7 +188,14 @@ impl Model {
             dropout,
             taps,
         };
-        let hidden = self.encoder.forward(&batch.ids, &mask, &mut pass)?;
+        let hidden = self.encoder.forward(&batch.ids, &mask, None, &mut pass)?;
+        if self.task != Task::SequenceClassification {
+            let tokens = hidden.f_flatten(0, 1)?;
+            return match &batch.items {
+                Some(items) => Ok(tokens.f_index_select(0, items)?),
+                None => Ok(tokens),
+            };
+        }
         match self.pooling {
             Pooling::Mean => Ok(pooling::mean(&hidden, &mask)?),
             Pooling::Cls => Ok(hidden.f_select(1, 0)?),
@@ -191,9 +236,14 @@ impl Model {
         &self.sites
     }
 
-    /// The head's weight [labels, hidden] and bias [labels].
-    pub fn head(&self) -> (&Tensor, &Tensor) {
-        (&self.head.weight, &self.head.bias)
+    /// The trained head's weight [labels, hidden] and bias [labels]. A causal model has none.
+    pub fn head(&self) -> Option<(&Tensor, &Tensor)> {
+        self.head.trained()
+    }
+
+    /// Numbers in an answer: labels, or entries of the vocabulary.
+    pub fn answer_width(&self) -> i64 {
+        self.head.width()
     }
 
     /// All that is trained, in an order that never changes: each site's A and B, the term tokens, then the head. The tensors share
@@ -216,16 +266,11 @@ impl Model {
             let name = format!("{}.trainable_tokens", self.encoder.word_embeddings_name());
             all.push((name, terms.rows.shallow_clone(), ParamGroup::Terms));
         }
-        all.push((
-            format!("{HEAD}.weight"),
-            self.head.weight.shallow_clone(),
-            ParamGroup::HeadWeight,
-        ));
-        all.push((
-            format!("{HEAD}.bias"),
-            self.head.bias.shallow_clone(),
-            ParamGroup::HeadBias,
-        ));
+        if let Some((weight, bias)) = self.head() {
+            let of = |part: &str| format!("{HEAD}.{part}");
+            all.push((of("weight"), weight.shallow_clone(), ParamGroup::HeadWeight));
+            all.push((of("bias"), bias.shallow_clone(), ParamGroup::HeadBias));
+        }
         all
     }
 
@@ -233,7 +278,7 @@ impl Model {
     pub fn save_adapter(&self, dir: &Path) -> Result<(), TrainerError> {
         let Some(lora) = &self.lora else { return Ok(()) };
         let config = peft::AdapterConfig::lora(
-            Model::adapter_task(self.pooling),
+            Model::adapter_task(self.task, self.pooling),
             &self.base_path,
             lora.rank,
             lora.alpha,
@@ -245,26 +290,33 @@ impl Model {
         let config = config.with_token_rows(terms.map(terms::TermRows::ids));
         let table = self.encoder.word_embeddings_name();
         let rows = terms.map(|terms| (table, &terms.rows));
-        peft::write(dir, &config, &self.sites, rows, self.head())
+        let keys = peft::Keys::new(config.task_type, self.encoder.prefix());
+        peft::write(dir, &config, keys, &self.sites, rows, self.head())
     }
 
-    /// Writes the head and its labels.
+    /// Writes the head and its labels, where there is one that was trained.
     pub fn save_head(&self, dir: &Path) -> Result<(), TrainerError> {
-        self.head.save(dir, &self.labels)
+        match &self.head {
+            Head::Classifier(classifier) => classifier.save(dir, &self.labels),
+            Head::Language(_) => Ok(()),
+        }
     }
 
     /// BERT's own pooler belongs to the model that classifies; embeddings of other poolings to the bare encoder.
-    fn adapter_task(pooling: Pooling) -> peft::Task {
-        match pooling {
-            Pooling::Pooler => peft::Task::SequenceClassification,
-            Pooling::Mean | Pooling::Cls | Pooling::Last => peft::Task::FeatureExtraction,
+    fn adapter_task(task: Task, pooling: Pooling) -> peft::Task {
+        match (task, pooling) {
+            (Task::TokenClassification, _) => peft::Task::TokenClassification,
+            (Task::CausalLm, _) => peft::Task::CausalLm,
+            (Task::SequenceClassification, Pooling::Pooler) => peft::Task::SequenceClassification,
+            (Task::SequenceClassification, _) => peft::Task::FeatureExtraction,
         }
     }
 
     /// Layers that PEFT would adapt and that take no part in this model's answer.
     fn unused_modules(&self, target_modules: &[String]) -> Vec<String> {
         let pooler = bert::POOLER_DENSE;
-        let unused = self.pooling != Pooling::Pooler && lora::is_target(pooler, target_modules);
+        let loaded = self.task == Task::SequenceClassification;
+        let unused = loaded && self.pooling != Pooling::Pooler && lora::is_target(pooler, target_modules);
         if unused { vec![pooler.to_owned()] } else { Vec::new() }
     }
 }

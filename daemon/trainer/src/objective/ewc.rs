@@ -20,12 +20,12 @@ impl<'a> Ewc<'a> {
         lambda: f64,
         parent: &'a FisherState,
         sites: &[LoraSite],
-        head: (&Tensor, &Tensor),
+        head: Option<(&Tensor, &Tensor)>,
     ) -> Result<Ewc<'a>, TrainerError> {
         for (name, entry) in parent.entries() {
             let found = match name {
-                HEAD_WEIGHT => Some(head.0.size()),
-                HEAD_BIAS => Some(head.1.size()),
+                HEAD_WEIGHT => head.map(|head| head.0.size()),
+                HEAD_BIAS => head.map(|head| head.1.size()),
                 _ => {
                     let site = sites.iter().find(|site| site.name == name);
                     site.map(|site| vec![site.b.size()[0], site.a.size()[1]])
@@ -53,13 +53,17 @@ impl<'a> Ewc<'a> {
         Ok(Ewc { lambda, parent })
     }
 
-    /// The penalty at the weights as they are now.
-    pub fn penalty(&self, sites: &[LoraSite], head: (&Tensor, &Tensor)) -> Result<Tensor, TrainerError> {
+    /// The penalty at the weights as they are now. None where the parent's Fisher holds nothing.
+    pub fn penalty(
+        &self,
+        sites: &[LoraSite],
+        head: Option<(&Tensor, &Tensor)>,
+    ) -> Result<Option<Tensor>, TrainerError> {
         let mut terms = Vec::new();
         for (name, entry) in self.parent.entries() {
-            let weight = match name {
-                HEAD_WEIGHT => head.0.f_narrow(0, 0, entry.fisher.size()[0])?,
-                HEAD_BIAS => head.1.f_narrow(0, 0, entry.fisher.size()[0])?,
+            let weight = match (name, head) {
+                (HEAD_WEIGHT, Some((weight, _))) => weight.f_narrow(0, 0, entry.fisher.size()[0])?,
+                (HEAD_BIAS, Some((_, bias))) => bias.f_narrow(0, 0, entry.fisher.size()[0])?,
                 _ => match sites.iter().find(|site| site.name == name) {
                     Some(site) => product(site)?,
                     None => continue,
@@ -69,11 +73,10 @@ impl<'a> Ewc<'a> {
             terms.push(moved.f_square()?.f_mul(&entry.fisher)?.f_sum(None::<Kind>)?);
         }
         if terms.is_empty() {
-            return Ok(head.1.f_sum(None::<Kind>)?.f_mul_scalar(0.0)?);
+            return Ok(None);
         }
-        Ok(Tensor::f_stack(&terms, 0)?
-            .f_sum(None::<Kind>)?
-            .f_mul_scalar(self.lambda / 2.0)?)
+        let sum = Tensor::f_stack(&terms, 0)?.f_sum(None::<Kind>)?;
+        Ok(Some(sum.f_mul_scalar(self.lambda / 2.0)?))
     }
 }
 

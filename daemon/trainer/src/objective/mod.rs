@@ -31,6 +31,16 @@ pub fn soft_cross_entropy_sum(
     Ok(expected.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
 }
 
+/// What a causal model makes of the tokens that should come, from logits [n, vocabulary] and tokens I64 [n]: F32 [n, 2] of each
+/// token's log-probability, and 1 where it is the likeliest.
+pub fn token_answers(logits: &Tensor, tokens: &Tensor) -> Result<Tensor, TrainerError> {
+    let log_p = logits
+        .f_log_softmax(1, None::<Kind>)?
+        .f_gather(1, &tokens.f_unsqueeze(1)?, false)?;
+    let first = logits.f_argmax(1, true)?.f_eq_tensor(&tokens.f_unsqueeze(1)?)?;
+    Ok(Tensor::f_cat(&[&log_p, &first.f_to_kind(Kind::Float)?], 1)?)
+}
+
 /// `T^2 sum_i KL(softmax(teacher_i / T) || softmax(student_i / T))` over the classes the teacher knew: the student's
 /// softmax leaves the newer ones out, as the teacher has no opinion on them. T^2 keeps the gradient's scale.
 pub fn distillation_sum(student: &Tensor, teacher: &Tensor, temperature: f64) -> Result<Tensor, TrainerError> {

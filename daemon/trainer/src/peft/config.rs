@@ -12,6 +12,19 @@ pub enum Task {
     /// `BertForSequenceClassification`: `base_model.model.bert.encoder...` and the classifier with it.
     #[serde(rename = "SEQ_CLS")]
     SequenceClassification,
+    /// A model that labels tokens, and its classifier with it.
+    #[serde(rename = "TOKEN_CLS")]
+    TokenClassification,
+    /// A decoder with its output layer.
+    #[serde(rename = "CAUSAL_LM")]
+    CausalLm,
+}
+
+impl Task {
+    /// Whether a classifier lies beside the adapter.
+    pub fn has_head(self) -> bool {
+        matches!(self, Task::SequenceClassification | Task::TokenClassification)
+    }
 }
 
 /// adapter_config.json, with the fields of peft 0.21 that LoRA needs, in its (alphabetical) order.
@@ -111,7 +124,7 @@ impl AdapterConfig {
         target_modules: &[String],
         exclude_modules: &[String],
     ) -> AdapterConfig {
-        let classifies = task_type == Task::SequenceClassification;
+        let classifies = task_type.has_head();
         AdapterConfig {
             alpha_pattern: Default::default(),
             base_model_name_or_path: Some(base.display().to_string()),

@@ -1,6 +1,6 @@
 //! Reading and writing PEFT directories.
 
-use super::{AdapterConfig, CONFIG_FILE, LoraSite, TENSORS_FILE, Task, TokenRows};
+use super::{AdapterConfig, CONFIG_FILE, Keys, LoraSite, TENSORS_FILE, TokenRows};
 use crate::error::TrainerError;
 use crate::job::files::write_durable;
 use crate::job::tensors::encode;
@@ -10,45 +10,23 @@ use std::path::Path;
 use tch::Tensor;
 use wengu_protocol::job::JobEnd;
 
-/// Key of a factor ("A" or "B") of the layer.
-fn key(task: Task, layer: &str, factor: &str) -> String {
-    match task {
-        Task::FeatureExtraction => format!("base_model.model.{layer}.lora_{factor}.weight"),
-        Task::SequenceClassification => format!("base_model.model.bert.{layer}.lora_{factor}.weight"),
-    }
-}
-
-/// Key of the head's "weight" or "bias", which peft keeps with the adapter of a model that classifies.
-fn head_key(part: &str) -> String {
-    format!("base_model.model.classifier.{part}")
-}
-
-/// Key of the rows of the embedding table.
-fn rows_key(task: Task, table: &str) -> String {
-    let below = match task {
-        Task::FeatureExtraction => "",
-        Task::SequenceClassification => "bert.",
-    };
-    format!("base_model.model.{below}{table}.token_adapter.trainable_tokens_delta")
-}
-
 /// Writes the directory. The same input gives the same bytes.
 pub fn write(
     dir: &Path,
     config: &AdapterConfig,
+    keys: Keys,
     sites: &[LoraSite],
     rows: Option<(&str, &Tensor)>,
-    head: (&Tensor, &Tensor),
+    head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(), TrainerError> {
-    let head_keys = (head_key("weight"), head_key("bias"));
     let mut tensors: Vec<(String, &Tensor)> = Vec::new();
     for site in sites {
-        tensors.push((key(config.task_type, &site.name, "A"), &site.a));
-        tensors.push((key(config.task_type, &site.name, "B"), &site.b));
+        tensors.push((keys.factor(&site.name, "A"), &site.a));
+        tensors.push((keys.factor(&site.name, "B"), &site.b));
     }
-    tensors.extend(rows.map(|(table, rows)| (rows_key(config.task_type, table), rows)));
-    if config.task_type == Task::SequenceClassification {
-        tensors.extend([(head_keys.0, head.0), (head_keys.1, head.1)]);
+    tensors.extend(rows.map(|(table, rows)| (keys.rows(table), rows)));
+    if let Some((weight, bias)) = head.filter(|_| keys.task.has_head()) {
+        tensors.extend([(keys.head("weight"), weight), (keys.head("bias"), bias)]);
     }
     write_durable(&dir.join(TENSORS_FILE), &tensor_bytes(&tensors)?)?;
     let mut text = serde_json::to_vec_pretty(config).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))?;
@@ -65,20 +43,20 @@ pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerErr
 /// Reads a directory that adapts exactly `layers`, given as (name, in, out), and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
 pub fn read(
     dir: &Path,
-    task: Task,
+    keys: Keys,
     layers: &[(String, i64, i64)],
     (table, hidden): (&str, i64),
-    head: (&Tensor, &Tensor),
+    head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
     let path = dir.join(CONFIG_FILE);
     let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
     let text = std::fs::read(&path).map_err(|e| bad(&e))?;
     let config: AdapterConfig = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
     config.check().map_err(|message| bad(&message))?;
-    if config.task_type != task {
+    if config.task_type != keys.task {
         return Err(bad(&format!(
-            "task_type {:?} does not go with the base model's pooling; {task:?} does",
-            config.task_type
+            "task_type {:?} does not go with the job's task and the base model's pooling; {:?} does",
+            config.task_type, keys.task
         )));
     }
 
@@ -87,13 +65,14 @@ pub fn read(
     let weights = file.parse()?;
     let mut expected: BTreeSet<String> = layers
         .iter()
-        .flat_map(|(name, ..)| ["A", "B"].map(|factor| key(task, name, factor)))
+        .flat_map(|(name, ..)| ["A", "B"].map(|factor| keys.factor(name, factor)))
         .collect();
-    if task == Task::SequenceClassification {
-        expected.extend([head_key("weight"), head_key("bias")]);
+    let head = head.filter(|_| keys.task.has_head());
+    if head.is_some() {
+        expected.extend([keys.head("weight"), keys.head("bias")]);
     }
     let ids = config.trainable_token_indices.clone().filter(|ids| !ids.is_empty());
-    expected.extend(ids.is_some().then(|| rows_key(task, table)));
+    expected.extend(ids.is_some().then(|| keys.rows(table)));
     let found = weights.names();
     let missing: Vec<_> = expected.difference(&found).cloned().collect();
     let unexpected: Vec<_> = found.difference(&expected).cloned().collect();
@@ -105,10 +84,10 @@ pub fn read(
         );
         return Err(TrainerError::at(JobEnd::BadModel, &path, message));
     }
-    if task == Task::SequenceClassification {
-        for (part, tensor) in [("weight", head.0), ("bias", head.1)] {
-            if !weights.tensor(&head_key(part), &tensor.size())?.f_equal(tensor)? {
-                let message = format!("{} differs from the head that belongs to the adapter", head_key(part));
+    if let Some((weight, bias)) = head {
+        for (part, tensor) in [("weight", weight), ("bias", bias)] {
+            if !weights.tensor(&keys.head(part), &tensor.size())?.f_equal(tensor)? {
+                let message = format!("{} differs from the head that belongs to the adapter", keys.head(part));
                 return Err(TrainerError::at(JobEnd::BadModel, &path, message));
             }
         }
@@ -117,10 +96,10 @@ pub fn read(
     let scaling = config.lora_alpha / f64::from(config.r);
     let sites = layers.iter().map(|(name, inputs, outputs)| {
         let a = weights
-            .tensor(&key(task, name, "A"), &[rank, *inputs])?
+            .tensor(&keys.factor(name, "A"), &[rank, *inputs])?
             .f_set_requires_grad(true)?;
         let b = weights
-            .tensor(&key(task, name, "B"), &[*outputs, rank])?
+            .tensor(&keys.factor(name, "B"), &[*outputs, rank])?
             .f_set_requires_grad(true)?;
         Ok(LoraSite {
             name: name.clone(),
@@ -133,7 +112,7 @@ pub fn read(
     let rows = match ids {
         None => None,
         Some(ids) => {
-            let rows = weights.tensor(&rows_key(task, table), &[ids.len() as i64, hidden])?;
+            let rows = weights.tensor(&keys.rows(table), &[ids.len() as i64, hidden])?;
             Some(TokenRows { ids, rows })
         }
     };

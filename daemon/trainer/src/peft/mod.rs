@@ -6,9 +6,11 @@
 
 mod config;
 mod io;
+mod keys;
 
 pub use config::{AdapterConfig, Task};
 pub use io::{read, tensor_bytes, write};
+pub use keys::Keys;
 
 use tch::Tensor;
 

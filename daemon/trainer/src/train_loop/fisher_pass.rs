@@ -2,12 +2,12 @@ use super::{Cancel, Inputs};
 use crate::data::batch::by_length;
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
-use crate::fisher::{Estimate, Labels, squared_gradients};
+use crate::fisher::{Estimate, Labels, Rows, squared_gradients};
 use crate::job::progress::ProgressLog;
 use crate::model::Model;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{FisherEstimate, Job, Phase};
+use wengu_protocol::job::{FisherEstimate, Job, Phase, Task};
 
 /// Examples in one pass: a gradient of each example's own has the size of the weight.
 const FISHER_BATCH: usize = 16;
@@ -25,7 +25,11 @@ pub fn estimate_fisher(
     rows.truncate(job.learning.fisher_examples as usize);
     let lengths = train.lengths();
     let chosen: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
-    let batches = by_length(&chosen, FISHER_BATCH);
+    let (size, kind) = match job.task {
+        Task::SequenceClassification => (FISHER_BATCH, Rows::Examples),
+        Task::TokenClassification | Task::CausalLm => (1, Rows::TokensOfOneExample),
+    };
+    let batches = by_length(&chosen, size);
     progress.begin(Phase::Fisher, 0, batches.len() as u64)?;
     let mut estimate = Estimate::default();
     for batch in batches {
@@ -34,13 +38,10 @@ pub fn estimate_fisher(
         let (logits, taps, mask) = train.tapped(model, &batch)?;
         let labels = match job.learning.fisher {
             FisherEstimate::Exact => Labels::Expected,
-            FisherEstimate::Sampled => Labels::Given(drawn_labels(&logits, &batch, job.seed)?),
-            FisherEstimate::Empirical => {
-                let labels: Vec<i64> = batch.iter().map(|&row| train.set().labels[row]).collect();
-                Labels::Given(Tensor::f_from_slice(&labels)?)
-            }
+            FisherEstimate::Sampled => Labels::Given(drawn_labels(&logits, &train.set().answers_of(&batch), job.seed)?),
+            FisherEstimate::Empirical => Labels::Given(Tensor::f_from_slice(&train.set().answer_labels(&batch))?),
         };
-        estimate.add(squared_gradients(&logits, &taps, &mask, &labels)?, batch.len())?;
+        estimate.add(squared_gradients(&logits, &taps, &mask, &labels, kind)?, batch.len())?;
         progress.step(train.token_count(&batch))?;
     }
     progress.end()?;

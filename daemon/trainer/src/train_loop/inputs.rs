@@ -4,8 +4,9 @@ use crate::data::batch::by_length;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::{HEAD, Model, Tap};
+use crate::objective::token_answers;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::JobEnd;
+use wengu_protocol::job::{JobEnd, Task};
 
 /// Examples in one forward pass without gradients.
 const ANSWER_BATCH: usize = 32;
@@ -24,14 +25,14 @@ impl Inputs {
         Inputs { set, pooled: None }
     }
 
-    /// The pooled embeddings of the tokens under `model`.
+    /// The vectors that the head of `model` answers.
     pub fn embedded(
         set: TokenSet,
         model: &Model,
         progress: &mut ProgressLog,
         cancel: &Cancel,
     ) -> Result<Inputs, TrainerError> {
-        let hidden = model.head().0.size()[1];
+        let hidden = model.limits().hidden_size;
         let pooled = answer(&set, hidden, progress, cancel, |rows| model.embed(&set.batch(rows)?))?;
         Ok(Inputs {
             set,
@@ -61,7 +62,10 @@ impl Inputs {
     /// Logits of the rows. With a dropout seed: as in training.
     pub fn logits(&self, model: &Model, rows: &[usize], dropout: Option<u64>) -> Result<Tensor, TrainerError> {
         match &self.pooled {
-            Some(pooled) => model.classify(&pooled.f_index_select(0, &index(rows)?)?, dropout),
+            Some(pooled) => {
+                let rows = index(&self.set.answers_of(rows))?;
+                model.answer(&pooled.f_index_select(0, &rows)?, dropout)
+            }
             None => model.forward(&self.set.batch(rows)?, dropout),
         }
     }
@@ -70,8 +74,8 @@ impl Inputs {
     pub fn tapped(&self, model: &Model, rows: &[usize]) -> Result<(Tensor, Vec<Tap>, Tensor), TrainerError> {
         match &self.pooled {
             Some(pooled) => {
-                let input = pooled.f_index_select(0, &index(rows)?)?;
-                let logits = model.classify(&input, None)?;
+                let input = pooled.f_index_select(0, &index(&self.set.answers_of(rows))?)?;
+                let logits = model.answer(&input, None)?;
                 let mask = Tensor::f_ones([rows.len() as i64, 1], (Kind::Int64, input.device()))?;
                 let tap = Tap {
                     name: HEAD.into(),
@@ -88,11 +92,17 @@ impl Inputs {
         }
     }
 
-    /// Logits of the whole set, F32 [n, labels of the model], without gradients or dropout.
+    /// Logits of the whole set, F32 [answers, labels of the model], without gradients or dropout. Of a causal model, whose
+    /// logits would not fit, F32 [answers, 2]: see [`token_answers`].
     pub fn answers(&self, model: &Model, progress: &mut ProgressLog, cancel: &Cancel) -> Result<Tensor, TrainerError> {
-        let labels = model.head().0.size()[0];
-        let logits = answer(&self.set, labels, progress, cancel, |rows| {
-            self.logits(model, rows, None)
+        let causal = model.task() == Task::CausalLm;
+        let width = if causal { 2 } else { model.answer_width() };
+        let logits = answer(&self.set, width, progress, cancel, |rows| {
+            let logits = self.logits(model, rows, None)?;
+            match causal {
+                true => token_answers(&logits, &Tensor::f_from_slice(&self.set.answer_labels(rows))?),
+                false => Ok(logits),
+            }
         })?;
         if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
             let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
@@ -113,7 +123,7 @@ pub fn index(rows: &[usize]) -> Result<Tensor, TrainerError> {
     Ok(Tensor::f_from_slice(&rows)?)
 }
 
-/// What `compute` says of every row, in the order of the set, computed in batches of like length.
+/// What `compute` says of every answer, in the order of the set, computed in batches of like length.
 fn answer(
     set: &TokenSet,
     width: i64,
@@ -122,10 +132,10 @@ fn answer(
     compute: impl Fn(&[usize]) -> Result<Tensor, TrainerError>,
 ) -> Result<Tensor, TrainerError> {
     let _guard = tch::no_grad_guard();
-    let mut all = Tensor::f_zeros([set.len() as i64, width], (Kind::Float, tch::Device::Cpu))?;
+    let mut all = Tensor::f_zeros([set.answers() as i64, width], (Kind::Float, tch::Device::Cpu))?;
     for rows in by_length(&set.lengths(), ANSWER_BATCH) {
         cancel.check()?;
-        let _ = all.f_index_copy_(0, &index(&rows)?, &compute(&rows)?)?;
+        let _ = all.f_index_copy_(0, &index(&set.answers_of(&rows))?, &compute(&rows)?)?;
         progress.step(rows.iter().map(|&row| set.row(row).len() as u64).sum())?;
     }
     Ok(all)

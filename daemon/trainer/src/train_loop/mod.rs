@@ -183,12 +183,17 @@ impl Training<'_> {
         };
         let mut terms = [0.0; 4];
         let mut tokens = self.train.token_count(rows);
-        // Each example weighs one over their number in the step, whichever micro-batch it is in.
+        // Each answer weighs one over their number in the step, whichever micro-batch it is in.
+        let answers = |inputs: &Inputs, rows: &[usize]| inputs.set().answers_of(rows).len().max(1) as f64;
+        let (new, old) = (
+            answers(self.train, rows),
+            self.replay.map_or(1.0, |replay| answers(replay, &drawn)),
+        );
         for (part, rows_of_part) in micro_batches(rows, parts).into_iter().enumerate() {
             let logits = self
                 .train
                 .logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 0)))?;
-            let loss = labelled_loss(self.train, rows_of_part, &logits)?.f_div_scalar(rows.len() as f64)?;
+            let loss = labelled_loss(self.train, rows_of_part, &logits)?.f_div_scalar(new)?;
             terms[0] += loss.f_double_value(&[])?;
             loss.f_backward()?;
         }
@@ -196,12 +201,13 @@ impl Training<'_> {
             tokens += replay.token_count(&drawn);
             for (part, rows_of_part) in micro_batches(&drawn, parts).into_iter().enumerate() {
                 let logits = replay.logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 1)))?;
-                let mut loss = labelled_loss(replay, rows_of_part, &logits)?.f_div_scalar(drawn.len() as f64)?;
+                let mut loss = labelled_loss(replay, rows_of_part, &logits)?.f_div_scalar(old)?;
                 terms[1] += loss.f_double_value(&[])?;
                 if let Some(teacher) = replay.set().teacher.as_ref().filter(|_| learning.distill_alpha > 0.0) {
-                    let teacher = teacher.f_index_select(0, &inputs::index(rows_of_part)?)?;
+                    let rows = inputs::index(&replay.set().answers_of(rows_of_part))?;
+                    let teacher = teacher.f_index_select(0, &rows)?;
                     let distilled = distillation_sum(&logits, &teacher, learning.distill_temperature)?
-                        .f_mul_scalar(learning.distill_alpha / drawn.len() as f64)?;
+                        .f_mul_scalar(learning.distill_alpha / old)?;
                     terms[2] += distilled.f_double_value(&[])?;
                     loss = loss.f_add(&distilled)?;
                 }
@@ -209,9 +215,10 @@ impl Training<'_> {
             }
         }
         if let Some(ewc) = self.ewc {
-            let penalty = ewc.penalty(self.model.adapters(), self.model.head())?;
-            terms[3] = penalty.f_double_value(&[])?;
-            penalty.f_backward()?;
+            if let Some(penalty) = ewc.penalty(self.model.adapters(), self.model.head())? {
+                terms[3] = penalty.f_double_value(&[])?;
+                penalty.f_backward()?;
+            }
         }
         Ok((terms, tokens))
     }
@@ -228,14 +235,13 @@ impl Training<'_> {
 }
 
 fn labelled_loss(inputs: &Inputs, rows: &[usize], logits: &Tensor) -> Result<Tensor, TrainerError> {
-    let weights: Vec<f32> = rows.iter().map(|&row| inputs.set().weights[row]).collect();
-    let weights = Tensor::f_from_slice(&weights)?;
-    if let Some(probabilities) = &inputs.set().probabilities {
-        let probabilities = probabilities.f_index_select(0, &inputs::index(rows)?)?;
+    let set = inputs.set();
+    let weights = Tensor::f_from_slice(&set.answer_weights(rows))?;
+    if let Some(probabilities) = &set.probabilities {
+        let probabilities = probabilities.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;
         return soft_cross_entropy_sum(logits, &probabilities, &weights);
     }
-    let labels: Vec<i64> = rows.iter().map(|&row| inputs.set().labels[row]).collect();
-    cross_entropy_sum(logits, &Tensor::f_from_slice(&labels)?, &weights)
+    cross_entropy_sum(logits, &Tensor::f_from_slice(&set.answer_labels(rows))?, &weights)
 }
 
 fn diverged(step: u64, learning: &Learning) -> TrainerError {

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{BaseModel, Method, Parent, TermToken};
+use wengu_protocol::job::{BaseModel, Method, Parent, Task, TermToken};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Batch, Model};
 
@@ -24,6 +24,7 @@ pub fn batch(expected: &HashMap<String, Tensor>) -> Batch {
     Batch {
         ids: expected["ids"].to_kind(Kind::Int64),
         mask: expected["mask"].to_kind(Kind::Float),
+        items: None,
     }
 }
 
@@ -55,7 +56,7 @@ pub fn parent(folder: &Path, labels: &[&str]) -> Parent {
     let adapter = Some(folder.join("adapter"));
     Parent {
         adapter,
-        head: folder.join("head"),
+        head: Some(folder.join("head")),
         labels: strings(labels),
         fisher: None,
         term_tokens: 0,
@@ -76,6 +77,7 @@ pub fn term_tokens() -> Vec<TermToken> {
 pub fn tiny(base_path: &Path, dropout: f64) -> Result<Model, TrainerError> {
     let parent = parent(&golden("tiny"), &LABELS);
     Model::load(
+        Task::SequenceClassification,
         &base(base_path),
         Some(&parent),
         &strings(&LABELS),

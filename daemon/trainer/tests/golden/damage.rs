@@ -5,7 +5,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{JobEnd, Method};
+use wengu_protocol::job::{JobEnd, Method, Task};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Batch, Model};
 
@@ -44,7 +44,16 @@ fn error(change: impl FnOnce(&Path)) -> TrainerError {
     change(folder.path());
     let parent = parent(folder.path(), &LABELS);
     let base = base(&folder.path().join("base"));
-    match Model::load(&base, Some(&parent), &strings(&LABELS), &tiny_method(0.0), &[], 0.0, 1) {
+    match Model::load(
+        Task::SequenceClassification,
+        &base,
+        Some(&parent),
+        &strings(&LABELS),
+        &tiny_method(0.0),
+        &[],
+        0.0,
+        1,
+    ) {
         Ok(_) => panic!("the model was loaded"),
         Err(error) => error,
     }
@@ -172,9 +181,18 @@ fn edit(path: &Path, field: &str, value: serde_json::Value) {
 fn another_base_model_than_the_job_names_is_refused() {
     let mut base = base(&golden("tiny/base"));
     base.sha256.insert("model.safetensors".into(), "0".repeat(64));
-    let error = Model::load(&base, None, &strings(&LABELS), &Method::HeadOnly, &[], 0.0, 1)
-        .err()
-        .unwrap();
+    let error = Model::load(
+        Task::SequenceClassification,
+        &base,
+        None,
+        &strings(&LABELS),
+        &Method::HeadOnly,
+        &[],
+        0.0,
+        1,
+    )
+    .err()
+    .unwrap();
     assert_eq!(error.end, JobEnd::BadModel);
     assert!(error.message.contains("model.safetensors"), "{error}");
 }
@@ -184,10 +202,19 @@ fn a_job_that_contradicts_its_parent_is_refused() {
     let base = base(&golden("tiny/base"));
     let parent = parent(&golden("tiny"), &LABELS);
     let load = |labels: &[&str], method: &Method| {
-        Model::load(&base, Some(&parent), &strings(labels), method, &[], 0.0, 1)
-            .err()
-            .unwrap()
-            .end
+        Model::load(
+            Task::SequenceClassification,
+            &base,
+            Some(&parent),
+            &strings(labels),
+            method,
+            &[],
+            0.0,
+            1,
+        )
+        .err()
+        .unwrap()
+        .end
     };
     assert_eq!(load(&["乙", "甲", "丙"], &tiny_method(0.0)), JobEnd::UnknownLabel);
     assert_eq!(load(&["甲", "乙"], &tiny_method(0.0)), JobEnd::UnknownLabel);
@@ -246,7 +273,7 @@ fn half_precision_and_bare_names_load_and_answer_nearly_the_same() {
 #[test]
 fn batches_that_libtorch_would_trip_over_are_bad_data() {
     let model = tiny(&golden("tiny/base"), 0.0).unwrap();
-    let end = |ids: Tensor, mask: Tensor| model.forward(&Batch { ids, mask }, None).unwrap_err().end;
+    let end = |ids: Tensor, mask: Tensor| model.forward(&Batch { ids, mask, items: None }, None).unwrap_err().end;
     let ids = |value: i64, t: i64| Tensor::full([2, t], value, (Kind::Int64, tch::Device::Cpu));
     let mask = |t: i64| Tensor::ones([2, t], (Kind::Bool, tch::Device::Cpu));
     assert!(
@@ -254,7 +281,8 @@ fn batches_that_libtorch_would_trip_over_are_bad_data() {
             .forward(
                 &Batch {
                     ids: ids(159, 24),
-                    mask: mask(24)
+                    mask: mask(24),
+                    items: None,
                 },
                 None
             )

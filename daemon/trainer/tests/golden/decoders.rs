@@ -4,7 +4,7 @@ use crate::common::*;
 use crate::tiny::agrees;
 use std::collections::HashMap;
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Method};
+use wengu_protocol::job::{JobEnd, Method, Task};
 use wengu_trainer::model::{Model, Pooling};
 
 const FAMILIES: [&str; 3] = ["llama", "qwen2", "qwen3"];
@@ -29,7 +29,17 @@ fn method() -> Method {
 
 fn model(name: &str) -> Model {
     let (base, parent) = (base(&golden(&format!("{name}/base"))), parent(&golden(name), &LABELS));
-    Model::load(&base, Some(&parent), &strings(&LABELS), &method(), &[], 0.0, 1).unwrap()
+    Model::load(
+        Task::SequenceClassification,
+        &base,
+        Some(&parent),
+        &strings(&LABELS),
+        &method(),
+        &[],
+        0.0,
+        1,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -76,7 +86,16 @@ fn shards_that_are_missing_or_hold_something_else_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         copy(&golden("llama/base"), folder.path());
         change(folder.path());
-        let loaded = Model::load(&base(folder.path()), None, &strings(&LABELS), &method(), &[], 0.0, 1);
+        let loaded = Model::load(
+            Task::SequenceClassification,
+            &base(folder.path()),
+            None,
+            &strings(&LABELS),
+            &method(),
+            &[],
+            0.0,
+            1,
+        );
         let error = loaded.err().expect("it must be refused");
         assert_eq!(error.end, JobEnd::BadModel);
         error.to_string()

@@ -4,6 +4,7 @@ mod common;
 mod damage;
 mod decoders;
 mod minilm;
+mod tasks;
 mod terms;
 mod tiny;
 mod written;

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::path::PathBuf;
 use tch::Kind;
-use wengu_protocol::job::Method;
+use wengu_protocol::job::{Method, Task};
 use wengu_tokenize::Tokenizer;
 use wengu_trainer::model::{Model, Pooling};
 
@@ -67,7 +67,17 @@ fn embeddings_and_logits_agree_with_transformers_and_peft() {
     };
     let _guard = tch::no_grad_guard();
     let load = |parent: &_, method: &_| {
-        Model::load(&base(&folder), Some(parent), &strings(&LABELS), method, &[], 0.0, 1).unwrap()
+        Model::load(
+            Task::SequenceClassification,
+            &base(&folder),
+            Some(parent),
+            &strings(&LABELS),
+            method,
+            &[],
+            0.0,
+            1,
+        )
+        .unwrap()
     };
     let model = load(&parent, &adapted);
     assert_eq!((model.pooling(), model.adapters().len()), (Pooling::Mean, 12));

@@ -3,7 +3,7 @@
 use crate::common::*;
 use crate::tiny::agrees;
 use tch::Kind;
-use wengu_protocol::job::{JobEnd, Parent};
+use wengu_protocol::job::{JobEnd, Parent, Task};
 use wengu_trainer::model::{Model, ParamGroup};
 
 fn parent_with_terms(known: u32) -> Parent {
@@ -18,7 +18,17 @@ fn logits_and_all_gradients_agree_with_peft() {
     let expected = tensors(&golden("terms/expected.safetensors"));
     let (base, parent) = (base(&golden("tiny/base")), parent_with_terms(2));
     let labels = strings(&LABELS);
-    let model = Model::load(&base, Some(&parent), &labels, &tiny_method(0.0), &term_tokens(), 0.0, 1).unwrap();
+    let model = Model::load(
+        Task::SequenceClassification,
+        &base,
+        Some(&parent),
+        &labels,
+        &tiny_method(0.0),
+        &term_tokens(),
+        0.0,
+        1,
+    )
+    .unwrap();
     assert_eq!(model.vocab_size(), 162);
     agrees("terms", &model, &expected, 29);
 }
@@ -35,7 +45,17 @@ fn a_new_term_begins_as_the_mean_of_its_pieces_and_the_parents_stay() {
         rows.next().unwrap().detach()
     };
     let labels = strings(&LABELS);
-    let fresh = Model::load(&base, None, &labels, &tiny_method(0.0), &term_tokens(), 0.0, 1).unwrap();
+    let fresh = Model::load(
+        Task::SequenceClassification,
+        &base,
+        None,
+        &labels,
+        &tiny_method(0.0),
+        &term_tokens(),
+        0.0,
+        1,
+    )
+    .unwrap();
     assert!(difference(&rows(&fresh), &expected["means"]) < 1e-6);
 
     let mut three = term_tokens();
@@ -45,7 +65,17 @@ fn a_new_term_begins_as_the_mean_of_its_pieces_and_the_parents_stay() {
         pieces: vec![5, 9, 77],
     });
     let parent = parent_with_terms(2);
-    let grown = Model::load(&base, Some(&parent), &labels, &tiny_method(0.0), &three, 0.0, 1).unwrap();
+    let grown = Model::load(
+        Task::SequenceClassification,
+        &base,
+        Some(&parent),
+        &labels,
+        &tiny_method(0.0),
+        &three,
+        0.0,
+        1,
+    )
+    .unwrap();
     let rows = rows(&grown);
     let adapter = tensors(&golden("terms/adapter/adapter_model.safetensors"));
     let key = "base_model.model.bert.embeddings.word_embeddings.token_adapter.trainable_tokens_delta";
@@ -63,7 +93,16 @@ fn an_adapter_with_other_terms_than_the_job_says_is_refused() {
         (parent_with_terms(0), vec![]),
         (parent_with_terms(2), shifted),
     ] {
-        let refused = Model::load(&base, Some(&parent), &labels, &tiny_method(0.0), &terms, 0.0, 1);
+        let refused = Model::load(
+            Task::SequenceClassification,
+            &base,
+            Some(&parent),
+            &labels,
+            &tiny_method(0.0),
+            &terms,
+            0.0,
+            1,
+        );
         let error = refused.err().expect("it must be refused");
         assert_eq!(error.end, JobEnd::BadJob);
         assert!(error.to_string().contains("term tokens [160, 161]"), "{error}");

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::Method;
+use wengu_protocol::job::{Method, Task};
 use wengu_trainer::model::{Batch, HEAD, Model, ParamGroup};
 
 pub fn gradients(model: &Model, batch: &Batch, labels: &Tensor, dropout: Option<u64>) -> Vec<(String, Tensor)> {
@@ -88,6 +88,7 @@ fn padding_takes_no_part_in_an_answer() {
     tiny_with_mean_pooling(folder.path());
     let with_pooler = tiny(&golden("tiny/base"), 0.0).unwrap();
     let with_mean = Model::load(
+        Task::SequenceClassification,
         &base(folder.path()),
         None,
         &strings(&LABELS),
@@ -108,6 +109,7 @@ fn padding_takes_no_part_in_an_answer() {
                     &Batch {
                         ids: cut(&padded.ids),
                         mask: cut(&padded.mask),
+                        items: None,
                     },
                     None,
                 )
@@ -136,6 +138,7 @@ fn a_fresh_adapter_changes_nothing_and_follows_from_the_seed() {
     let expected = tensors(&golden("tiny/expected.safetensors"));
     let load = |method: &Method, seed| {
         Model::load(
+            Task::SequenceClassification,
             &base(&golden("tiny/base")),
             None,
             &strings(&LABELS),
@@ -163,6 +166,7 @@ fn a_fresh_adapter_changes_nothing_and_follows_from_the_seed() {
 fn only_the_head_is_trained_where_only_the_head_is_asked_for() {
     let expected = tensors(&golden("tiny/expected.safetensors"));
     let model = Model::load(
+        Task::SequenceClassification,
         &base(&golden("tiny/base")),
         None,
         &strings(&LABELS),
@@ -184,7 +188,7 @@ fn only_the_head_is_trained_where_only_the_head_is_asked_for() {
     let pooled = model.embed(&batch(&expected)).unwrap();
     assert!(!pooled.requires_grad());
     assert_eq!(
-        model.classify(&pooled, None).unwrap(),
+        model.answer(&pooled, None).unwrap(),
         model.forward(&batch(&expected), None).unwrap()
     );
 }

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{Method, Parent, TermToken};
+use wengu_protocol::job::{Method, Parent, Task, TermToken};
 use wengu_trainer::model::Model;
 
 /// Moves every factor and the head away from where they begin.
@@ -32,12 +32,13 @@ fn write(model: &Model, folder: &Path, expected: &HashMap<String, Tensor>) {
 fn read_again(base_path: &Path, folder: &Path, method: &Method, terms: &[TermToken], labels: &[&str]) -> Model {
     let parent = Parent {
         adapter: Some(folder.join("adapter")),
-        head: folder.join("head"),
+        head: Some(folder.join("head")),
         labels: strings(labels),
         fisher: None,
         term_tokens: terms.len() as u32,
     };
     Model::load(
+        Task::SequenceClassification,
         &base(base_path),
         Some(&parent),
         &strings(labels),
@@ -64,7 +65,17 @@ fn described(folder: &Path) -> serde_json::Value {
 fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
     let questions = if terms.is_empty() { "tiny" } else { "terms" };
     let expected = tensors(&golden(questions).join("expected.safetensors"));
-    let model = Model::load(&base(base_path), None, &strings(&LABELS), method, terms, 0.0, 3).unwrap();
+    let model = Model::load(
+        Task::SequenceClassification,
+        &base(base_path),
+        None,
+        &strings(&LABELS),
+        method,
+        terms,
+        0.0,
+        3,
+    )
+    .unwrap();
     shake(&model);
     let kept = tempfile::tempdir().unwrap();
     let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
@@ -133,6 +144,7 @@ fn labels_that_are_added_leave_the_logits_of_the_others_as_they_were() {
     let parent = parent(&golden("tiny"), &LABELS);
     let labels = strings(&["甲", "乙", "丙", "丁", "戊"]);
     let after = Model::load(
+        Task::SequenceClassification,
         &base(&golden("tiny/base")),
         Some(&parent),
         &labels,
@@ -145,6 +157,6 @@ fn labels_that_are_added_leave_the_logits_of_the_others_as_they_were() {
     let answer = |model: &Model| model.forward(&batch(&expected), None).unwrap().detach();
     // A matrix of another size may be multiplied in another order.
     assert!(difference(&answer(&after).narrow(1, 0, 3), &answer(&before)) < 1e-5);
-    assert_eq!(after.head().0.size(), [5, 32]);
+    assert_eq!(after.head().unwrap().0.size(), [5, 32]);
     assert_eq!(after.labels(), labels);
 }

@@ -4,11 +4,22 @@ use crate::common::*;
 use crate::tiny::agrees;
 use std::collections::HashMap;
 use tch::Tensor;
+use wengu_protocol::job::Task;
 use wengu_trainer::model::{Model, Pooling};
 
 fn model() -> Model {
     let (base, parent) = (base(&golden("xlmr/base")), parent(&golden("xlmr"), &LABELS));
-    Model::load(&base, Some(&parent), &strings(&LABELS), &tiny_method(0.0), &[], 0.0, 1).unwrap()
+    Model::load(
+        Task::SequenceClassification,
+        &base,
+        Some(&parent),
+        &strings(&LABELS),
+        &tiny_method(0.0),
+        &[],
+        0.0,
+        1,
+    )
+    .unwrap()
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{
-    BaseModel, Data, DataFile, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Method, Parent, layout,
+    BaseModel, Data, DataFile, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Method, Parent, Task,
+    layout,
 };
 use wengu_trainer::data::random::{Purpose, Stream};
 
@@ -171,6 +172,7 @@ impl Bench {
             job_id: name.to_owned(),
             seed: 17,
             threads: 1,
+            task: Task::SequenceClassification,
             base: self.base.clone(),
             parent: None,
             labels: labels(4),
@@ -264,7 +266,7 @@ impl JobDir {
         let adapter = self.root.join(layout::ADAPTER);
         Parent {
             adapter: adapter.exists().then_some(adapter),
-            head: self.root.join(layout::HEAD),
+            head: Some(self.root.join(layout::HEAD)),
             labels: labels(known),
             fisher: fisher.exists().then_some(fisher),
             term_tokens: 0,

@@ -36,6 +36,9 @@ pub struct DecoderConfig {
     mlp_bias: bool,
     #[serde(default)]
     use_sliding_window: bool,
+    /// Whether the output layer is the table of embeddings.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
     /// As transformers 5 writes it.
     #[serde(default)]
     rope_parameters: Option<RopeFields>,

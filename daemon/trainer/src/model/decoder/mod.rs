@@ -1,8 +1,10 @@
 //! Decoders of the Llama kind (Touvron et al. 2023): Llama, Qwen2, Qwen3, in 32-bit floating point, base weights frozen.
 
+mod cache;
 mod config;
 mod rope;
 
+pub use cache::Cache;
 pub use config::{DecoderConfig, DecoderFamily};
 
 use super::lora::Linear;
@@ -115,15 +117,24 @@ impl Decoder {
     }
 
     /// Vectors of the last layer, [b, t, hidden], from embedded tokens [b, t, hidden] and a mask [b, t] of 1 and 0. A token
-    /// sees the tokens before it and itself.
-    pub fn forward(&self, words: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+    /// sees the tokens before it and itself, among those that have the same number in the mask: numbers above 1 are further
+    /// examples in the same row. With a cache the mask is [b, read + t], of the tokens that were read and the new ones.
+    pub fn forward(
+        &self,
+        words: &Tensor,
+        mask: &Tensor,
+        mut cache: Option<&mut Cache>,
+        pass: &mut Pass,
+    ) -> Result<Tensor, TrainerError> {
         let t = words.size()[1];
-        let (cos, sin) = self.rope.tables(t)?;
-        let bias = causal_bias(mask)?;
+        let read = cache.as_ref().map_or(0, |cache| cache.tokens());
+        let (cos, sin) = self.rope.tables(read, t)?;
+        let bias = causal_bias(mask, read)?;
         let mut hidden = words.shallow_clone();
-        for layer in &self.layers {
+        for (index, layer) in self.layers.iter().enumerate() {
             let seen = layer.input_norm.forward(&hidden)?;
-            hidden = hidden.f_add(&self.attention(layer, &seen, (&cos, &sin), &bias, pass)?)?;
+            let slot = cache.as_deref_mut().map(|cache| (cache, index));
+            hidden = hidden.f_add(&self.attention(layer, &seen, (&cos, &sin), &bias, slot, pass)?)?;
             let seen = layer.attention_norm.forward(&hidden)?;
             let gate = pass.linear(&layer.gate, &seen)?.f_silu()?;
             let inner = gate.f_mul(&pass.linear(&layer.up, &seen)?)?;
@@ -138,6 +149,7 @@ impl Decoder {
         input: &Tensor,
         tables: (&Tensor, &Tensor),
         bias: &Tensor,
+        slot: Option<(&mut Cache, usize)>,
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
         let (b, t, _) = input.size3()?;
@@ -152,6 +164,10 @@ impl Decoder {
         }
         let query = turned(&query.f_transpose(1, 2)?, tables)?;
         let key = turned(&key.f_transpose(1, 2)?, tables)?;
+        let (key, value) = match slot {
+            None => (key, value),
+            Some((cache, index)) => cache.extend(index, key, value)?,
+        };
         let shared = self.heads / self.kv_heads;
         let (key, value) = (repeated(&key, shared)?, repeated(&value, shared)?);
         let mixed =
@@ -169,11 +185,22 @@ fn repeated(input: &Tensor, times: i64) -> Result<Tensor, TrainerError> {
     }
 }
 
-/// What is added to the attention's scores, [b, 1, t, t]: 0 where a token may look, a very small number elsewhere. Finite, so
-/// that a row of nothing but padding does not become NaN.
-fn causal_bias(mask: &Tensor) -> Result<Tensor, TrainerError> {
-    let t = mask.size()[1];
-    let before = Tensor::f_ones([t, t], (Kind::Float, mask.device()))?.f_tril(0)?;
-    let seen = mask.f_unsqueeze(1)?.f_mul(&before.f_unsqueeze(0)?)?.f_unsqueeze(1)?;
+/// What is added to the attention's scores, [b, 1, t, read + t], for a mask [b, read + t]: 0 where a token may look, a very
+/// small number elsewhere. Finite, so that a row of nothing but padding does not become NaN.
+fn causal_bias(mask: &Tensor, read: i64) -> Result<Tensor, TrainerError> {
+    let all = mask.size()[1];
+    let before = Tensor::f_ones([all, all], (Kind::Float, mask.device()))?
+        .f_tril(0)?
+        .f_narrow(0, read, all - read)?;
+    let same = mask
+        .f_narrow(1, read, all - read)?
+        .f_unsqueeze(2)?
+        .f_eq_tensor(&mask.f_unsqueeze(1)?)?;
+    let token = mask.f_gt(0.0)?.f_unsqueeze(1)?;
+    let seen = same
+        .f_logical_and(&token)?
+        .f_to_kind(Kind::Float)?
+        .f_mul(&before)?
+        .f_unsqueeze(1)?;
     Ok(seen.f_neg()?.f_add_scalar(1.0)?.f_mul_scalar(f64::from(f32::MIN))?)
 }

@@ -56,9 +56,10 @@ impl Rope {
         }
     }
 
-    /// Cosine and sine at positions 0 to `length`, each [length, head_dim]: the second half repeats the first.
-    pub fn tables(&self, length: i64) -> Result<(Tensor, Tensor), TrainerError> {
-        let positions = Tensor::f_arange(length, (Kind::Float, tch::Device::Cpu))?.f_unsqueeze(1)?;
+    /// Cosine and sine at `length` positions from `first` on, each [length, head_dim]: the second half repeats the first.
+    pub fn tables(&self, first: i64, length: i64) -> Result<(Tensor, Tensor), TrainerError> {
+        let positions =
+            Tensor::f_arange_start(first, first + length, (Kind::Float, tch::Device::Cpu))?.f_unsqueeze(1)?;
         let angles = positions.f_mul(&Tensor::f_from_slice(&self.frequencies)?.f_unsqueeze(0)?)?;
         let angles = Tensor::f_cat(&[&angles, &angles], 1)?;
         Ok((angles.f_cos()?, angles.f_sin()?))

@@ -1,0 +1,53 @@
+//! What turns vectors into answers: a classifier that is trained, or a causal model's own frozen output layer.
+
+use super::classifier::Classifier;
+use crate::error::TrainerError;
+use tch::Tensor;
+use wengu_protocol::job::{JobEnd, Task};
+
+/// What turns vectors into answers.
+pub enum Head {
+    /// One row a label, trained.
+    Classifier(Classifier),
+    /// One row an entry of the vocabulary, [vocabulary, hidden], frozen.
+    Language(Tensor),
+}
+
+impl Head {
+    /// Logits [n, labels or vocabulary] of vectors [n, hidden].
+    pub fn forward(&self, vectors: &Tensor, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
+        match self {
+            Head::Classifier(classifier) => classifier.forward(vectors, dropout),
+            Head::Language(weight) => Ok(vectors.f_linear(weight, None::<&Tensor>)?),
+        }
+    }
+
+    /// Weight and bias, where they are trained.
+    pub fn trained(&self) -> Option<(&Tensor, &Tensor)> {
+        match self {
+            Head::Classifier(classifier) => Some((&classifier.weight, &classifier.bias)),
+            Head::Language(_) => None,
+        }
+    }
+
+    /// Numbers in an answer.
+    pub fn width(&self) -> i64 {
+        match self {
+            Head::Classifier(classifier) => classifier.weight.size()[0],
+            Head::Language(weight) => weight.size()[0],
+        }
+    }
+}
+
+/// A causal model's answers have the base model's vocabulary, the others' have labels.
+pub fn check_labels(task: Task, labels: &[String]) -> Result<(), TrainerError> {
+    match (task, labels.is_empty()) {
+        (Task::CausalLm, true) => Ok(()),
+        (Task::CausalLm, false) => Err(TrainerError::new(
+            JobEnd::BadJob,
+            "a causal model has no labels; leave `labels` empty",
+        )),
+        (_, true) => Err(TrainerError::new(JobEnd::BadJob, "labels must be there")),
+        (_, false) => Ok(()),
+    }
+}

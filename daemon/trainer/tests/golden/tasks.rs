@@ -1,0 +1,266 @@
+//! Causal models and token classification (tests/oracle/make_tasks.py).
+
+use crate::common::*;
+use std::collections::HashMap;
+use std::path::Path;
+use tch::{Kind, Tensor};
+use wengu_protocol::job::{DataFile, JobEnd, Method, Task};
+use wengu_trainer::data::{Limits, Role, TokenSet};
+use wengu_trainer::model::{Generation, Model, Sampling};
+
+const CAUSAL: [&str; 3] = ["causal_llama", "causal_qwen2", "causal_qwen3"];
+const TOKENS: [&str; 3] = ["tokens_bert", "tokens_xlmr", "tokens_llama"];
+const NAMES: [&str; 3] = ["O", "B-病", "I-病"];
+
+fn method(name: &str) -> Method {
+    let encoder = ["dense", "key", "query", "value"].as_slice();
+    let decoder = [
+        "down_proj",
+        "gate_proj",
+        "k_proj",
+        "o_proj",
+        "q_proj",
+        "up_proj",
+        "v_proj",
+    ];
+    let is_encoder = matches!(name, "tokens_bert" | "tokens_xlmr");
+    Method::Lora {
+        rank: 4,
+        alpha: 12.0,
+        dropout: 0.0,
+        target_modules: strings(if is_encoder { encoder } else { &decoder }),
+    }
+}
+
+fn load(task: Task, name: &str) -> Model {
+    let labels: &[&str] = if task == Task::CausalLm { &[] } else { &NAMES };
+    let mut parent = parent(&golden(name), labels);
+    if task == Task::CausalLm {
+        parent.head = None;
+    }
+    let base = base(&golden(&format!("{name}/base")));
+    Model::load(task, &base, Some(&parent), &strings(labels), &method(name), &[], 0.0, 1).unwrap()
+}
+
+/// The examples as a data file holds them.
+fn set(task: Task, folder: &Path, ids: &[i64], lengths: &[usize], token_labels: &[i64], model: &Model) -> TokenSet {
+    let ends = lengths.iter().scan(0, |end, length| {
+        *end += *length as i64;
+        Some(*end)
+    });
+    let offsets: Vec<i64> = std::iter::once(0).chain(ends).collect();
+    let path = folder.join("data.safetensors");
+    let tensors = [
+        (DataFile::IDS, Tensor::from_slice(ids).to_kind(Kind::Int)),
+        (DataFile::OFFSETS, Tensor::from_slice(&offsets)),
+        (
+            DataFile::LABELS,
+            Tensor::full([lengths.len() as i64], -1, (Kind::Int64, tch::Device::Cpu)),
+        ),
+        (DataFile::TOKEN_LABELS, Tensor::from_slice(token_labels)),
+    ];
+    Tensor::write_safetensors(&tensors, &path).unwrap();
+    let limits = Limits {
+        task,
+        vocab_size: model.vocab_size() as usize,
+        max_tokens: model.limits().max_tokens as usize,
+        labels: model.labels().len(),
+        teacher_labels: 0,
+    };
+    TokenSet::read(&path, Role::Train, limits).unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<i64> {
+    Vec::<i64>::try_from(tensor.to_kind(Kind::Int64).flatten(0, -1)).unwrap()
+}
+
+/// Ids, lengths and token labels of a causal golden.
+fn causal_examples(expected: &HashMap<String, Tensor>) -> (Vec<i64>, Vec<usize>, Vec<i64>) {
+    let ids = numbers(&expected["ids"]);
+    let lengths: Vec<usize> = numbers(&expected["lengths"]).iter().map(|&n| n as usize).collect();
+    let mut labels = ids.clone();
+    let mut begin = 0;
+    for (length, prompt) in lengths.iter().zip(numbers(&expected["prompts"])) {
+        labels[begin..begin + prompt as usize].fill(-1);
+        begin += length;
+    }
+    (ids, lengths, labels)
+}
+
+/// The mean loss of the asked tokens, and every gradient to 1e-4 of its largest value.
+fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: &HashMap<String, Tensor>) {
+    let off = difference(&loss.detach().reshape([1]), &expected["loss"]);
+    assert!(off < 1e-5, "{name}: loss {off}");
+    loss.backward();
+    let trained = model.trainable();
+    let wanted = expected.keys().filter(|key| key.starts_with("gradient.")).count();
+    assert_eq!(trained.len(), wanted, "{name}");
+    let mut worst = 0f64;
+    for (parameter, tensor, _) in trained {
+        let reference = &expected[&format!("gradient.{parameter}")];
+        let scale = reference.abs().max().double_value(&[]);
+        assert!(scale > 0.0, "{name}: {parameter} has no gradient to compare");
+        worst = worst.max(difference(&tensor.grad(), reference) / scale);
+    }
+    println!("{name}: gradients differ by at most {worst:.2e} of each tensor's largest value");
+    assert!(worst < 1e-4, "{name}: {worst}");
+}
+
+#[test]
+fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
+    for name in CAUSAL {
+        let model = load(Task::CausalLm, name);
+        let expected = tensors(&golden(name).join("expected.safetensors"));
+        let (ids, lengths, labels) = causal_examples(&expected);
+        let folder = tempfile::tempdir().unwrap();
+        let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
+        let rows: Vec<usize> = (0..lengths.len()).collect();
+        let batch = set.batch(&rows).unwrap();
+        assert!(batch.ids.size()[0] < lengths.len() as i64, "nothing was packed");
+        let log_p = model.forward(&batch, None).unwrap().log_softmax(1, None);
+        let answers = Tensor::from_slice(&set.answer_labels(&rows));
+        let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
+        let off = difference(&log_p.detach(), &expected["log_p"]);
+        println!("{name}: log-probabilities differ by at most {off:.2e}");
+        assert!(off < 1e-4, "{name}: {off}");
+        loss_and_gradients_agree(name, &model, &-log_p.mean(Kind::Float), &expected);
+    }
+}
+
+fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
+    Generation {
+        max_new_tokens,
+        sampling: Sampling::Greedy,
+        stop,
+    }
+}
+
+#[test]
+fn greedy_answers_are_those_of_transformers_and_come_token_by_token() {
+    for name in CAUSAL {
+        let model = load(Task::CausalLm, name);
+        let expected = tensors(&golden(name).join("expected.safetensors"));
+        let (ids, lengths, _) = causal_examples(&expected);
+        let begins = [0, lengths[0], lengths[0] + lengths[1]];
+        let prompts: Vec<&[i64]> = (0..3).map(|row| &ids[begins[row]..begins[row] + 7 - row]).collect();
+        let mut streamed = vec![Vec::new(); 3];
+        let written = model
+            .generate(&prompts, &greedy(64, Vec::new()), |row, token| {
+                streamed[row].push(token)
+            })
+            .unwrap();
+        assert_eq!(written.concat(), numbers(&expected["written"]), "{name}");
+        assert_eq!(written, streamed);
+
+        // A stop token ends its row, and the others go on.
+        let stop = written[0][5];
+        let stopped = model.generate(&prompts, &greedy(64, vec![stop]), |_, _| ()).unwrap();
+        for (row, all) in stopped.iter().zip(&written) {
+            let end = all
+                .iter()
+                .position(|&token| token == stop)
+                .map_or(64, |place| place + 1);
+            assert_eq!(row, &all[..end], "{name}");
+        }
+    }
+}
+
+#[test]
+fn drawn_answers_repeat_by_seed_and_one_likeliest_token_is_greedy() {
+    let model = load(Task::CausalLm, "causal_qwen2");
+    let draw = |top_k, seed| {
+        let generation = Generation {
+            sampling: Sampling::Drawn {
+                temperature: 1.0,
+                top_k,
+                top_p: 1.0,
+                seed,
+            },
+            ..greedy(16, Vec::new())
+        };
+        model.generate(&[&[5, 6, 7]], &generation, |_, _| ()).unwrap()
+    };
+    assert_eq!(draw(0, 3), draw(0, 3));
+    assert_ne!(draw(0, 3), draw(0, 4));
+    assert_eq!(
+        draw(1, 3),
+        model
+            .generate(&[&[5, 6, 7]], &greedy(16, Vec::new()), |_, _| ())
+            .unwrap()
+    );
+}
+
+#[test]
+fn what_cannot_be_written_is_refused() {
+    let model = load(Task::CausalLm, "causal_qwen2");
+    let error = |prompt: &[i64], new| {
+        let refused = model.generate(&[prompt], &greedy(new, Vec::new()), |_, _| ());
+        refused.unwrap_err().to_string()
+    };
+    assert!(error(&[], 4).contains("empty"));
+    assert!(error(&[1; 100], 29).contains("128"));
+    assert!(error(&[1, 5000], 4).contains("vocabulary"));
+    let labels = load(Task::TokenClassification, "tokens_llama");
+    let refused = labels.generate(&[&[1]], &greedy(4, Vec::new()), |_, _| ());
+    assert!(refused.unwrap_err().to_string().contains("causal"));
+    let bert = base(&golden("tokens_bert/base"));
+    let refused = Model::load(Task::CausalLm, &bert, None, &[], &method("tokens_bert"), &[], 0.0, 1);
+    let refused = refused.err().expect("BERT does not write");
+    assert_eq!(refused.end, JobEnd::BadModel);
+}
+
+#[test]
+fn labels_of_tokens_and_their_gradients_agree_with_float64_autograd() {
+    for name in TOKENS {
+        let model = load(Task::TokenClassification, name);
+        let expected = tensors(&golden(name).join("expected.safetensors"));
+        let mask = numbers(&expected["mask"]);
+        let kept = |key: &str| {
+            let all = numbers(&expected[key]);
+            all.into_iter()
+                .zip(&mask)
+                .filter(|(_, m)| **m == 1)
+                .map(|(x, _)| x)
+                .collect::<Vec<_>>()
+        };
+        let width = expected["mask"].size()[1] as usize;
+        let lengths: Vec<usize> = mask.chunks(width).map(|row| row.iter().sum::<i64>() as usize).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let task = Task::TokenClassification;
+        let set = set(
+            task,
+            folder.path(),
+            &kept("ids"),
+            &lengths,
+            &kept("token_labels"),
+            &model,
+        );
+        let rows: Vec<usize> = (0..lengths.len()).collect();
+        let logits = model.forward(&set.batch(&rows).unwrap(), None).unwrap();
+        let off = difference(&logits.detach(), &expected["logits"]);
+        println!("{name}: logits differ by at most {off:.2e}");
+        assert!(off < 1e-4, "{name}: {off}");
+        let labels = Tensor::from_slice(&set.answer_labels(&rows));
+        loss_and_gradients_agree(name, &model, &logits.cross_entropy_for_logits(&labels), &expected);
+    }
+}
+
+#[test]
+fn adapters_of_every_task_are_written_as_peft_writes_them() {
+    let tasks = CAUSAL.map(|name| (Task::CausalLm, name));
+    for (task, name) in tasks
+        .into_iter()
+        .chain(TOKENS.map(|name| (Task::TokenClassification, name)))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        load(task, name).save_adapter(folder.path()).unwrap();
+        let read = |path: &Path| tensors(&path.join("adapter_model.safetensors"));
+        let (found, wanted) = (read(folder.path()), read(&golden(name).join("adapter")));
+        let mut keys: [Vec<&String>; 2] = [found.keys().collect(), wanted.keys().collect()];
+        keys.iter_mut().for_each(|keys| keys.sort());
+        assert_eq!(keys[0], keys[1], "{name}");
+        for (key, tensor) in &wanted {
+            assert_eq!(&found[key], tensor, "{name} {key}");
+        }
+    }
+}
