@@ -214,11 +214,10 @@ impl Training<'_> {
                 loss.f_backward()?;
             }
         }
-        if let Some(ewc) = self.ewc {
-            if let Some(penalty) = ewc.penalty(self.model.adapters(), self.model.head())? {
-                terms[3] = penalty.f_double_value(&[])?;
-                penalty.f_backward()?;
-            }
+        let ewc = self.ewc.map(|ewc| ewc.penalty(self.model.adapters(), self.model.head()));
+        if let Some(penalty) = ewc.transpose()?.flatten() {
+            terms[3] = penalty.f_double_value(&[])?;
+            penalty.f_backward()?;
         }
         Ok((terms, tokens))
     }
