@@ -3,6 +3,7 @@
 pub mod failures;
 pub mod gate;
 pub mod label_model;
+pub mod marked;
 pub mod memory;
 pub mod metrics;
 pub mod schedule;

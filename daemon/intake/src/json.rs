@@ -1,5 +1,6 @@
 //! `.json` and `.jsonl`.
 
+use crate::answers::{self, Answered};
 use crate::record::{Collector, Draft, case_of, label_of, type_name};
 use crate::{IntakeError, Options};
 use serde::Deserializer as _;
@@ -74,6 +75,16 @@ fn draft(raw: &str, collector: &Collector<'_>) -> Result<Draft, String> {
 }
 
 fn from_fields(mut fields: Map<String, Value>, options: &Options) -> Result<Draft, String> {
+    let answered = answers::take(&mut fields, options)?;
+    if let Some(Answered { text, answer }) = answered {
+        let case = case_from(&mut fields, options)?;
+        return Ok(Draft {
+            text,
+            label: answer,
+            case,
+            metadata: fields,
+        });
+    }
     let text = match fields.remove(&options.text_field) {
         Some(Value::String(text)) => text,
         Some(other) => {
@@ -88,18 +99,22 @@ fn from_fields(mut fields: Map<String, Value>, options: &Options) -> Result<Draf
             return Err(format!("it has no field {:?} (it has {found:?})", options.text_field));
         }
     };
-    let mut take = |field: &str| fields.remove(field).unwrap_or(Value::Null);
-    let label = label_of(&take(&options.label_field), &options.label_field)?;
-    let case = match &options.case_field {
-        Some(field) => case_of(&take(field), field)?,
-        None => None,
-    };
+    let label = fields.remove(&options.label_field).unwrap_or(Value::Null);
+    let label = label_of(&label, &options.label_field)?;
+    let case = case_from(&mut fields, options)?;
     Ok(Draft {
         text,
         label,
         case,
         metadata: fields,
     })
+}
+
+fn case_from(fields: &mut Map<String, Value>, options: &Options) -> Result<Option<String>, String> {
+    match &options.case_field {
+        Some(field) => case_of(&fields.remove(field).unwrap_or(Value::Null), field),
+        None => Ok(None),
+    }
 }
 
 fn syntax_error(error: &serde_json::Error) -> IntakeError {

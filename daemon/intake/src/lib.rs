@@ -11,9 +11,12 @@
 //! | `.jsonl`, `.ndjson` | one object a line | label field, sidecar |
 //! | `.csv`, `.tsv` | one a row; the first row names the columns | label column, sidecar |
 //!
+//! Where the answer is spans or a text ([`AnswerKind`]), structured records bring it as the field's common tools write it.
+//!
 //! A sidecar is a second file beside the case file (see [`sidecar_names`]). It labels every record of the file that
 //! has no label of its own; where both speak and differ, the record is rejected.
 
+mod answers;
 mod document;
 mod encoding;
 mod error;
@@ -31,9 +34,24 @@ pub use sidecar::{Sidecar, case_file_name, is_sidecar, sidecar_names};
 use record::Collector;
 use sidecar::SidecarData;
 
+/// What the right answer to a text is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// One label.
+    #[default]
+    Label,
+    /// Marked spans: `tokens` with BIO `tags`, or a text with a list of spans in the label field. [`Record::label`] is then the
+    /// line of [`wengu_decide::marked`].
+    Spans,
+    /// A text: `messages`, or an instruction with its answer. [`Record::label`] is then the answer.
+    Text,
+}
+
 /// How to read a case file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// What the right answer to a text is.
+    pub answer: AnswerKind,
     /// Field or column of structured records that holds the text.
     pub text_field: String,
     /// Field, column or front matter key that holds the gold label.
@@ -51,6 +69,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            answer: AnswerKind::Label,
             text_field: "text".to_owned(),
             label_field: "label".to_owned(),
             case_field: None,

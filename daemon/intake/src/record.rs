@@ -1,7 +1,7 @@
 //! What all formats share: the checks on one record, and the collecting of records and rejections.
 
 use crate::sidecar::SidecarData;
-use crate::{Extracted, Format, IntakeError, Options, Record, Rejected};
+use crate::{AnswerKind, Extracted, Format, IntakeError, Options, Record, Rejected};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -97,6 +97,9 @@ impl<'a> Collector<'a> {
         }
         if trimmed.len() != draft.text.len() {
             draft.text = trimmed.to_owned();
+        }
+        if self.options.answer != AnswerKind::Label && self.sidecar.label.is_some() {
+            return Err("the file beside it gives one label, where spans or a text are asked for".to_owned());
         }
         match (&draft.label, &self.sidecar.label) {
             (Some(own), Some(beside)) if own != beside => {

@@ -5,3 +5,4 @@
 pub mod events;
 pub mod job;
 pub mod plugin;
+pub mod script;

@@ -8,9 +8,11 @@ mod segments;
 mod special;
 mod terms;
 mod tokenizer;
+mod words;
 
 pub use tokenizer::Tokenizer;
 pub use wengu_protocol::plugin::{Segment, SegmentKind};
+pub use words::WordTokens;
 
 use std::path::PathBuf;
 

@@ -104,6 +104,13 @@ impl Tokenizer {
     /// Token ids of the text with the special tokens around them, at most `max_length` in all. The segments tile
     /// the text; without any, the ids are those of the base model's own tokenizer.
     pub fn encode(&self, text: &str, segments: &[Segment], max_length: usize) -> Result<Vec<u32>, TokenizeError> {
+        let (room, before, after) = self.room(max_length)?;
+        let content = self.content(text, segments, room)?;
+        Ok([before, &content, after].concat())
+    }
+
+    /// Tokens that are left of `max_length` beside the special ones, and those: before the text and after it.
+    pub(crate) fn room(&self, max_length: usize) -> Result<(usize, &[u32], &[u32]), TokenizeError> {
         if max_length > self.max_length {
             return Err(TokenizeError::TooLong {
                 asked: max_length,
@@ -117,8 +124,7 @@ impl Tokenizer {
                 special,
             });
         }
-        let content = self.content(text, segments, max_length - special)?;
-        Ok([self.special.before.as_slice(), &content, &self.special.after].concat())
+        Ok((max_length - special, &self.special.before, &self.special.after))
     }
 
     /// How many tokens the whole text has, without special ones.

@@ -74,12 +74,19 @@ impl Counts {
 impl SpanScores {
     /// Counts one text. A span is right where type, begin and end are.
     pub fn add(&mut self, expected: &[Tag], answered: &[Tag]) {
-        let expected: BTreeSet<_> = spans(expected).into_iter().map(|(t, r)| (t, r.start, r.end)).collect();
-        let answered: BTreeSet<_> = spans(answered).into_iter().map(|(t, r)| (t, r.start, r.end)).collect();
-        for span in &expected {
+        let of = |tags| -> BTreeSet<(&str, usize, usize)> {
+            let spans = spans(tags).into_iter();
+            spans.map(|(kind, range)| (kind, range.start, range.end)).collect()
+        };
+        self.add_spans(&of(expected), &of(answered));
+    }
+
+    /// Counts one text whose spans are known by type, begin and end.
+    pub fn add_spans(&mut self, expected: &BTreeSet<(&str, usize, usize)>, answered: &BTreeSet<(&str, usize, usize)>) {
+        for span in expected {
             self.of(span.0).expected += 1;
         }
-        for span in &answered {
+        for span in answered {
             let right = u64::from(expected.contains(span));
             let counts = self.of(span.0);
             counts.answered += 1;

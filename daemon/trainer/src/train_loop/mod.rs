@@ -214,7 +214,9 @@ impl Training<'_> {
                 loss.f_backward()?;
             }
         }
-        let ewc = self.ewc.map(|ewc| ewc.penalty(self.model.adapters(), self.model.head()));
+        let ewc = self
+            .ewc
+            .map(|ewc| ewc.penalty(self.model.adapters(), self.model.head()));
         if let Some(penalty) = ewc.transpose()?.flatten() {
             terms[3] = penalty.f_double_value(&[])?;
             penalty.f_backward()?;
