@@ -9,6 +9,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wengu_decide::schedule::{CronExpr, QuietHours, quiet_all_day};
+use wengu_protocol::job::Task;
 
 /// A domain and what has to be compared with the rest of the file.
 pub(crate) struct ReadDomain {
@@ -52,15 +53,24 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         let remedy = "install the plugin with `wengu plugin install` and name its id, as in \"legal-en\"";
         report.error(&plugin.place, message, remedy);
     }
+    let task = section.choice(
+        "task",
+        &[
+            ("sequence_classification", Task::SequenceClassification),
+            ("token_classification", Task::TokenClassification),
+            ("causal_lm", Task::CausalLm),
+        ],
+    );
     let domain = Domain {
         name: name.to_string(),
         watch: watch.iter().map(|folder| folder.value.clone()).collect(),
         plugin: plugin.map(|plugin| plugin.value),
         plugin_config: section.json_table("plugin_config"),
         model: model.as_ref().map_or_else(String::new, |model| model.value.clone()),
+        task,
         intake: read_intake(section.table("intake")),
         schedule: read_schedule(section.table("schedule")),
-        learning: read_learning(section.table("learning")),
+        learning: read_learning(section.table("learning"), task),
         gate: read_gate(section.table("gate")),
     };
     section.finish();

@@ -3,7 +3,7 @@
 use crate::section::{Section, above, choose};
 use crate::types::{Gate, Learning};
 use wengu_decide::gate::{GateConfig, GateMode};
-use wengu_protocol::job::{self, FisherEstimate, Method};
+use wengu_protocol::job::{self, FisherEstimate, Method, Task};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
 /// A kill costs at most so many steps.
@@ -11,7 +11,8 @@ const CHECKPOINT_STEPS: u32 = 20;
 /// Training needs some of the case files too.
 const HELD_OUT_PERCENT_MAX: u32 = 60;
 
-pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
+pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
+    let by_text = task == Task::SequenceClassification;
     let report = section.report;
     let small = |section: &mut Section<'_>, name, most: u32, default: u32| {
         section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
@@ -48,16 +49,21 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
             clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
             head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
             replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
-            distill_alpha: section.number("distill_alpha", 0.0..=100.0, 0.5),
+            distill_alpha: section.number(
+                "distill_alpha",
+                0.0..=100.0,
+                if task == Task::CausalLm { 0.0 } else { 0.5 },
+            ),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
             fisher: section.choice(
                 "fisher",
+                // The exact one would go through every combination of the tokens' labels.
                 &[
                     ("exact", FisherEstimate::Exact),
                     ("sampled", FisherEstimate::Sampled),
                     ("empirical", FisherEstimate::Empirical),
-                ],
+                ][usize::from(!by_text)..],
             ),
             fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
             fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
@@ -70,6 +76,7 @@ pub(crate) fn read_learning(mut section: Section<'_>) -> Learning {
         choose(report, baseline, &BASELINES);
     }
     check_learning(&section, &learning);
+    check_task(&section, &learning, task);
     section.finish();
     learning
 }
@@ -109,6 +116,28 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
             message,
             "set `fisher_examples` above 0, or `ewc_lambda = 0.0`",
         );
+    }
+}
+
+/// Settings that a task cannot have.
+fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
+    let report = section.report;
+    if task != Task::SequenceClassification && learning.term_tokens > 0 {
+        let message = "terms have tokens of their own only where texts are classified";
+        let remedy = "leave it out, or set `task = \"sequence_classification\"`";
+        report.error(&section.at("term_tokens"), message, remedy);
+    }
+    if task != Task::CausalLm {
+        return;
+    }
+    if learning.training.distill_alpha > 0.0 {
+        let message = "a causal model's logits are too many to be kept for distillation";
+        report.error(&section.at("distill_alpha"), message, "set `distill_alpha = 0.0`");
+    }
+    if learning.baselines.iter().any(|baseline| baseline == "head_only") {
+        let message =
+            "a causal model has no head to train; its first version is judged against the base model as it is";
+        report.error(&section.at("baselines"), message, "leave \"head_only\" out");
     }
 }
 

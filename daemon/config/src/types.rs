@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
 use wengu_plugin_package::Keys;
-use wengu_protocol::job;
+use wengu_protocol::job::{self, Task};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Domain {
     pub plugin_config: serde_json::Value,
     /// Name of a `[models.*]` table.
     pub model: String,
+    /// What the model answers.
+    pub task: Task,
     /// `[domains.NAME.intake]`.
     pub intake: Intake,
     /// `[domains.NAME.schedule]`.

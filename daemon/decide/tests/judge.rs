@@ -157,7 +157,7 @@ fn nothing_to_judge_by_never_promotes() {
             margin_points: 100.0,
             ..CONFIG
         };
-        assert_eq!(judge(&config, &[]).decision, Decision::NoData);
+        assert_eq!(judge::<ItemOutcome>(&config, &[]).decision, Decision::NoData);
         assert_eq!(judge(&config, &[era("a", 0, 0, 0, 0)]).decision, Decision::NoData);
         let new_only = judge(&config, &[era("a", 0, 0, 0, 0), era("b", 500, 400, 0, 100)]);
         assert_eq!(new_only.decision, Decision::NoData);

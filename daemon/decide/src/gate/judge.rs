@@ -1,13 +1,12 @@
+use super::compare::Judged;
 use super::report::{self, Facts};
-use super::stats::{mcnemar, minimum_detectable_points, normal_quantile, tango_interval};
-use super::{
-    Comparison, Decision, EraOutcomes, EraVerdict, GateConfig, GateMode, ItemOutcome, VERDICT_SCHEMA, Verdict,
-};
+use super::{Decision, Era, EraOutcomes, EraVerdict, GateConfig, GateMode, VERDICT_SCHEMA, Verdict};
 use std::collections::HashSet;
 
 /// Judges a challenger against the champion. `eras` are in order, the newest last; with a single era, that one is what
-/// must not get worse.
-pub fn judge(config: &GateConfig, eras: &[EraOutcomes]) -> Verdict {
+/// must not get worse. Right and wrong are compared by McNemar's test and Tango's interval, scores by the sign-flip test and the
+/// bootstrap.
+pub fn judge<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Verdict {
     let mut verdict = compare_all(config, eras);
     if let Err(reason) = check(config, eras) {
         return ended(verdict, Decision::EvalFailed, reason);
@@ -47,7 +46,7 @@ fn ended(mut verdict: Verdict, decision: Decision, reason: String) -> Verdict {
 }
 
 /// What makes the numbers worthless, in a sentence.
-fn check(config: &GateConfig, eras: &[EraOutcomes]) -> Result<(), String> {
+fn check<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Result<(), String> {
     if !(config.alpha > 0.0 && config.alpha <= 0.5) {
         return Err(format!(
             "The gate's alpha is {}; it must be above 0 and at most 0.5.",
@@ -67,13 +66,18 @@ fn check(config: &GateConfig, eras: &[EraOutcomes]) -> Result<(), String> {
             return Err(format!("The evaluation names era {} twice.", era.era));
         }
         for outcome in &era.items {
-            if outcome.item.is_empty() {
+            if outcome.name().is_empty() {
                 return Err(format!("The evaluation of era {} has an item without a name.", era.era));
             }
-            if !items.insert(&outcome.item) {
+            if let Some(what) = outcome.wrong() {
+                let (era, item) = (&era.era, outcome.name());
+                return Err(format!("The evaluation of era {era} has item {item} with {what}."));
+            }
+            if !items.insert(outcome.name()) {
                 return Err(format!(
                     "The evaluation counts item {} twice (again in era {}).",
-                    outcome.item, era.era
+                    outcome.name(),
+                    era.era
                 ));
             }
         }
@@ -82,7 +86,7 @@ fn check(config: &GateConfig, eras: &[EraOutcomes]) -> Result<(), String> {
 }
 
 /// All comparisons, with nothing decided yet.
-fn compare_all(config: &GateConfig, eras: &[EraOutcomes]) -> Verdict {
+fn compare_all<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Verdict {
     let newest = eras.len().saturating_sub(1);
     let judged: Vec<bool> = eras
         .iter()
@@ -92,7 +96,7 @@ fn compare_all(config: &GateConfig, eras: &[EraOutcomes]) -> Verdict {
     // The test of the earlier eras together, and one for each era that is judged alone.
     let tests = 1 + judged.iter().filter(|&&j| j).count();
     let alpha = config.alpha / tests as f64;
-    let pool = |eras: &[EraOutcomes]| compare(eras.iter().flat_map(|e| &e.items), alpha);
+    let pool = |eras: &[Era<T>]| T::compare(eras.iter().flat_map(|e| &e.items), alpha);
     Verdict {
         schema: VERDICT_SCHEMA,
         decision: Decision::EvalFailed,
@@ -109,7 +113,7 @@ fn compare_all(config: &GateConfig, eras: &[EraOutcomes]) -> Verdict {
             .map(|(i, (era, judged))| EraVerdict {
                 era: era.era.clone(),
                 newest: i == newest && eras.len() > 1,
-                comparison: compare(&era.items, alpha),
+                comparison: T::compare(&era.items, alpha),
                 judged,
                 adjusted_p: None,
                 regressed: false,
@@ -119,7 +123,7 @@ fn compare_all(config: &GateConfig, eras: &[EraOutcomes]) -> Verdict {
 }
 
 /// An era that is all there is of the earlier eras is not tested a second time: that would only cost power.
-fn judged_alone(config: &GateConfig, eras: &[EraOutcomes], index: usize, items: u64) -> bool {
+fn judged_alone<T>(config: &GateConfig, eras: &[Era<T>], index: usize, items: u64) -> bool {
     let newest = eras.len() - 1;
     let earlier_with_items = eras[..newest].iter().filter(|e| !e.items.is_empty()).count();
     let duplicate = if index == newest {
@@ -128,49 +132,6 @@ fn judged_alone(config: &GateConfig, eras: &[EraOutcomes], index: usize, items: 
         earlier_with_items == 1
     };
     items > 0 && items >= config.min_era_items && !duplicate
-}
-
-fn compare<'a>(items: impl IntoIterator<Item = &'a ItemOutcome>, alpha: f64) -> Comparison {
-    let (mut n, mut b, mut c, mut both) = (0u64, 0u64, 0u64, 0u64);
-    for item in items {
-        n += 1;
-        match (item.champion_right, item.challenger_right) {
-            (true, true) => both += 1,
-            (true, false) => b += 1,
-            (false, true) => c += 1,
-            (false, false) => {}
-        }
-    }
-    let share = |part: u64| if n == 0 { 0.0 } else { part as f64 / n as f64 };
-    let p = mcnemar(b, c);
-    let (low, high) = tango_interval(b, c, n, normal_quantile(0.975));
-    let (one_sided_low, _) = tango_interval(b, c, n, normal_quantile(0.95));
-    let (champion_accuracy, challenger_accuracy) = (share(both + b), share(both + c));
-    let psi = share(b + c);
-    Comparison {
-        n,
-        b,
-        c,
-        psi,
-        champion_accuracy,
-        challenger_accuracy,
-        difference_points: if n == 0 {
-            0.0
-        } else {
-            100.0 * (c as f64 - b as f64) / n as f64
-        },
-        interval95_points: (100.0 * low, 100.0 * high),
-        drop_bound95_points: -100.0 * one_sided_low,
-        p_value: p.mid_p,
-        exact_p: p.exact_p,
-        // An alpha that makes no sense is refused later; the comparison must still be writable as JSON.
-        mde_points: if alpha > 0.0 && alpha <= 0.5 {
-            minimum_detectable_points(n, psi, alpha)
-        } else {
-            100.0
-        },
-        alpha: if alpha.is_finite() { alpha } else { 0.0 },
-    }
 }
 
 /// Holm's step-down procedure over the earlier eras together and every era that is judged alone.

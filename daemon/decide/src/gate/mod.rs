@@ -8,13 +8,15 @@
 //!
 //! Items count as independent. Where several items come from one case file, give one item per file.
 
+mod compare;
 mod judge;
 mod paired;
 mod report;
 pub mod stats;
 
+pub use compare::Judged;
 pub use judge::{judge, judge_first};
-pub use paired::{Paired, paired};
+pub use paired::{Paired, one_sided_low, paired};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,15 +61,33 @@ pub struct ItemOutcome {
     pub challenger_right: bool,
 }
 
+/// What both answers to one item are worth, where an answer is not just right or wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemScores {
+    /// Unique over all eras.
+    pub item: String,
+    /// What the champion's answer is worth, in [0, 1].
+    pub champion: f64,
+    /// What the challenger's answer is worth, in [0, 1].
+    pub challenger: f64,
+}
+
 /// The items of one era.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EraOutcomes {
+pub struct Era<T> {
     /// Its name, for people.
     pub era: String,
     /// Its items.
-    pub items: Vec<ItemOutcome>,
+    pub items: Vec<T>,
 }
+
+/// An era whose items were answered right or wrong.
+pub type EraOutcomes = Era<ItemOutcome>;
+
+/// An era whose answers have scores.
+pub type EraScores = Era<ItemScores>;
 
 impl EraOutcomes {
     /// Pairs the answers of both to the same items. Predictions are label indexes; `expected` is what is right.

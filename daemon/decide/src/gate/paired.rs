@@ -72,7 +72,20 @@ fn worse_p(differences: &[f64], seed: u64) -> f64 {
     f64::from(low + 1) / f64::from(FLIPS + 1)
 }
 
+/// The bound above which the mean difference lies with 95 % (percentile bootstrap, one-sided). None without items, or where a
+/// difference is not finite.
+pub fn one_sided_low(differences: &[f64], seed: u64) -> Option<f64> {
+    let usable = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
+    usable.then(|| quantiles(differences, seed, [0.05])[0])
+}
+
 fn interval(differences: &[f64], seed: u64) -> (f64, f64) {
+    let [low, high] = quantiles(differences, seed, [0.025, 0.975]);
+    (low, high)
+}
+
+/// Quantiles of the means of resampled items.
+fn quantiles<const N: usize>(differences: &[f64], seed: u64, shares: [f64; N]) -> [f64; N] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(1);
     let n = differences.len() as u64;
@@ -84,10 +97,9 @@ fn interval(differences: &[f64], seed: u64) -> (f64, f64) {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| {
+    shares.map(|share| {
         let place = share * (RESAMPLES - 1) as f64;
         let (below, above) = (means[place.floor() as usize], means[place.ceil() as usize]);
         below + (above - below) * place.fract()
-    };
-    (at(0.025), at(0.975))
+    })
 }
