@@ -8,16 +8,16 @@ use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
 use crate::learn::terms;
 use crate::learn::votes::{LabelModel, every_vote};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
-use wengu_config::Domain;
+use wengu_config::{Domain, Model};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
-use wengu_protocol::job::Method;
+use wengu_protocol::job::{Method, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -235,25 +235,36 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     }
     pool.extend(waiting(engine, &ancestors, &history)?);
     let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
-    let model = LabelModel::fit(&every_vote(engine, name)?);
-    for (_, file) in &mut pool {
-        model.settle(file, domain.intake.min_confidence);
+    if let Some(other) = ancestors.last().filter(|manifest| manifest.task != domain.task) {
+        bail!(
+            "the version in service answers {:?}, the configuration asks for {:?}: go back to that, or use another domain",
+            other.task,
+            domain.task
+        );
     }
-    let plan = plan(&pool, &parent_labels, &history);
+    // Votes are for labels.
+    if domain.task == Task::SequenceClassification {
+        let model = LabelModel::fit(&every_vote(engine, name)?);
+        for (_, file) in &mut pool {
+            model.settle(file, domain.intake.min_confidence);
+        }
+    }
+    let mut plan = plan(&pool, domain.task, &parent_labels, &history);
+    if domain.task == Task::CausalLm {
+        let model = model_of(engine, domain)?;
+        plan.leave_out_too_long(&pool, &model.path, domain.learning.max_length)?;
+    }
     let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
-    let base = engine
-        .config
-        .models
-        .get(&domain.model)
-        .context("the domain's model is not configured")?;
+    let base = model_of(engine, domain)?;
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
     Ok(Manifest {
         schema: MANIFEST_SCHEMA,
         domain: name.clone(),
+        task: domain.task,
         run,
         parent,
         files,
@@ -285,6 +296,11 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         plugins,
         code_version: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+fn model_of<'a>(engine: &'a Engine, domain: &Domain) -> Result<&'a Model> {
+    let model = engine.config.models.get(&domain.model);
+    model.context("the domain's model is not configured")
 }
 
 /// The configured method; the layers that it adapts are the model's own where none are named.

@@ -353,8 +353,12 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         plugin_scores = judgement.plugin_scores;
         for era in judgement.answers {
             for a in era.items {
-                let Some(champion) = a.champion else { continue };
-                if (champion == a.label) != (a.challenger == a.label) {
+                let (before, now) = (a.champion_worth(), a.challenger_worth());
+                let Some((champion, before)) = a.champion.zip(before) else {
+                    continue;
+                };
+                // Of answers that have scores, those that are another by half.
+                if (before - now).abs() > 0.5 {
                     flips.push(Flip {
                         era: era.era,
                         text_id: a.text_id,

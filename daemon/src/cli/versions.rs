@@ -5,6 +5,7 @@ use crate::api::client::Client;
 use crate::api::types::{DomainRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
 use crate::learn::evaluator::PluginScores;
+use crate::learn::scores::Scores;
 use anyhow::Result;
 
 pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result<Exit> {
@@ -124,12 +125,16 @@ fn explain(e: &VersionExplanation) {
     }
     if let Some(s) = &e.scores {
         let before = |then: Option<f64>| then.map_or(String::new(), |then| format!(" (champion {then:.3})"));
+        let further = |name: &str, of: &dyn Fn(&Scores) -> Option<f64>| match of(&s.challenger) {
+            None => String::new(),
+            Some(now) => format!(", {name} {now:.3}{}", before(s.champion.as_ref().and_then(of))),
+        };
         println!(
-            "over all gate items: macro F1 {:.3}{}, calibration error {:.3}{} (told, never used to decide)",
+            "over all gate items: macro F1 {:.3}{}{}{} (told, never used to decide)",
             s.challenger.macro_f1,
             before(s.champion.map(|c| c.macro_f1)),
-            s.challenger.calibration_error,
-            before(s.champion.map(|c| c.calibration_error)),
+            further("calibration error", &|scores| scores.calibration_error),
+            further("F1 of all spans", &|scores| scores.span_f1),
         );
     }
     if let Some(scores) = &e.plugin_scores {

@@ -9,8 +9,9 @@ use serde_json::Value;
 use wengu_config::Domain;
 use wengu_decide::split::side;
 use wengu_decide::weak::aggregate;
-use wengu_intake::{Extracted, Options, Record, Sidecar, extract};
+use wengu_intake::{AnswerKind, Extracted, Options, Record, Sidecar, extract};
 use wengu_plugin_client::{PluginClient, PluginEnd};
+use wengu_protocol::job::Task;
 use wengu_protocol::plugin::{self, LabelInput, Segment};
 use wengu_store::Hash;
 use wengu_store::records::{FileRecord, FileState};
@@ -61,6 +62,11 @@ impl Labeler {
         Labeler {
             plugin: domain.plugin.as_deref().map(|id| Host::new(id, &domain.plugin_config)),
             options: Options {
+                answer: match domain.task {
+                    Task::SequenceClassification => AnswerKind::Label,
+                    Task::TokenClassification => AnswerKind::Spans,
+                    Task::CausalLm => AnswerKind::Text,
+                },
                 text_field: intake.text_field.clone(),
                 label_field: intake.label_field.clone(),
                 case_field: intake.case_field.clone(),
@@ -110,7 +116,8 @@ impl Labeler {
                 .into_iter()
                 .zip(answers.segments.into_iter().zip(answers.votes))
                 .map(|(record, (segments, votes))| {
-                    let decided = voting.as_ref().and_then(|v| decide(&votes, &v.labels, min_confidence));
+                    let voting = voting.as_ref().filter(|_| domain.task == Task::SequenceClassification);
+                    let decided = voting.and_then(|v| decide(&votes, &v.labels, min_confidence));
                     Example {
                         votes,
                         ..example(domain, file, record, segments, decided)

@@ -1,7 +1,7 @@
 //! From a finished job to an immutable version directory: all that the next update needs, and all that explains this one.
 
 use super::manifest::Manifest;
-use super::memory::{Memory, read_logits};
+use super::memory::{Memory, read_rows};
 use super::outcome::Judgement;
 use super::prepare::{Prepared, candidates};
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use wengu_protocol::job::{JobResult, layout};
+use wengu_protocol::job::{JobResult, Task, layout};
 use wengu_store::{Hash, Store, durable};
 
 /// Version of [`Lineage`].
@@ -95,14 +95,7 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     if !manifest.terms.is_empty() {
         super::terms::save_tokenizer(&manifest.base.path, &manifest.terms, &building.join("tokenizer"))?;
     }
-    let (logits, rows, labels) = read_logits(&a.job_dir.join(layout::CANDIDATES))?;
-    let candidates = candidates(a.store, a.prepared)?;
-    ensure!(
-        rows == candidates.len(),
-        "the trainer answered {rows} of {} candidates",
-        candidates.len()
-    );
-    Memory::choose(candidates, &logits, labels, manifest.memory_bytes, manifest.memory_seed)?.save(&building)?;
+    remember(a)?.save(&building)?;
     std::fs::write(
         building.join("evaluation.json"),
         serde_json::to_vec_pretty(a.judgement)?,
@@ -123,6 +116,21 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     sync_all(&building)?;
     durable::rename_durable(&building, &target)?;
     Ok(id)
+}
+
+/// The memory that the version carries, with its logits unless it is a causal model.
+fn remember(a: &Adoption) -> Result<Memory> {
+    let manifest = a.prepared.manifest;
+    let (logits, labels) = match manifest.task {
+        Task::CausalLm => (Vec::new(), 0),
+        Task::SequenceClassification | Task::TokenClassification => {
+            let (logits, _, labels) = read_rows(&a.job_dir.join(layout::CANDIDATES), "logits")?;
+            (logits, labels)
+        }
+    };
+    let candidates = candidates(a.store, a.prepared)?;
+    let (bytes, seed) = (manifest.memory_bytes, manifest.memory_seed);
+    Memory::choose(manifest.task, candidates, &logits, labels, bytes, seed)
 }
 
 /// Reads a version's lineage and checks every file of the directory against it.

@@ -115,7 +115,8 @@ fn measure(context: &Work, baseline: &str, run: &RunRecord, dir: &Path, accuracy
     match supervise(context, run.run, baseline, dir)? {
         TrainerEnd::Completed(_) => {
             let manifests: Vec<&Manifest> = context.ancestors.iter().chain([&context.manifest]).collect();
-            add_baseline(accuracy, baseline, dir, &manifests, &context.manifest.labels)?;
+            let store = &context.engine.store;
+            add_baseline(store, accuracy, baseline, dir, &manifests, &context.manifest)?;
             Ok(true)
         }
         TrainerEnd::StoppedByUs => Ok(false),

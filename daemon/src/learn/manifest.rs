@@ -17,6 +17,9 @@ pub struct Manifest {
     pub schema: u32,
     /// The domain.
     pub domain: String,
+    /// What the model answers.
+    #[serde(default)]
+    pub task: job::Task,
     /// The run.
     pub run: u64,
     /// The version in service when the run was planned.

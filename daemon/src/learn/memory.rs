@@ -5,8 +5,9 @@ use super::examples::LabelSource;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
+use wengu_protocol::job::Task;
 
 /// One remembered example. The text itself is kept, so that a change of tokenizer loses nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,17 @@ pub struct Remembered {
     pub label: String,
     /// Where the label comes from.
     pub source: LabelSource,
+    /// Rows of the logits: one, or one for each token that the model is asked.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub answers: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(n: &u32) -> bool {
+    *n == 1
 }
 
 /// A memory with the logits of the version that carries it.
@@ -28,10 +40,19 @@ pub struct Remembered {
 pub struct Memory {
     /// The examples.
     pub examples: Vec<Remembered>,
-    /// F32 [examples, labels of the version], row-major.
+    /// F32 [answers of all examples, labels of the version], row-major.
     pub logits: Vec<f32>,
-    /// Labels of the version.
+    /// Labels of the version; 0 for a causal model, whose logits are not kept.
     pub labels: usize,
+}
+
+/// Where the logits of each example are.
+fn ranges(examples: &[Remembered], labels: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    examples.iter().scan(0, move |end, example| {
+        let begin = *end;
+        *end += example.answers as usize * labels;
+        Some(begin..*end)
+    })
 }
 
 impl Memory {
@@ -48,12 +69,19 @@ impl Memory {
             .enumerate()
             .map(|(i, line)| serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), i + 1)))
             .collect::<Result<_>>()?;
-        let (logits, rows, labels) = read_logits(&dir.join("logits.safetensors"))?;
+        let path = dir.join("logits.safetensors");
+        if !path.exists() {
+            return Ok(Memory {
+                examples,
+                ..Memory::default()
+            });
+        }
+        let (logits, rows, labels) = read_rows(&path, "logits")?;
+        let answers: u32 = examples.iter().map(|example| example.answers).sum();
         ensure!(
-            rows == examples.len(),
-            "{}: {rows} rows of logits for {} examples",
+            rows == answers as usize,
+            "{}: {rows} rows of logits for {answers} answers",
             dir.display(),
-            examples.len()
         );
         Ok(Memory {
             examples,
@@ -72,41 +100,42 @@ impl Memory {
             text.push('\n');
         }
         std::fs::write(dir.join("examples.jsonl"), text)?;
-        write_logits(
-            &dir.join("logits.safetensors"),
-            &self.logits,
-            self.examples.len(),
-            self.labels,
-        )
+        if self.labels == 0 {
+            return Ok(());
+        }
+        let rows = self.logits.len() / self.labels;
+        write_logits(&dir.join("logits.safetensors"), &self.logits, rows, self.labels)
     }
 
-    /// The memory without some texts.
-    pub fn without(self, text_ids: &HashSet<&str>) -> Memory {
+    /// The examples that `keep` holds for, with their logits.
+    pub fn retain(self, mut keep: impl FnMut(&Remembered) -> bool) -> Memory {
         let mut kept = Memory {
             labels: self.labels,
             ..Memory::default()
         };
-        for (row, example) in self.examples.into_iter().enumerate() {
-            if !text_ids.contains(example.text_id.as_str()) {
+        let ranges: Vec<_> = ranges(&self.examples, self.labels).collect();
+        for (example, range) in self.examples.into_iter().zip(ranges) {
+            if keep(&example) {
                 kept.examples.push(example);
-                kept.logits
-                    .extend_from_slice(&self.logits[row * self.labels..(row + 1) * self.labels]);
+                kept.logits.extend_from_slice(&self.logits[range]);
             }
         }
         kept
     }
 
     /// The memory of the next version: a class-balanced reservoir over `candidates`, within `capacity_bytes`.
-    /// `logits` are the next version's, F32 [candidates, labels].
+    /// `logits` are the next version's, F32 [answers of all candidates, labels].
     pub fn choose(
+        task: Task,
         candidates: Vec<Remembered>,
         logits: &[f32],
         labels: usize,
         capacity_bytes: u64,
         seed: u64,
     ) -> Result<Memory> {
+        let ranges: Vec<_> = ranges(&candidates, labels).collect();
         ensure!(
-            logits.len() == candidates.len() * labels,
+            logits.len() == ranges.last().map_or(0, |range| range.end),
             "logits of {} candidates do not fit",
             candidates.len()
         );
@@ -114,8 +143,8 @@ impl Memory {
             .iter()
             .map(|c| wengu_decide::memory::Candidate {
                 id: c.text_id.clone(),
-                class: c.label.clone(),
-                bytes: (c.text.len() + labels * 4) as u64,
+                class: super::task::class(task, &c.label),
+                bytes: (c.text.len() + c.answers as usize * labels * 4) as u64,
             })
             .collect();
         let chosen = wengu_decide::memory::select(capacity_bytes, &[], &offered, seed);
@@ -133,22 +162,20 @@ impl Memory {
                 .get(id.as_str())
                 .context("the reservoir named an unknown example")?;
             memory.examples.push(candidates[row].clone());
-            memory
-                .logits
-                .extend_from_slice(&logits[row * labels..(row + 1) * labels]);
+            memory.logits.extend_from_slice(&logits[ranges[row].clone()]);
         }
         Ok(memory)
     }
 }
 
-/// Reads tensor `logits`, F32 [rows, columns].
-pub fn read_logits(path: &Path) -> Result<(Vec<f32>, usize, usize)> {
+/// Reads a tensor, F32 [rows, columns].
+pub fn read_rows(path: &Path, name: &str) -> Result<(Vec<f32>, usize, usize)> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let file = SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
-    let view = file.tensor("logits").with_context(|| path.display().to_string())?;
+    let view = file.tensor(name).with_context(|| path.display().to_string())?;
     ensure!(
         view.dtype() == Dtype::F32 && view.shape().len() == 2,
-        "{}: logits must be F32 [n, labels]",
+        "{}: {name} must be F32 [n, columns]",
         path.display()
     );
     let values = view
@@ -180,10 +207,11 @@ mod tests {
                 segments: vec![],
                 label: "甲".into(),
                 source: LabelSource::Gold,
+                answers: 1,
             })
             .collect();
         let logits: Vec<f32> = (0..6).map(|x| x as f32 / 7.0).collect();
-        let memory = Memory::choose(examples, &logits, 2, 1 << 20, 1).unwrap();
+        let memory = Memory::choose(Task::SequenceClassification, examples, &logits, 2, 1 << 20, 1).unwrap();
         assert_eq!(memory.examples.len(), 3);
         memory.save(dir.path()).unwrap();
         assert_eq!(Memory::load(dir.path()).unwrap(), memory);

@@ -2,16 +2,16 @@
 
 use super::evaluator::PluginScores;
 use super::manifest::{Item, Manifest};
-use super::memory::read_logits;
 use super::prepare::{audit_name, era_name};
-use super::scores::{BothScores, Said, said, scores};
-use anyhow::{Context, Result, ensure};
+use super::said::Reader;
+use super::scores::{BothScores, Said, scores};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wengu_decide::gate::{EraOutcomes, ItemOutcome, Verdict, judge, judge_first};
-use wengu_decide::metrics::argmax_rows;
-use wengu_protocol::job::layout;
+use wengu_decide::gate::{EraOutcomes, EraScores, ItemOutcome, ItemScores, Verdict, judge, judge_first};
+use wengu_protocol::job::{Task, layout};
+use wengu_store::Store;
 use wengu_store::records::EraAccuracy;
 
 /// Version of [`Judgement`].
@@ -56,80 +56,128 @@ pub struct Answer {
     pub champion: Option<String>,
     /// What the new version says.
     pub challenger: String,
+    /// What the champion's answer is worth, where answers are not just right or wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub champion_score: Option<f64>,
+    /// What the new version's answer is worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenger_score: Option<f64>,
+}
+
+impl Answer {
+    fn new(item: &Item, champion: Option<&Said>, challenger: &Said) -> Answer {
+        Answer {
+            text_id: item.text_id.clone(),
+            label: item.label.clone(),
+            champion: champion.map(|said| said.label.clone()),
+            challenger: challenger.label.clone(),
+            champion_score: champion.and_then(|said| said.score),
+            challenger_score: challenger.score,
+        }
+    }
+
+    /// What the champion's answer is worth: 1 where it is right.
+    pub fn champion_worth(&self) -> Option<f64> {
+        let champion = self.champion.as_ref()?;
+        Some(worth(&self.label, champion, self.champion_score))
+    }
+
+    /// What the challenger's answer is worth: 1 where it is right.
+    pub fn challenger_worth(&self) -> f64 {
+        worth(&self.label, &self.challenger, self.challenger_score)
+    }
+}
+
+fn worth(expected: &str, said: &str, score: Option<f64>) -> f64 {
+    score.unwrap_or(if expected == said { 1.0 } else { 0.0 })
 }
 
 /// Judges the finished job in `job_dir`.
 pub fn judge_job(
+    store: &Store,
     job_dir: &Path,
     manifest: &Manifest,
     ancestors: &[Manifest],
     parent_labels: &[String],
 ) -> Result<Judgement> {
-    let first = manifest.parent.is_none();
+    // A first causal model is judged against the base model, which answers in the same way.
+    let first = manifest.parent.is_none() && manifest.task != Task::CausalLm;
+    let mut reader = Reader::new(store, manifest)?;
+    let mut both = |set: &str, items: &[Item]| -> Result<(Vec<Said>, Option<Vec<Said>>)> {
+        let challenger = reader.read(job_dir, layout::CHALLENGER, set, items, &manifest.labels)?;
+        let champion = match first {
+            true => None,
+            false => Some(reader.read(job_dir, layout::CHAMPION, set, items, parent_labels)?),
+        };
+        Ok((challenger, champion))
+    };
     let mut answers = Vec::new();
     let mut audit = Vec::new();
     let (mut by_challenger, mut by_champion) = (Vec::new(), Vec::new());
     for m in ancestors.iter().chain([manifest]) {
-        let challenger = predictions(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
-        let champion = if first {
-            None
-        } else {
-            Some(predictions(
-                job_dir,
-                layout::CHAMPION,
-                &era_name(m.run),
-                &m.gate,
-                parent_labels,
-            )?)
-        };
-        let items = m.gate.iter().enumerate().map(|(i, item)| Answer {
-            text_id: item.text_id.clone(),
-            label: item.label.clone(),
-            champion: champion.as_ref().map(|c| c[i].label.clone()),
-            challenger: challenger[i].label.clone(),
-        });
+        let (challenger, champion) = both(&era_name(m.run), &m.gate)?;
         answers.push(Answers {
             era: m.run,
-            items: items.collect(),
+            items: paired_answers(&m.gate, &challenger, champion.as_deref()),
         });
         by_challenger.extend(challenger);
         by_champion.extend(champion.unwrap_or_default());
         if !m.audit.is_empty() {
-            audit.push(accuracy_of(
-                job_dir,
-                m.run,
-                &audit_name(m.run),
-                &m.audit,
-                &manifest.labels,
-                first,
-                parent_labels,
-            )?);
+            let (challenger, champion) = both(&audit_name(m.run), &m.audit)?;
+            audit.push(Answers {
+                era: m.run,
+                items: paired_answers(&m.audit, &challenger, champion.as_deref()),
+            });
         }
     }
-    let verdict = if first {
-        judge_first(
+    let verdict = match (manifest.task, first) {
+        (Task::CausalLm, _) => judge(&manifest.gate_rules, &item_scores(&answers)),
+        (_, true) => judge_first(
             &manifest.gate_rules,
             0.0,
             &outcomes(&answers, &majority_label(&manifest.train)),
-        )
-    } else {
-        judge(&manifest.gate_rules, &outcomes(&answers, ""))
+        ),
+        (_, false) => judge(&manifest.gate_rules, &outcomes(&answers, "")),
     };
     let items = answers.iter().flat_map(|era| &era.items);
     let expected: Vec<&str> = items.map(|item| item.label.as_str()).collect();
     let champion = match first {
         true => None,
-        false => scores(&expected, &by_champion)?,
+        false => scores(manifest.task, &expected, &by_champion)?,
     };
-    let scores = scores(&expected, &by_challenger)?.map(|challenger| BothScores { challenger, champion });
+    let scores = scores(manifest.task, &expected, &by_challenger)?;
     Ok(Judgement {
         schema: JUDGEMENT_SCHEMA,
-        scores,
+        scores: scores.map(|challenger| BothScores { challenger, champion }),
         plugin_scores: None,
         verdict,
+        audit: accuracy(&audit),
         answers,
-        audit,
     })
+}
+
+fn paired_answers(items: &[Item], challenger: &[Said], champion: Option<&[Said]>) -> Vec<Answer> {
+    let answers = items.iter().enumerate();
+    let answers = answers.map(|(i, item)| Answer::new(item, champion.map(|said| &said[i]), &challenger[i]));
+    answers.collect()
+}
+
+/// The answers' scores; a missing one is one that the gate refuses.
+fn item_scores(answers: &[Answers]) -> Vec<EraScores> {
+    let item = |answer: &Answer| ItemScores {
+        item: answer.text_id.clone(),
+        champion: answer.champion_worth().unwrap_or(f64::NAN),
+        challenger: answer.challenger_worth(),
+    };
+    eras(answers, item)
+}
+
+fn eras<T>(answers: &[Answers], item: impl Fn(&Answer) -> T) -> Vec<wengu_decide::gate::Era<T>> {
+    let eras = answers.iter().map(|era| wengu_decide::gate::Era {
+        era: format!("run {}", era.era),
+        items: era.items.iter().map(&item).collect(),
+    });
+    eras.collect()
 }
 
 /// The most frequent label of the training data: what a model that always says the same would say.
@@ -151,114 +199,54 @@ fn outcomes(answers: &[Answers], stand_in: &str) -> Vec<EraOutcomes> {
         champion_right: a.champion.as_deref().unwrap_or(stand_in) == a.label,
         challenger_right: a.challenger == a.label,
     };
-    answers
-        .iter()
-        .map(|era| EraOutcomes {
-            era: format!("run {}", era.era),
-            items: era.items.iter().map(outcome).collect(),
-        })
-        .collect()
+    eras(answers, outcome)
 }
 
 /// The accuracy of champion and challenger per era, as the run record keeps it.
 pub fn era_accuracy(judgement: &Judgement) -> Vec<EraAccuracy> {
-    judgement
-        .answers
-        .iter()
-        .filter(|era| !era.items.is_empty())
-        .map(|era| {
-            let n = era.items.len() as f64;
-            let mut accuracy = BTreeMap::new();
-            let right = era.items.iter().filter(|a| a.challenger == a.label).count();
-            accuracy.insert("challenger".to_string(), right as f64 / n);
-            if era.items.iter().all(|a| a.champion.is_some()) {
-                let right = era
-                    .items
-                    .iter()
-                    .filter(|a| a.champion.as_deref() == Some(&a.label))
-                    .count();
-                accuracy.insert("champion".to_string(), right as f64 / n);
-            }
-            EraAccuracy {
-                era: era.era,
-                items: era.items.len() as u64,
-                accuracy,
-            }
-        })
-        .collect()
+    accuracy(&judgement.answers)
+}
+
+/// The mean worth of the answers of each era that has any.
+fn accuracy(answers: &[Answers]) -> Vec<EraAccuracy> {
+    let with_items = answers.iter().filter(|era| !era.items.is_empty());
+    let of_era = with_items.map(|era| {
+        let n = era.items.len() as f64;
+        let mut accuracy = BTreeMap::new();
+        let right: f64 = era.items.iter().map(Answer::challenger_worth).sum();
+        accuracy.insert("challenger".to_string(), right / n);
+        let champion: Option<Vec<f64>> = era.items.iter().map(Answer::champion_worth).collect();
+        if let Some(champion) = champion {
+            accuracy.insert("champion".to_string(), champion.iter().sum::<f64>() / n);
+        }
+        EraAccuracy {
+            era: era.era,
+            items: era.items.len() as u64,
+            accuracy,
+        }
+    });
+    of_era.collect()
 }
 
 /// Adds a baseline's accuracy on the same gate items to `eras`.
 pub fn add_baseline(
+    store: &Store,
     eras: &mut [EraAccuracy],
     name: &str,
     job_dir: &Path,
     manifests: &[&Manifest],
-    labels: &[String],
+    manifest: &Manifest,
 ) -> Result<()> {
+    let mut reader = Reader::new(store, manifest)?;
     for m in manifests {
         if let Some(era) = eras.iter_mut().find(|e| e.era == m.run) {
-            let said = predictions(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, labels)?;
-            let right = said
-                .iter()
-                .zip(&m.gate)
-                .filter(|(said, item)| said.label == item.label)
-                .count();
-            era.accuracy
-                .insert(name.to_string(), right as f64 / m.gate.len() as f64);
+            let said = reader.read(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
+            let answers = said.iter().zip(&m.gate);
+            let right: f64 = answers
+                .map(|(said, item)| Answer::new(item, None, said).challenger_worth())
+                .sum();
+            era.accuracy.insert(name.to_string(), right / m.gate.len() as f64);
         }
     }
     Ok(())
-}
-
-fn accuracy_of(
-    job_dir: &Path,
-    era: u64,
-    set: &str,
-    items: &[Item],
-    labels: &[String],
-    first: bool,
-    parent_labels: &[String],
-) -> Result<EraAccuracy> {
-    let share = |said: Vec<Said>| {
-        said.iter()
-            .zip(items)
-            .filter(|(said, item)| said.label == item.label)
-            .count() as f64
-            / items.len() as f64
-    };
-    let mut accuracy = BTreeMap::new();
-    accuracy.insert(
-        "challenger".into(),
-        share(predictions(job_dir, layout::CHALLENGER, set, items, labels)?),
-    );
-    if !first {
-        accuracy.insert(
-            "champion".into(),
-            share(predictions(job_dir, layout::CHAMPION, set, items, parent_labels)?),
-        );
-    }
-    Ok(EraAccuracy {
-        era,
-        items: items.len() as u64,
-        accuracy,
-    })
-}
-
-/// The label with the largest logit for each item; anything that is not a finite number fails the evaluation.
-fn predictions(job_dir: &Path, kind: &str, set: &str, items: &[Item], labels: &[String]) -> Result<Vec<Said>> {
-    if items.is_empty() {
-        return Ok(Vec::new());
-    }
-    let path = job_dir.join(kind).join(format!("{set}.safetensors"));
-    let (logits, rows, columns) = read_logits(&path)?;
-    ensure!(
-        rows == items.len() && columns == labels.len(),
-        "{}: logits are [{rows}, {columns}], expected [{}, {}]",
-        path.display(),
-        items.len(),
-        labels.len()
-    );
-    let best = argmax_rows(&logits, columns).with_context(|| path.display().to_string())?;
-    said(&logits, &best, labels)
 }

@@ -3,8 +3,12 @@
 
 use super::examples::{Example, Examples, LabelSource};
 use super::manifest::{Dropped, Item, Manifest};
+use super::task::{self, Encoder};
+use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use wengu_decide::split::Side;
+use wengu_protocol::job::Task;
 use wengu_store::Hash;
 
 /// What earlier accepted runs have used.
@@ -50,6 +54,36 @@ pub struct Plan {
     pub dropped: Vec<Dropped>,
 }
 
+impl Plan {
+    /// Leaves out instructions that with their answers have more tokens than `max_length`: a model that learns half an answer
+    /// learns to stop in the middle.
+    pub fn leave_out_too_long(&mut self, files: &[(Hash, Examples)], model_dir: &Path, max_length: u32) -> Result<()> {
+        let encoder = Encoder::load(Task::CausalLm, model_dir, max_length)?;
+        let by_hash: HashMap<&Hash, &Examples> = files.iter().map(|(hash, file)| (hash, file)).collect();
+        for set in [&mut self.train, &mut self.gate, &mut self.audit] {
+            for item in std::mem::take(set) {
+                let held = by_hash.get(&item.examples).and_then(|file| {
+                    let mut examples = file.examples.iter();
+                    examples.find(|example| example.ordinal == item.ordinal)
+                });
+                let text = &held.context("a planned example stands in no file")?.text;
+                let tokens = encoder.instruction(text, &item.label)?.ids.len();
+                if tokens <= max_length as usize {
+                    set.push(item);
+                    continue;
+                }
+                self.dropped.push(Dropped {
+                    waiting: false,
+                    examples: item.examples,
+                    ordinal: item.ordinal,
+                    reason: format!("it has more than `max_length` = {max_length} tokens with its answer"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 struct Candidate<'a> {
     hash: Hash,
     example: &'a Example,
@@ -60,7 +94,7 @@ struct Candidate<'a> {
 ///
 /// Held-out sides win over training, earlier use wins over new use, gold labels win over weak ones, and texts that two
 /// people labelled differently are left out.
-pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &History) -> Plan {
+pub fn plan(files: &[(Hash, Examples)], task: Task, parent_labels: &[String], history: &History) -> Plan {
     let mut plan = Plan::default();
     let mut by_text: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     for (hash, file) in files {
@@ -86,7 +120,7 @@ pub fn plan(files: &[(Hash, Examples)], parent_labels: &[String], history: &Hist
     for (text_id, candidates) in by_text {
         settle_text(&mut plan, history, text_id, candidates);
     }
-    choose_labels(&mut plan, parent_labels);
+    choose_labels(&mut plan, task, parent_labels);
     plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
     plan
 }
@@ -163,26 +197,21 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
 }
 
 /// Labels are those that can be learned; held-out items with another label cannot be answered and are left out.
-fn choose_labels(plan: &mut Plan, parent_labels: &[String]) {
-    let known: BTreeSet<&str> = parent_labels.iter().map(String::as_str).collect();
-    let new: BTreeSet<String> = plan
-        .train
-        .iter()
-        .map(|i| &i.label)
-        .filter(|l| !known.contains(l.as_str()))
-        .cloned()
-        .collect();
-    plan.labels = parent_labels.iter().cloned().chain(new).collect();
+fn choose_labels(plan: &mut Plan, task: Task, parent_labels: &[String]) {
+    plan.labels = task::labels(task, parent_labels, plan.train.iter().map(|item| item.label.as_str()));
     let all: BTreeSet<String> = plan.labels.iter().cloned().collect();
     for set in [&mut plan.gate, &mut plan.audit] {
-        let (keep, gone): (Vec<Item>, Vec<Item>) = set.drain(..).partition(|i| all.contains(&i.label));
-        *set = keep;
-        plan.dropped.extend(gone.into_iter().map(|i| Dropped {
-            waiting: true,
-            examples: i.examples,
-            ordinal: i.ordinal,
-            reason: format!("held out, but no training example has the label \"{}\" yet", i.label),
-        }));
+        for item in std::mem::take(set) {
+            match task::unknown_label(task, &all, &item.label) {
+                None => set.push(item),
+                Some(label) => plan.dropped.push(Dropped {
+                    waiting: true,
+                    examples: item.examples,
+                    ordinal: item.ordinal,
+                    reason: format!("held out, but no training example has the label \"{label}\" yet"),
+                }),
+            }
+        }
     }
 }
 
@@ -245,7 +274,7 @@ mod tests {
             ),
             file(3, vec![example(0, Side::Train, "other", Some("a"), LabelSource::Gold)]),
         ];
-        let plan = plan(&files, &[], &History::default());
+        let plan = plan(&files, Task::SequenceClassification, &[], &History::default());
         assert_eq!((plan.train.len(), plan.gate.len(), plan.dropped.len()), (1, 1, 1));
         assert_eq!(plan.train[0].text_id, super::super::examples::text_id("other"));
     }
@@ -257,9 +286,12 @@ mod tests {
             file(2, vec![example(0, Side::Train, "y", Some("a"), LabelSource::Gold)]),
             file(3, vec![example(0, Side::Train, "x", Some("b"), LabelSource::Gold)]),
         ];
-        let one = plan(&files, &[], &History::default());
+        let one = plan(&files, Task::SequenceClassification, &[], &History::default());
         files.reverse();
-        assert_eq!(one, plan(&files, &[], &History::default()));
+        assert_eq!(
+            one,
+            plan(&files, Task::SequenceClassification, &[], &History::default())
+        );
         assert_eq!(one.labels, ["a", "b"]);
     }
 
@@ -279,7 +311,7 @@ mod tests {
                 example(4, Side::Train, "z", None, LabelSource::None),
             ],
         )];
-        let plan = plan(&files, &[], &History::default());
+        let plan = plan(&files, Task::SequenceClassification, &[], &History::default());
         assert_eq!(texts(&plan.train), ["gold"]);
         assert_eq!(plan.dropped.len(), 4);
     }
@@ -294,7 +326,12 @@ mod tests {
                 example(2, Side::Gate, "z", Some("zeta"), LabelSource::Gold),
             ],
         )];
-        let plan = plan(&files, &["zeta".into(), "alpha".into()], &History::default());
+        let plan = plan(
+            &files,
+            Task::SequenceClassification,
+            &["zeta".into(), "alpha".into()],
+            &History::default(),
+        );
         assert_eq!(plan.labels, ["zeta", "alpha", "new"]);
         assert_eq!(texts(&plan.gate), ["zeta"]);
         let waiting: Vec<u32> = plan.dropped.iter().filter(|d| d.waiting).map(|d| d.ordinal).collect();

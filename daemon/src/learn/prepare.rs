@@ -3,13 +3,14 @@
 use super::examples::{Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::{Memory, Remembered};
+use super::task::{Encoder, weight};
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::{self, DataFile, Job, TermToken};
+use wengu_protocol::job::{self, DataFile, Job, Task, TermToken};
 use wengu_store::{Hash, Store, durable};
-use wengu_tokenize::{Segment, Tokenizer};
+use wengu_tokenize::Segment;
 
 /// Begins the names of the files that hold evaluation sets in the parent's tokens.
 const CHAMPION_SETS: &str = "champion-";
@@ -49,16 +50,21 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
         None
     } else {
-        Some(writer.write("replay", &remembered, Some((&memory.logits, memory.labels)))?)
+        let teacher = (memory.labels > 0).then_some((memory.logits.as_slice(), memory.labels));
+        Some(writer.write("replay", &remembered, teacher)?)
     };
-    let candidates: Vec<Row> = remembered.into_iter().chain(train).collect();
-    let candidates_path = writer.write("candidates", &candidates, None)?;
+    let candidates = if manifest.task == Task::CausalLm {
+        None
+    } else {
+        let all: Vec<Row> = remembered.into_iter().chain(train).collect();
+        Some(writer.write("candidates", &all, None)?)
+    };
     let eval = writer.eval_sets(prepared, "")?;
     let parent = prepared.parent();
     let champion_eval = champion_sets(store, prepared, dir)?;
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
-        task: job::Task::SequenceClassification,
+        task: manifest.task,
         job_id: format!("{}/{:04}", manifest.domain, manifest.run),
         seed: manifest.seed,
         threads: manifest.threads,
@@ -73,7 +79,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
             train: "data/train.safetensors".into(),
             replay,
             eval,
-            candidates: Some(candidates_path),
+            candidates,
         },
     })
 }
@@ -106,7 +112,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
     };
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
-        task: job::Task::SequenceClassification,
+        task: manifest.task,
         job_id: format!("{}/{:04}-{baseline}", manifest.domain, manifest.run),
         seed: manifest.seed,
         threads: manifest.threads,
@@ -133,7 +139,7 @@ impl Prepared<'_> {
         let (adapter, fisher) = (dir.join("adapter"), dir.join("fisher.safetensors"));
         Some(job::Parent {
             adapter: adapter.exists().then_some(adapter),
-            head: Some(dir.join("head")),
+            head: (self.manifest.task != Task::CausalLm).then(|| dir.join("head")),
             labels: self.parent_labels.clone(),
             fisher: fisher.exists().then_some(fisher),
             term_tokens: self.parent_terms as u32,
@@ -156,7 +162,50 @@ fn old_memory(prepared: &Prepared) -> Result<Memory> {
         return Ok(Memory::default());
     };
     let taught: HashSet<&str> = prepared.manifest.train.iter().map(|i| i.text_id.as_str()).collect();
-    Ok(Memory::load(parent)?.without(&taught))
+    let memory = Memory::load(parent)?.retain(|example| !taught.contains(example.text_id.as_str()));
+    if prepared.manifest.task != Task::TokenClassification {
+        return Ok(memory);
+    }
+    // Logits belong to tokens: with another length limit, some of them are of other tokens.
+    let counter = Counter::new(prepared.manifest)?;
+    let mut failed = None;
+    let memory = memory.retain(|example| match counter.answers(example) {
+        Ok(answers) => answers == example.answers,
+        Err(error) => {
+            failed = Some(error);
+            false
+        }
+    });
+    failed.map_or(Ok(memory), Err)
+}
+
+/// Counts the answers that the run's model gives to an example.
+struct Counter<'a> {
+    manifest: &'a Manifest,
+    encoder: Encoder,
+    labels: HashMap<&'a str, i64>,
+}
+
+impl<'a> Counter<'a> {
+    fn new(manifest: &'a Manifest) -> Result<Counter<'a>> {
+        Ok(Counter {
+            manifest,
+            encoder: Encoder::load(manifest.task, &manifest.base.path, manifest.max_length)?,
+            labels: label_index(manifest),
+        })
+    }
+
+    fn answers(&self, example: &Remembered) -> Result<u32> {
+        let encoded = self
+            .encoder
+            .encode(&example.text, &example.segments, &example.label, &self.labels)?;
+        Ok(encoded.answers(self.manifest.task))
+    }
+}
+
+fn label_index(manifest: &Manifest) -> HashMap<&str, i64> {
+    let labels = manifest.labels.iter().enumerate();
+    labels.map(|(i, label)| (label.as_str(), i as i64)).collect()
 }
 
 /// The candidates for the next memory, in the order of the job's candidates file: the old memory, then the new
@@ -164,8 +213,14 @@ fn old_memory(prepared: &Prepared) -> Result<Memory> {
 pub fn candidates(store: &Store, prepared: &Prepared) -> Result<Vec<Remembered>> {
     let mut all = old_memory(prepared)?.examples;
     let mut objects = Objects::new(store);
+    let by_token = prepared.manifest.task == Task::TokenClassification;
+    let counter = by_token.then(|| Counter::new(prepared.manifest)).transpose()?;
     for item in &prepared.manifest.train {
-        all.push(objects.remembered(item)?);
+        let mut example = objects.remembered(item)?;
+        if let Some(counter) = &counter {
+            example.answers = counter.answers(&example)?;
+        }
+        all.push(example);
     }
     Ok(all)
 }
@@ -184,17 +239,6 @@ impl Row {
             segments: r.segments.clone(),
             label: r.label.clone(),
             source: r.source.clone(),
-        }
-    }
-
-    /// A label that is only believed counts as much as it is, unless its probabilities already say so.
-    fn weight(&self) -> f32 {
-        match &self.source {
-            LabelSource::Weak {
-                confidence,
-                probabilities,
-            } if probabilities.is_empty() => *confidence as f32,
-            _ => 1.0,
         }
     }
 
@@ -251,6 +295,7 @@ impl<'a> Objects<'a> {
             segments: example.segments.clone(),
             label: item.label.clone(),
             source: item.source.clone(),
+            answers: 1,
         })
     }
 }
@@ -258,7 +303,7 @@ impl<'a> Objects<'a> {
 struct Writer<'a> {
     manifest: &'a Manifest,
     dir: &'a Path,
-    tokenizer: Tokenizer,
+    encoder: Encoder,
     terms: Vec<TermToken>,
     objects: Objects<'a>,
     label_index: HashMap<&'a str, i64>,
@@ -266,21 +311,16 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(store: &'a Store, manifest: &'a Manifest, terms: &[String], dir: &'a Path) -> Result<Self> {
-        let mut tokenizer = Tokenizer::load(&manifest.base.path)?;
-        let terms = tokenizer.append_terms(terms)?;
+        let mut encoder = Encoder::load(manifest.task, &manifest.base.path, manifest.max_length)?;
+        let terms = encoder.tokenizer().append_terms(terms)?;
         std::fs::create_dir_all(dir.join("data")).with_context(|| dir.display().to_string())?;
         Ok(Writer {
             manifest,
             dir,
-            tokenizer,
+            encoder,
             terms,
             objects: Objects::new(store),
-            label_index: manifest
-                .labels
-                .iter()
-                .enumerate()
-                .map(|(i, l)| (l.as_str(), i as i64))
-                .collect(),
+            label_index: label_index(manifest),
         })
     }
 
@@ -311,20 +351,24 @@ impl<'a> Writer<'a> {
     /// Writes `data/NAME.safetensors` and returns its path inside the job directory.
     fn write(&mut self, name: &str, rows: &[Row], teacher: Option<(&[f32], usize)>) -> Result<PathBuf> {
         let (mut ids, mut offsets, mut labels, mut weights) = (Vec::new(), vec![0i64], Vec::new(), Vec::new());
+        let mut token_labels = Vec::new();
         for row in rows {
             let encoded = self
-                .tokenizer
-                .encode(&row.text, &row.segments, self.manifest.max_length as usize)?;
-            ids.extend(encoded.iter().map(|id| *id as i32));
+                .encoder
+                .encode(&row.text, &row.segments, &row.label, &self.label_index)?;
+            ids.extend(encoded.ids);
+            token_labels.extend(encoded.token_labels);
             offsets.push(ids.len() as i64);
-            labels.push(
-                *self
+            labels.push(match self.manifest.task {
+                Task::SequenceClassification => *self
                     .label_index
                     .get(row.label.as_str())
                     .with_context(|| format!("label \"{}\"", row.label))?,
-            );
-            weights.push(row.weight());
+                Task::TokenClassification | Task::CausalLm => -1,
+            });
+            weights.push(weight(&row.source));
         }
+        let asked: Vec<u8> = token_labels.iter().flat_map(|x: &i64| x.to_le_bytes()).collect();
         let ids: Vec<u8> = ids.iter().flat_map(|x| x.to_le_bytes()).collect();
         let n = labels.len();
         let offsets: Vec<u8> = offsets.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -337,6 +381,10 @@ impl<'a> Writer<'a> {
             (DataFile::LABELS, TensorView::new(Dtype::I64, vec![n], &labels)?),
             (DataFile::WEIGHTS, TensorView::new(Dtype::F32, vec![n], &weights)?),
         ];
+        if self.manifest.task != Task::SequenceClassification {
+            let view = TensorView::new(Dtype::I64, vec![token_labels.len()], &asked)?;
+            tensors.push((DataFile::TOKEN_LABELS, view));
+        }
         if rows.iter().any(Row::is_soft) {
             let all = rows.iter().flat_map(|row| row.probabilities(&self.label_index));
             soft = all.flat_map(f32::to_le_bytes).collect();
@@ -350,7 +398,7 @@ impl<'a> Writer<'a> {
             teacher_bytes = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
             tensors.push((
                 DataFile::TEACHER_LOGITS,
-                TensorView::new(Dtype::F32, vec![n, columns], &teacher_bytes)?,
+                TensorView::new(Dtype::F32, vec![logits.len() / columns, columns], &teacher_bytes)?,
             ));
         }
         let path = PathBuf::from(format!("data/{name}.safetensors"));

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use wengu_decide::metrics::{Confusion, expected_calibration_error};
+use std::collections::{BTreeMap, BTreeSet};
+use wengu_decide::marked::{self, Marked};
+use wengu_decide::metrics::{Confusion, SpanScores, expected_calibration_error};
+use wengu_protocol::job::Task;
 
 /// As torchmetrics and Guo et al. 2017 have it.
 const BINS: usize = 15;
@@ -11,19 +13,25 @@ const BINS: usize = 15;
 /// An answer of a model, and how sure it was.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
-    /// The label with the largest logit.
+    /// The label with the largest logit, the line of the spans, or words about an answer that only has a score.
     pub label: String,
-    /// Its softmax probability.
-    pub confidence: f64,
+    /// The label's softmax probability, where there is one.
+    pub confidence: Option<f64>,
+    /// What the answer is worth, in [0, 1], where it is not just right or wrong.
+    pub score: Option<f64>,
 }
 
 /// One model's scores over all gate items of all eras.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Mean F1 of the labels that occur or are answered.
+    /// Mean F1 of the labels, or kinds of spans, that occur or are answered.
     pub macro_f1: f64,
-    /// Expected calibration error, 15 bins: how far confidence is from accuracy.
-    pub calibration_error: f64,
+    /// Expected calibration error, 15 bins: how far confidence is from accuracy. None of spans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_error: Option<f64>,
+    /// F1 over all spans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_f1: Option<f64>,
 }
 
 /// The scores of both models.
@@ -36,8 +44,36 @@ pub struct BothScores {
     pub champion: Option<Scores>,
 }
 
-/// Scores answers to items whose right labels are `expected`. None without items.
-pub fn scores(expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
+/// Scores answers to items whose right answers are `expected`. None without items, and where answers have scores of their own.
+pub fn scores(task: Task, expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
+    match task {
+        Task::SequenceClassification => label_scores(expected, said),
+        Task::TokenClassification => span_scores(expected, said),
+        Task::CausalLm => Ok(None),
+    }
+}
+
+fn span_scores(expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
+    let mut counted = SpanScores::default();
+    for (expected, said) in expected.iter().zip(said) {
+        let (expected, said) = (marked::parse(expected)?, marked::parse(&said.label)?);
+        counted.add_spans(&places(&expected), &places(&said));
+    }
+    Ok(counted.macro_f1().map(|macro_f1| Scores {
+        macro_f1,
+        calibration_error: None,
+        span_f1: counted.micro_f1(),
+    }))
+}
+
+fn places(spans: &[Marked]) -> BTreeSet<(&str, usize, usize)> {
+    spans
+        .iter()
+        .map(|Marked(begin, end, kind)| (kind.as_str(), *begin, *end))
+        .collect()
+}
+
+fn label_scores(expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
     let mut index: BTreeMap<&str, u32> = BTreeMap::new();
     let names = expected.iter().copied().chain(said.iter().map(|s| s.label.as_str()));
     for name in names {
@@ -48,14 +84,15 @@ pub fn scores(expected: &[&str], said: &[Said]) -> Result<Option<Scores>> {
     let answered: Vec<u32> = said.iter().map(|s| index[s.label.as_str()]).collect();
     let confusion = Confusion::new(index.len(), &right, &answered)?;
     let hits: Vec<bool> = right.iter().zip(&answered).map(|(r, a)| r == a).collect();
-    let confidences: Vec<f64> = said.iter().map(|s| s.confidence).collect();
+    let confidences: Vec<f64> = said.iter().filter_map(|s| s.confidence).collect();
     let calibration_error = expected_calibration_error(&confidences, &hits, BINS)?;
     Ok(confusion
         .macro_f1()
         .zip(calibration_error)
         .map(|(macro_f1, calibration_error)| Scores {
             macro_f1,
-            calibration_error,
+            calibration_error: Some(calibration_error),
+            span_f1: None,
         }))
 }
 
@@ -71,7 +108,8 @@ pub fn said(logits: &[f32], best: &[u32], labels: &[String]) -> Result<Vec<Said>
                     .get(best as usize)
                     .context("an answer beyond the labels")?
                     .clone(),
-                confidence: 1.0 / sum,
+                confidence: Some(1.0 / sum),
+                score: None,
             })
         })
         .collect()
@@ -86,11 +124,13 @@ mod tests {
         let labels = ["a", "b"].map(String::from).to_vec();
         let logits = [0.0, f32::ln(3.0), 2.0, 2.0];
         let answers = said(&logits, &[1, 0], &labels).unwrap();
-        assert!((answers[0].confidence - 0.75).abs() < 1e-6 && answers[1].confidence == 0.5);
+        assert!((answers[0].confidence.unwrap() - 0.75).abs() < 1e-6 && answers[1].confidence == Some(0.5));
         // One right at 0.75; one wrong at 0.5, whose right label the model has never heard of.
-        let found = scores(&["b", "c"], &answers).unwrap().unwrap();
+        let found = scores(Task::SequenceClassification, &["b", "c"], &answers)
+            .unwrap()
+            .unwrap();
         assert!((found.macro_f1 - 1.0 / 3.0).abs() < 1e-9, "F1 of a, b, c is 0, 1, 0");
-        assert!((found.calibration_error - (0.25 + 0.5) / 2.0).abs() < 1e-6);
-        assert_eq!(scores(&[], &[]).unwrap(), None);
+        assert!((found.calibration_error.unwrap() - (0.25 + 0.5) / 2.0).abs() < 1e-6);
+        assert_eq!(scores(Task::SequenceClassification, &[], &[]).unwrap(), None);
     }
 }

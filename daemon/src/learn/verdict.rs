@@ -17,7 +17,13 @@ use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleReco
 pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Result<()> {
     let engine = context.engine;
     let prepared = context.prepared();
-    let mut judgement = match judge_job(dir, &context.manifest, &context.ancestors, &prepared.parent_labels) {
+    let mut judgement = match judge_job(
+        &engine.store,
+        dir,
+        &context.manifest,
+        &context.ancestors,
+        &prepared.parent_labels,
+    ) {
         Ok(judgement) => judgement,
         // Closed on failure: what cannot be judged is not promoted.
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),

@@ -3,6 +3,7 @@
 //! The base model's own `tokenizer.json` does the work. Segments add two things: what is dropped is not shown to the
 //! model, and no token crosses the borders of a term, which is one token where the vocabulary has it.
 
+mod chat;
 mod chunks;
 mod segments;
 mod special;
@@ -10,6 +11,7 @@ mod terms;
 mod tokenizer;
 mod words;
 
+pub use chat::{ChatTemplate, InstructionExample, Message};
 pub use tokenizer::Tokenizer;
 pub use wengu_protocol::plugin::{Segment, SegmentKind};
 pub use words::WordTokens;
@@ -56,6 +58,14 @@ pub enum TokenizeError {
         reason: &'static str,
         /// Length of the text.
         bytes: usize,
+    },
+    /// A chat template cannot be read, or fails on a conversation.
+    #[error("the base model's chat template ({}): {message}", path.display())]
+    Chat {
+        /// The file that it stands in.
+        path: PathBuf,
+        /// What was wrong.
+        message: String,
     },
     /// The tokenizer failed on this text.
     #[error("the base model's tokenizer failed: {0}")]

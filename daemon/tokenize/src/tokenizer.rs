@@ -132,6 +132,11 @@ impl Tokenizer {
         Ok(self.content(text, &[], usize::MAX)?.len())
     }
 
+    /// The special tokens that begin a text.
+    pub(crate) fn before(&self) -> &[u32] {
+        &self.special.before
+    }
+
     /// The first `limit` ids of the text's own tokens.
     pub(crate) fn content(&self, text: &str, segments: &[Segment], limit: usize) -> Result<Vec<u32>, TokenizeError> {
         let mut spans = segments::checked(text, segments)?;
@@ -242,7 +247,7 @@ fn is_space_bound(tokenizer: &tokenizers::Tokenizer) -> Result<bool, TokenizeErr
 }
 
 /// A JSON file that need not be there.
-fn optional<T: Default + for<'de> Deserialize<'de>>(path: &Path) -> Result<T, TokenizeError> {
+pub(crate) fn optional<T: Default + for<'de> Deserialize<'de>>(path: &Path) -> Result<T, TokenizeError> {
     let bad = |message: String| TokenizeError::Model {
         path: path.to_owned(),
         message,
