@@ -170,8 +170,8 @@ impl Tokenizer {
             if ended {
                 break;
             }
-            // A token that reaches from the question into the answer is read, not asked.
-            let of_answer = from >= begin && to > begin;
+            // A token that reaches from the question into the answer is the answer's first: " A" after "Assistant:".
+            let of_answer = to > begin;
             ended = of_answer && from >= end && special(id);
             ids.push(id);
             answers.push(of_answer);
