@@ -11,4 +11,5 @@ mod invariants;
 mod learning;
 mod plugins;
 mod service;
+mod tasks;
 mod webhook;

@@ -261,7 +261,8 @@ fn clean_out(dir: &JobDir, state: Option<&LoopState>) -> Result<BTreeMap<String,
     Ok(kept)
 }
 
-/// The parent answers the evaluation sets that `kept` does not hold yet. All files with their digests.
+/// The parent answers the evaluation sets that `kept` does not hold yet; where a causal model has none, the base model does.
+/// All files with their digests.
 fn predict_champion(
     dir: &JobDir,
     eval: &BTreeMap<String, Inputs>,
@@ -270,9 +271,9 @@ fn predict_champion(
     cancel: &Cancel,
 ) -> Result<BTreeMap<String, String>, TrainerError> {
     let job = &dir.job;
-    let Some(parent) = &job.parent else {
+    if job.parent.is_none() && job.task != Task::CausalLm {
         return Ok(BTreeMap::new());
-    };
+    }
     let file = |name: &str| format!("{}/{name}.safetensors", layout::CHAMPION);
     let missing: Vec<&String> = eval.keys().filter(|name| !kept.contains_key(&file(name))).collect();
     if missing.is_empty() {
@@ -280,15 +281,17 @@ fn predict_champion(
     }
     let steps = missing.iter().map(|name| Inputs::answer_steps(eval[*name].set())).sum();
     progress.begin(Phase::PredictChampion, 0, steps)?;
-    // With its own labels: the answers are the champion's, not those of a head that has grown already.
-    let terms = &job.term_tokens[..parent.term_tokens as usize];
+    // With its own labels: the answers are the champion's, not those of a head that has grown already. A fresh adapter changes
+    // nothing.
+    let parent = job.parent.as_ref();
+    let known = parent.map_or(0, |parent| parent.term_tokens as usize);
     let champion = Model::load(
         job.task,
         &job.base,
-        Some(parent),
-        &parent.labels,
+        parent,
+        parent.map_or(&[], |parent| &parent.labels),
         &job.method,
-        terms,
+        &job.term_tokens[..known],
         0.0,
         job.seed,
     )?;
