@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
-use wengu_protocol::job::{JobEnd, Progress};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, Progress};
 
 const LIMITS: Limits = Limits {
     no_progress: Duration::from_secs(20),
@@ -30,11 +30,12 @@ fn end_in(dir: &Path, script: &str, limits: Limits, stop_after: Option<Duration>
     (end, seen)
 }
 
-const RESULT: &str = r#"{"schema":2,"job_id":"j","end":"END","message":"why","steps":0,"skipped_steps":0,
+const RESULT: &str = r#"{"schema":SCHEMA,"job_id":"j","end":"END","message":"why","steps":0,"skipped_steps":0,
     "train_seconds":0.0,"last_epoch_loss":null,"outputs":{OUTPUTS}}"#;
 
 fn writes_result(end: &str, outputs: &str) -> String {
-    let result = RESULT.replace("END", end).replace("OUTPUTS", outputs).replace('\n', "");
+    let result = RESULT.replace("SCHEMA", &JOB_SCHEMA.to_string());
+    let result = result.replace("END", end).replace("OUTPUTS", outputs).replace('\n', "");
     format!("printf '%s' '{result}' > \"$2/tmp\" && mv \"$2/tmp\" \"$2/result.json\"")
 }
 
@@ -88,7 +89,7 @@ fn progress_is_a_sign_of_life_but_no_way_past_the_deadline() {
         deadline: Duration::from_secs(3),
         ..LIMITS
     };
-    let line = r#"{"schema":2,"phase":"train","step":1,"total":9}"#;
+    let line = format!(r#"{{"schema":{JOB_SCHEMA},"phase":"train","step":1,"total":9}}"#);
     let script = format!(
         "while :; do echo '{line}' >> \"$2/progress.jsonl\"; echo garbage >> \"$2/progress.jsonl\"; sleep 0.1; done"
     );

@@ -121,9 +121,13 @@ fn small_llama(folder: &Path) {
         .map(|(name, view)| {
             let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
             if name == "model.embed_tokens.weight" || name == "lm_head.weight" {
-                data = data.repeat(tokens.div_ceil(shape[0]));
-                data.truncate(tokens * shape[1] * 4);
                 shape[0] = tokens;
+                // Rows that were there twice would be tokens that nothing tells apart.
+                let numbers = (0..tokens * shape[1]).scan(name.len() as u32, |state, _| {
+                    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    Some((*state >> 8) as f32 / (1 << 24) as f32 - 0.5)
+                });
+                data = numbers.flat_map(f32::to_le_bytes).collect();
             }
             (name, shape, data)
         })
@@ -142,7 +146,7 @@ fn small_llama(folder: &Path) {
 
 #[test]
 fn instructions_are_learned_and_judged_by_their_answers() {
-    let learning = "epochs = 3\nbatch_size = 8\nmax_length = 400\nfisher_examples = 4\nlearning_rate = 1e-2\n\
+    let learning = "epochs = 40\nrank = 16\nbatch_size = 8\nmax_length = 400\nfisher_examples = 4\nlearning_rate = 1e-2\n\
                     target_modules = [\"q_proj\", \"v_proj\", \"up_proj\", \"down_proj\"]";
     let mut site = site("causal_lm", learning);
     small_llama(&site.path("llama"));
