@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::BaseModel;
+use wengu_protocol::job::{BaseModel, Device, Precision};
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "1_Pooling/config.json"];
@@ -32,6 +32,8 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
     Ok(BaseModel {
         path: path.to_path_buf(),
         sha256,
+        precision: Precision::default(),
+        device: Device::default(),
     })
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
-use wengu_protocol::job::{Method, Task};
+use wengu_protocol::job::{BaseModel, Method, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -280,7 +280,11 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         gate: plan.gate,
         audit: plan.audit,
         dropped: plan.dropped,
-        base: crate::model::describe(&base.path)?,
+        base: BaseModel {
+            precision: base.precision,
+            device: base.device,
+            ..crate::model::describe(&base.path)?
+        },
         method: method(&learning.method, &base.path)?,
         learning: learning.training.clone(),
         max_length: learning.max_length,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::{Host, Url};
 use wengu_plugin_package::Keys;
 use wengu_protocol::events::TYPES;
+use wengu_protocol::job::{Device, Precision};
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -58,7 +59,10 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         {
             let path = resolve(report, base, text);
             take("the model", &path);
-            models.insert(name.value.clone(), Model { path: path.value });
+            let precision = model.choice("precision", &[("fp32", Precision::Fp32), ("bf16", Precision::Bf16)]);
+            let device = read_device(&mut model);
+            let path = path.value;
+            models.insert(name.value.clone(), Model { path, precision, device });
         }
         model_places.insert(name.value, name.place);
         model.finish();
@@ -120,6 +124,16 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         warnings: Vec::new(),
         positions: BTreeMap::new(),
     }
+}
+
+fn read_device(model: &mut Section<'_>) -> Device {
+    let Some(word) = model.string("device") else {
+        return Device::default();
+    };
+    Device::try_from(word.value).unwrap_or_else(|error| {
+        model.report.error(&word.place, error, "`\"auto\"` takes the first CUDA device, or the processor");
+        Device::default()
+    })
 }
 
 fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {

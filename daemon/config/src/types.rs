@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
 use wengu_plugin_package::Keys;
-use wengu_protocol::job::{self, Task};
+use wengu_protocol::job::{self, Device, Precision, Task};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -55,6 +55,10 @@ pub struct Trainer {
 pub struct Model {
     /// A Hugging Face folder.
     pub path: PathBuf,
+    /// The numbers that its frozen weights are held in.
+    pub precision: Precision,
+    /// Where it computes.
+    pub device: Device,
 }
 
 /// `[domains.NAME]`.

@@ -35,7 +35,7 @@ impl Estimate {
     pub fn add(&mut self, squares: Vec<(String, Tensor)>, examples: usize) -> Result<(), TrainerError> {
         let _guard = tch::no_grad_guard();
         for (name, square) in squares {
-            let square = square.f_to_kind(Kind::Double)?;
+            let square = square.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?;
             match self.sums.get_mut(&name) {
                 Some(sum) => {
                     let _ = sum.f_add_(&square)?;
@@ -86,7 +86,8 @@ pub fn squared_gradients(
             }
         }
         Labels::Given(labels) => {
-            let target = log_p.f_gather(1, &labels.f_unsqueeze(1)?, false)?.f_sum(None::<Kind>)?;
+            let labels = labels.f_to_device(logits.device())?.f_unsqueeze(1)?;
+            let target = log_p.f_gather(1, &labels, false)?.f_sum(None::<Kind>)?;
             add_layers(&mut squares, &target, &layers, mask, None, false)?;
         }
     }
@@ -117,6 +118,14 @@ pub fn squared_gradients(
     Ok(squares)
 }
 
+/// Sums of squares need the digits that BF16 does not have.
+fn widened(tensor: &Tensor) -> Result<Tensor, TrainerError> {
+    match tensor.kind() {
+        Kind::BFloat16 => Ok(tensor.f_to_kind(Kind::Float)?),
+        _ => Ok(tensor.shallow_clone()),
+    }
+}
+
 /// Adds what one backward pass says about the layers, weighted by `weights` [b].
 fn add_layers(
     squares: &mut Vec<(String, Tensor)>,
@@ -140,16 +149,16 @@ fn add_layers(
             );
             return Err(TrainerError::new(JobEnd::Internal, text));
         }
-        let input = tap.input.f_detach()?;
+        let (input, gradient) = (widened(&tap.input.f_detach()?)?, widened(&gradient)?);
         let per_example = if input.dim() == 2 {
             gradient.f_unsqueeze(2)?.f_mul(&input.f_unsqueeze(1)?)?
         } else {
-            let mask = mask.f_to_kind(gradient.f_kind()?)?.f_unsqueeze(2)?;
+            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?.f_unsqueeze(2)?;
             gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?
         };
         let mut square = per_example.f_square()?;
         if let Some(weights) = weights {
-            square = square.f_mul(&weights.f_reshape([-1, 1, 1])?)?;
+            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape([-1, 1, 1])?)?;
         }
         let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
         match squares.iter_mut().find(|(name, _)| *name == tap.name) {

@@ -1,5 +1,6 @@
-//! The BERT encoder (Devlin et al. 2019), in 32-bit floating point, its base weights frozen.
+//! The BERT encoder (Devlin et al. 2019), its base weights frozen.
 
+use super::compute::{attention_kind, unseen};
 use super::config::{Activation, BertConfig, Family};
 use super::lora::Linear;
 use super::pass::Pass;
@@ -118,11 +119,12 @@ impl Bert {
         let positions = self.positions(mask)?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
         let mut hidden = self.embeddings_norm.forward(&sum)?;
-        // Finite, so that a row of nothing but padding does not become NaN.
+        let kind = attention_kind(&hidden);
         let bias = mask
             .f_neg()?
             .f_add_scalar(1.0)?
-            .f_mul_scalar(f64::from(f32::MIN))?
+            .f_mul_scalar(unseen(kind))?
+            .f_to_kind(kind)?
             .f_unsqueeze(1)?
             .f_unsqueeze(1)?;
         for layer in &self.layers {
@@ -150,13 +152,14 @@ impl Bert {
         let mut project = |linear: &Linear| -> Result<Tensor, TrainerError> {
             let flat = pass.linear(linear, input)?;
             Ok(flat
+                .f_to_kind(bias.kind())?
                 .f_reshape([b, t, self.heads, hidden / self.heads])?
                 .f_transpose(1, 2)?)
         };
         let (query, key, value) = (project(&layer.query)?, project(&layer.key)?, project(&layer.value)?);
         let mixed =
             Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
-        let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, hidden])?;
+        let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, hidden])?.f_to_kind(input.kind())?;
         let attended = layer
             .attention_norm
             .forward(&pass.linear(&layer.attention_output, &mixed)?.f_add(input)?)?;

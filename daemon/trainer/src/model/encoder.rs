@@ -1,6 +1,7 @@
 //! The base model without heads: from token ids to vectors.
 
 use super::bert::Bert;
+use super::compute::Compute;
 use super::config::{BertConfig, Family};
 use super::decoder::{Cache, Decoder, DecoderConfig};
 use super::lora::Linear;
@@ -54,7 +55,7 @@ struct ModelType {
 
 impl Encoder {
     /// Loads the part of the folder's model that the task needs, and tells how its vectors become one embedding.
-    pub fn load(folder: &Path, task: Task) -> Result<(Encoder, Pooling), TrainerError> {
+    pub fn load(folder: &Path, task: Task, compute: Compute) -> Result<(Encoder, Pooling), TrainerError> {
         let path = folder.join("config.json");
         let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
         let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
@@ -64,7 +65,7 @@ impl Encoder {
         let text = std::fs::read(&path).map_err(|e| bad(&e))?;
         let ModelType { model_type } = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
         let files = TensorFiles::open(folder)?;
-        let weights = files.parse()?;
+        let weights = files.parse()?.computed(compute);
         match model_type.as_str() {
             "bert" | "xlm-roberta" | "roberta" => {
                 let config = BertConfig::parse(&text).map_err(|message| bad(&message))?;

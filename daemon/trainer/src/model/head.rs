@@ -2,7 +2,7 @@
 
 use super::classifier::Classifier;
 use crate::error::TrainerError;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Task};
 
 /// What turns vectors into answers.
@@ -14,11 +14,15 @@ pub enum Head {
 }
 
 impl Head {
-    /// Logits [n, labels or vocabulary] of vectors [n, hidden].
+    /// Logits, F32 [n, labels or vocabulary], of vectors [n, hidden].
     pub fn forward(&self, vectors: &Tensor, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
         match self {
-            Head::Classifier(classifier) => classifier.forward(vectors, dropout),
-            Head::Language(weight) => Ok(vectors.f_linear(weight, None::<&Tensor>)?),
+            Head::Classifier(classifier) => {
+                // The classifier is trained: F32, on the processor.
+                let vectors = vectors.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+                classifier.forward(&vectors, dropout)
+            },
+            Head::Language(weight) => Ok(vectors.f_linear(weight, None::<&Tensor>)?.f_to_kind(Kind::Float)?),
         }
     }
 

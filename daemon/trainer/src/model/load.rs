@@ -1,6 +1,7 @@
 //! Loading a model: the base, checked by digest, then the parent's adapter and head.
 
 use super::classifier::Classifier;
+use super::compute::Compute;
 use super::encoder::Encoder;
 use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
@@ -31,7 +32,7 @@ impl Model {
         check_label_count(task, labels)?;
         check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
         check_digests(base)?;
-        let (mut encoder, pooling) = Encoder::load(&base.path, task)?;
+        let (mut encoder, pooling) = Encoder::load(&base.path, task, Compute::of(base)?)?;
 
         let hidden = encoder.limits.hidden_size;
         let old = match (task, parent) {

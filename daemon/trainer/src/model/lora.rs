@@ -28,7 +28,8 @@ impl Dropout {
         if self.share <= 0.0 {
             return Ok(input.shallow_clone());
         }
-        Ok(input.f_mul(&random::dropout_mask(self.seed, place, &input.size(), self.share)?)?)
+        let mask = random::dropout_mask(self.seed, place, &input.size(), self.share)?;
+        Ok(input.f_mul(&mask.f_to_device(input.device())?.f_to_kind(input.kind())?)?)
     }
 }
 
@@ -51,13 +52,18 @@ pub fn fresh_site(layer: &Linear, rank: u32, scaling: f64, seed: u64) -> Result<
         &[i64::from(rank), inputs],
         bound,
     )?;
-    let b = Tensor::f_zeros([outputs, i64::from(rank)], (Kind::Float, layer.weight.device()))?;
+    let b = Tensor::f_zeros([outputs, i64::from(rank)], (Kind::Float, tch::Device::Cpu))?;
     Ok(LoraSite {
         name: layer.name.clone(),
         a: a.f_set_requires_grad(true)?,
         b: b.f_set_requires_grad(true)?,
         scaling,
     })
+}
+
+/// What is trained, F32 on the processor, as the layers compute: their numbers and device. Its gradient is F32 again.
+pub fn as_input(trained: &Tensor, input: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(trained.f_to_device(input.device())?.f_to_kind(input.kind())?)
 }
 
 impl Linear {
@@ -94,9 +100,8 @@ impl Linear {
             Some(dropout) => dropout.apply(&site.name, input)?,
             None => input.shallow_clone(),
         };
-        let update = seen
-            .f_linear(&site.a, None::<&Tensor>)?
-            .f_linear(&site.b, None::<&Tensor>)?;
+        let (a, b) = (as_input(&site.a, input)?, as_input(&site.b, input)?);
+        let update = seen.f_linear(&a, None::<&Tensor>)?.f_linear(&b, None::<&Tensor>)?;
         Ok(output.f_add(&update.f_mul_scalar(site.scaling)?)?)
     }
 }

@@ -2,8 +2,10 @@
 
 mod bert;
 mod classifier;
+mod compute;
 mod config;
 mod decoder;
+mod device;
 mod encoder;
 mod generate;
 mod head;
@@ -168,8 +170,10 @@ impl Model {
             dropout: None,
             taps: &mut None,
         };
-        let mask = mask.f_to_kind(tch::Kind::Float)?;
-        let hidden = self.encoder.forward(&batch.ids, &mask, Some(cache), &mut pass)?;
+        let device = self.encoder.word_embeddings().device();
+        let mask = mask.f_to_device(device)?.f_to_kind(tch::Kind::Float)?;
+        let ids = batch.ids.f_to_device(device)?;
+        let hidden = self.encoder.forward(&ids, &mask, Some(cache), &mut pass)?;
         self.answer(&hidden.f_select(1, -1)?, None)
     }
 
@@ -180,27 +184,32 @@ impl Model {
         taps: &mut Option<Vec<Tap>>,
     ) -> Result<Tensor, TrainerError> {
         self.check_batch(batch)?;
+        let device = self.encoder.word_embeddings().device();
+        let (ids, mask) = (batch.ids.f_to_device(device)?, batch.mask.f_to_device(device)?);
         let share = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
         let dropout = dropout.map(|seed| Dropout { seed, share });
-        let mask = batch.mask.f_to_kind(tch::Kind::Float)?;
+        let mask = mask.f_to_kind(tch::Kind::Float)?;
         let mut pass = Pass {
             sites: &self.sites,
             dropout,
             taps,
         };
-        let hidden = self.encoder.forward(&batch.ids, &mask, None, &mut pass)?;
+        let hidden = self.encoder.forward(&ids, &mask, None, &mut pass)?;
         if self.task != Task::SequenceClassification {
             let tokens = hidden.f_flatten(0, 1)?;
             return match &batch.items {
-                Some(items) => Ok(tokens.f_index_select(0, items)?),
+                Some(items) => Ok(tokens.f_index_select(0, &items.f_to_device(device)?)?),
                 None => Ok(tokens),
             };
         }
+        if self.pooling == Pooling::Pooler {
+            return self.encoder.pooler(&hidden.f_select(1, 0)?, &mut pass);
+        }
+        let hidden = hidden.f_to_kind(tch::Kind::Float)?;
         match self.pooling {
             Pooling::Mean => Ok(pooling::mean(&hidden, &mask)?),
-            Pooling::Cls => Ok(hidden.f_select(1, 0)?),
             Pooling::Last => Ok(pooling::last(&hidden, &mask)?),
-            Pooling::Pooler => self.encoder.pooler(&hidden.f_select(1, 0)?, &mut pass),
+            Pooling::Cls | Pooling::Pooler => Ok(hidden.f_select(1, 0)?),
         }
     }
 

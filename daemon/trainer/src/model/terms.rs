@@ -1,5 +1,6 @@
 //! Embeddings of term tokens: the only rows of the table that are trained.
 
+use super::lora::as_input;
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, TermToken};
@@ -26,8 +27,8 @@ impl TermRows {
                 let message = format!("term `{}` has pieces beyond the base model's vocabulary", term.text);
                 return Err(TrainerError::new(JobEnd::BadJob, message));
             }
-            let pieces = table.f_index_select(0, &Tensor::f_from_slice(&pieces)?)?;
-            rows.push(pieces.f_mean_dim(0, true, Kind::Float)?);
+            let pieces = table.f_index_select(0, &Tensor::f_from_slice(&pieces)?.f_to_device(table.device())?)?;
+            rows.push(pieces.f_mean_dim(0, true, Kind::Float)?.f_to_device(tch::Device::Cpu)?);
         }
         let rows = Tensor::f_cat(&rows, 0)?.f_detach()?.f_set_requires_grad(true)?;
         let first = i64::from(first.id);
@@ -44,7 +45,7 @@ impl TermRows {
         let is_term = ids.f_ge(self.first)?;
         let base = Tensor::f_embedding(table, &ids.f_masked_fill(&is_term, 0)?, -1, false, false)?;
         let row = ids.f_sub_scalar(self.first)?.f_clamp_min(0)?;
-        let terms = Tensor::f_embedding(&self.rows, &row, -1, false, false)?;
+        let terms = Tensor::f_embedding(&as_input(&self.rows, table)?, &row, -1, false, false)?;
         Ok(terms.f_where_self(&is_term.f_unsqueeze(-1)?, &base)?)
     }
 }

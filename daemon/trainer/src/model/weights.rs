@@ -1,5 +1,6 @@
 //! Reads safetensors files: exact names, types and shapes, copied once into tensors.
 
+use super::compute::Compute;
 use crate::error::TrainerError;
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
@@ -40,6 +41,7 @@ impl TensorFile {
             path: &self.path,
             files: vec![(&self.path, tensors)],
             prefix: "",
+            compute: Compute::PLAIN,
             taken: RefCell::default(),
         })
     }
@@ -120,6 +122,7 @@ impl TensorFiles {
             path: &self.path,
             files,
             prefix: "",
+            compute: Compute::PLAIN,
             taken: RefCell::default(),
         })
     }
@@ -130,6 +133,7 @@ pub struct Weights<'a> {
     path: &'a Path,
     files: Vec<(&'a Path, SafeTensors<'a>)>,
     prefix: &'static str,
+    compute: Compute,
     taken: RefCell<BTreeSet<String>>,
 }
 
@@ -148,6 +152,11 @@ impl Weights<'_> {
     /// From here on, names are looked up below the prefix.
     pub fn below(self, prefix: &'static str) -> Self {
         Weights { prefix, ..self }
+    }
+
+    /// From here on, tensors are read in these numbers and put there.
+    pub fn computed(self, compute: Compute) -> Self {
+        Weights { compute, ..self }
     }
 
     /// The stored name: below the prefix, and under the old spelling of layer normalisations where it is used.
@@ -179,7 +188,8 @@ impl Weights<'_> {
         stored.strip_prefix(self.prefix).unwrap_or(stored)
     }
 
-    /// A copy of the tensor as F32. It must have exactly this shape.
+    /// A copy of the tensor, in the numbers that the model computes in (F32 unless it says otherwise) and on its device. It must
+    /// have exactly this shape.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, TrainerError> {
         let missing = || {
             let message = format!("tensor {}{name} is missing", self.prefix);
@@ -209,6 +219,7 @@ impl Weights<'_> {
             return Err(bad(format!("tensor {stored} has {} bytes", view.data().len())));
         }
         self.taken.borrow_mut().insert(stored);
-        Ok(Tensor::f_from_data_size(view.data(), shape, kind)?.f_to_kind(Kind::Float)?)
+        let held = Tensor::f_from_data_size(view.data(), shape, kind)?;
+        Ok(held.f_to_device(self.compute.device)?.f_to_kind(self.compute.kind)?)
     }
 }

@@ -10,11 +10,12 @@ use tch::{Kind, Tensor};
 
 /// `sum_i weight_i * -log p(label_i)` from logits [b, C], labels I64 [b] and weights [b].
 pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor, weights: &Tensor) -> Result<Tensor, TrainerError> {
+    let (labels, weights) = (labels.f_to_device(logits.device())?, weights.f_to_device(logits.device())?);
     let chosen = logits
         .f_log_softmax(1, None::<Kind>)?
         .f_gather(1, &labels.f_unsqueeze(1)?, false)?
         .f_squeeze_dim(1)?;
-    Ok(chosen.f_mul(weights)?.f_sum(None::<Kind>)?.f_neg()?)
+    Ok(chosen.f_mul(&weights)?.f_sum(None::<Kind>)?.f_neg()?)
 }
 
 /// `sum_i weight_i * -sum_c q_ic log p(c)` from logits [b, C], label probabilities q [b, C] whose rows sum to 1, and
@@ -34,11 +35,11 @@ pub fn soft_cross_entropy_sum(
 /// What a causal model makes of the tokens that should come, from logits [n, vocabulary] and tokens I64 [n]: F32 [n, 2] of each
 /// token's log-probability, and 1 where it is the likeliest.
 pub fn token_answers(logits: &Tensor, tokens: &Tensor) -> Result<Tensor, TrainerError> {
-    let log_p = logits
-        .f_log_softmax(1, None::<Kind>)?
-        .f_gather(1, &tokens.f_unsqueeze(1)?, false)?;
-    let first = logits.f_argmax(1, true)?.f_eq_tensor(&tokens.f_unsqueeze(1)?)?;
-    Ok(Tensor::f_cat(&[&log_p, &first.f_to_kind(Kind::Float)?], 1)?)
+    let tokens = tokens.f_to_device(logits.device())?.f_unsqueeze(1)?;
+    let log_p = logits.f_log_softmax(1, None::<Kind>)?.f_gather(1, &tokens, false)?;
+    let first = logits.f_argmax(1, true)?.f_eq_tensor(&tokens)?;
+    let answers = Tensor::f_cat(&[&log_p, &first.f_to_kind(Kind::Float)?], 1)?;
+    Ok(answers.f_to_device(tch::Device::Cpu)?)
 }
 
 /// `T^2 sum_i KL(softmax(teacher_i / T) || softmax(student_i / T))` over the classes the teacher knew: the student's

@@ -32,6 +32,8 @@ pub fn base(path: &Path) -> BaseModel {
     BaseModel {
         path: path.to_owned(),
         sha256: BTreeMap::new(),
+        precision: Default::default(),
+        device: wengu_protocol::job::Device::Cpu,
     }
 }
 

@@ -75,6 +75,8 @@ pub fn tiny_model(folder: &Path) -> BaseModel {
     BaseModel {
         path: folder.to_path_buf(),
         sha256: sha256.into(),
+        precision: Default::default(),
+        device: wengu_protocol::job::Device::Cpu,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decoders of the Llama kind (Touvron et al. 2023): Llama, Qwen2, Qwen3, in 32-bit floating point, base weights frozen.
+//! Decoders of the Llama kind (Touvron et al. 2023): Llama, Qwen2, Qwen3, base weights frozen.
 
 mod cache;
 mod config;
@@ -7,6 +7,7 @@ mod rope;
 pub use cache::Cache;
 pub use config::{DecoderConfig, DecoderFamily};
 
+use super::compute::{attention_kind, unseen};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::weights::Weights;
@@ -52,9 +53,10 @@ impl RmsNorm {
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor, TrainerError> {
-        let mean = input.f_square()?.f_mean_dim(-1, true, Kind::Float)?;
-        let scaled = input.f_mul(&mean.f_add_scalar(self.eps)?.f_rsqrt()?)?;
-        Ok(scaled.f_mul(&self.weight)?)
+        let wide = input.f_to_kind(Kind::Float)?;
+        let mean = wide.f_square()?.f_mean_dim(-1, true, Kind::Float)?;
+        let scaled = wide.f_mul(&mean.f_add_scalar(self.eps)?.f_rsqrt()?)?;
+        Ok(scaled.f_to_kind(input.kind())?.f_mul(&self.weight)?)
     }
 }
 
@@ -128,8 +130,8 @@ impl Decoder {
     ) -> Result<Tensor, TrainerError> {
         let t = words.size()[1];
         let read = cache.as_ref().map_or(0, |cache| cache.tokens());
-        let (cos, sin) = self.rope.tables(read, t)?;
-        let bias = causal_bias(mask, read)?;
+        let (cos, sin) = self.rope.tables(read, t, words.device())?;
+        let bias = causal_bias(mask, read, attention_kind(words))?;
         let mut hidden = words.shallow_clone();
         for (index, layer) in self.layers.iter().enumerate() {
             let seen = layer.input_norm.forward(&hidden)?;
@@ -162,8 +164,10 @@ impl Decoder {
         if let Some((of_queries, of_keys)) = &layer.head_norms {
             (query, key) = (of_queries.forward(&query)?, of_keys.forward(&key)?);
         }
-        let query = turned(&query.f_transpose(1, 2)?, tables)?;
-        let key = turned(&key.f_transpose(1, 2)?, tables)?;
+        // Angles are F32: BF16 has three digits of a position.
+        let query = turned(&query.f_transpose(1, 2)?, tables)?.f_to_kind(bias.kind())?;
+        let key = turned(&key.f_transpose(1, 2)?, tables)?.f_to_kind(bias.kind())?;
+        let value = value.f_to_kind(bias.kind())?;
         let (key, value) = match slot {
             None => (key, value),
             Some((cache, index)) => cache.extend(index, key, value)?,
@@ -173,6 +177,7 @@ impl Decoder {
         let mixed =
             Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, self.heads * self.head_dim])?;
+        let mixed = mixed.f_to_kind(input.kind())?;
         pass.linear(&layer.output, &mixed)
     }
 }
@@ -187,7 +192,7 @@ fn repeated(input: &Tensor, times: i64) -> Result<Tensor, TrainerError> {
 
 /// What is added to the attention's scores, [b, 1, t, read + t], for a mask [b, read + t]: 0 where a token may look, a very
 /// small number elsewhere. Finite, so that a row of nothing but padding does not become NaN.
-fn causal_bias(mask: &Tensor, read: i64) -> Result<Tensor, TrainerError> {
+fn causal_bias(mask: &Tensor, read: i64, kind: Kind) -> Result<Tensor, TrainerError> {
     let all = mask.size()[1];
     let before = Tensor::f_ones([all, all], (Kind::Float, mask.device()))?
         .f_tril(0)?
@@ -202,5 +207,6 @@ fn causal_bias(mask: &Tensor, read: i64) -> Result<Tensor, TrainerError> {
         .f_to_kind(Kind::Float)?
         .f_mul(&before)?
         .f_unsqueeze(1)?;
-    Ok(seen.f_neg()?.f_add_scalar(1.0)?.f_mul_scalar(f64::from(f32::MIN))?)
+    let hidden = seen.f_neg()?.f_add_scalar(1.0)?;
+    Ok(hidden.f_mul_scalar(unseen(kind))?.f_to_kind(kind)?)
 }

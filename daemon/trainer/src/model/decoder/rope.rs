@@ -57,10 +57,11 @@ impl Rope {
     }
 
     /// Cosine and sine at `length` positions from `first` on, each [length, head_dim]: the second half repeats the first.
-    pub fn tables(&self, first: i64, length: i64) -> Result<(Tensor, Tensor), TrainerError> {
+    pub fn tables(&self, first: i64, length: i64, device: tch::Device) -> Result<(Tensor, Tensor), TrainerError> {
         let positions =
-            Tensor::f_arange_start(first, first + length, (Kind::Float, tch::Device::Cpu))?.f_unsqueeze(1)?;
-        let angles = positions.f_mul(&Tensor::f_from_slice(&self.frequencies)?.f_unsqueeze(0)?)?;
+            Tensor::f_arange_start(first, first + length, (Kind::Float, device))?.f_unsqueeze(1)?;
+        let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(device)?;
+        let angles = positions.f_mul(&frequencies.f_unsqueeze(0)?)?;
         let angles = Tensor::f_cat(&[&angles, &angles], 1)?;
         Ok((angles.f_cos()?, angles.f_sin()?))
     }

@@ -1,0 +1,51 @@
+//! In which numbers, and where, the frozen part of a model computes.
+
+use tch::{Device, Kind, Tensor};
+use wengu_protocol::job::{BaseModel, JobEnd, Precision};
+
+use crate::error::TrainerError;
+
+/// In which numbers, and where, the frozen part of a model computes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Compute {
+    /// Of the frozen weights and of what flows between the layers.
+    pub kind: Kind,
+    /// Of all tensors of the model.
+    pub device: Device,
+}
+
+impl Compute {
+    /// F32 on the processor: what is trained, and what is read to be compared.
+    pub const PLAIN: Compute = Compute {
+        kind: Kind::Float,
+        device: Device::Cpu,
+    };
+
+    /// As the job asks.
+    pub fn of(base: &BaseModel) -> Result<Compute, TrainerError> {
+        let kind = match base.precision {
+            Precision::Fp32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        let device = super::device::find(base.device).map_err(|message| TrainerError::new(JobEnd::BadJob, message))?;
+        Ok(Compute { kind, device })
+    }
+}
+
+/// The kind in which attention is computed for vectors of this one. The processor's backward pass of attention in BF16 takes
+/// several times as long as in F32 (libtorch 2.11).
+pub fn attention_kind(input: &Tensor) -> Kind {
+    match input.device() {
+        Device::Cpu => Kind::Float,
+        _ => input.kind(),
+    }
+}
+
+/// What is added to the score of a token that may not be seen. Finite, so that a row of nothing but padding does not become
+/// NaN: the least number of BF16 is a little less far from zero than that of F32.
+pub fn unseen(kind: Kind) -> f64 {
+    match kind {
+        Kind::Float => f64::from(f32::MIN),
+        _ => -3.3e38,
+    }
+}
