@@ -74,7 +74,7 @@ def run_wengu(folder, trainer, tokens):
         subprocess.run(["rm", "-rf", str(folder / leftover)], check=True)
     for leftover in ["result.json", "progress.jsonl"]:
         (folder / leftover).unlink(missing_ok=True)
-    environment = dict(os.environ, OMP_NUM_THREADS=str(THREADS), OMP_WAIT_POLICY="PASSIVE", MALLOC_ARENA_MAX="2",
+    environment = dict(os.environ, OMP_NUM_THREADS=str(THREADS), GOMP_SPINCOUNT="10000", MALLOC_ARENA_MAX="2",
                        ONEDNN_PRIMITIVE_CACHE_CAPACITY="64", LRU_CACHE_CAPACITY="64")
     began = time.monotonic()
     process = subprocess.Popen([trainer, "run", str(folder)], env=environment)

@@ -21,7 +21,7 @@ Exit codes:
 
 Environment, to be set before the start:
   OMP_NUM_THREADS=N                   the job's `threads`; libtorch makes a team of this size when it is loaded
-  OMP_WAIT_POLICY=PASSIVE             idle threads sleep instead of spinning
+  GOMP_SPINCOUNT=10000                idle threads sleep after some microseconds
   ONEDNN_PRIMITIVE_CACHE_CAPACITY=64, LRU_CACHE_CAPACITY=64
                                       keep memory flat over many sequence lengths
   MALLOC_ARENA_MAX=2                  fewer arenas, less memory";

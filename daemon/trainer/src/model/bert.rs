@@ -1,6 +1,6 @@
 //! The BERT encoder (Devlin et al. 2019), its base weights frozen.
 
-use super::compute::{attention_kind, unseen};
+use super::compute::{for_attention, unseen};
 use super::config::{Activation, BertConfig, Family};
 use super::lora::Linear;
 use super::pass::Pass;
@@ -119,12 +119,10 @@ impl Bert {
         let positions = self.positions(mask)?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
         let mut hidden = self.embeddings_norm.forward(&sum)?;
-        let kind = attention_kind(&hidden);
         let bias = mask
             .f_neg()?
             .f_add_scalar(1.0)?
-            .f_mul_scalar(unseen(kind))?
-            .f_to_kind(kind)?
+            .f_mul_scalar(unseen(hidden.kind()))?
             .f_unsqueeze(1)?
             .f_unsqueeze(1)?;
         for layer in &self.layers {
@@ -152,13 +150,14 @@ impl Bert {
         let mut project = |linear: &Linear| -> Result<Tensor, TrainerError> {
             let flat = pass.linear(linear, input)?;
             Ok(flat
-                .f_to_kind(bias.kind())?
                 .f_reshape([b, t, self.heads, hidden / self.heads])?
                 .f_transpose(1, 2)?)
         };
-        let (query, key, value) = (project(&layer.query)?, project(&layer.key)?, project(&layer.value)?);
+        let parts = [project(&layer.query)?, project(&layer.key)?, project(&layer.value)?];
+        let [query, key, value] = for_attention(parts)?;
+        let bias = bias.f_to_kind(query.kind())?;
         let mixed =
-            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(&bias), 0.0, false, None::<f64>, false)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, hidden])?.f_to_kind(input.kind())?;
         let attended = layer
             .attention_norm

@@ -7,7 +7,7 @@ mod rope;
 pub use cache::Cache;
 pub use config::{DecoderConfig, DecoderFamily};
 
-use super::compute::{attention_kind, unseen};
+use super::compute::{for_attention, unseen};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::weights::Weights;
@@ -131,7 +131,7 @@ impl Decoder {
         let t = words.size()[1];
         let read = cache.as_ref().map_or(0, |cache| cache.tokens());
         let (cos, sin) = self.rope.tables(read, t, words.device())?;
-        let bias = causal_bias(mask, read, attention_kind(words))?;
+        let bias = causal_bias(mask, read, words.kind())?;
         let mut hidden = words.shallow_clone();
         for (index, layer) in self.layers.iter().enumerate() {
             let seen = layer.input_norm.forward(&hidden)?;
@@ -165,17 +165,18 @@ impl Decoder {
             (query, key) = (of_queries.forward(&query)?, of_keys.forward(&key)?);
         }
         // Angles are F32: BF16 has three digits of a position.
-        let query = turned(&query.f_transpose(1, 2)?, tables)?.f_to_kind(bias.kind())?;
-        let key = turned(&key.f_transpose(1, 2)?, tables)?.f_to_kind(bias.kind())?;
-        let value = value.f_to_kind(bias.kind())?;
+        let query = turned(&query.f_transpose(1, 2)?, tables)?.f_to_kind(input.kind())?;
+        let key = turned(&key.f_transpose(1, 2)?, tables)?.f_to_kind(input.kind())?;
         let (key, value) = match slot {
             None => (key, value),
             Some((cache, index)) => cache.extend(index, key, value)?,
         };
         let shared = self.heads / self.kv_heads;
         let (key, value) = (repeated(&key, shared)?, repeated(&value, shared)?);
+        let [query, key, value] = for_attention([query, key, value])?;
+        let bias = bias.f_to_kind(query.kind())?;
         let mixed =
-            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(bias), 0.0, false, None::<f64>, false)?;
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(&bias), 0.0, false, None::<f64>, false)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, self.heads * self.head_dim])?;
         let mixed = mixed.f_to_kind(input.kind())?;
         pass.linear(&layer.output, &mixed)
@@ -208,5 +209,5 @@ fn causal_bias(mask: &Tensor, read: i64, kind: Kind) -> Result<Tensor, TrainerEr
         .f_mul(&before)?
         .f_unsqueeze(1)?;
     let hidden = seen.f_neg()?.f_add_scalar(1.0)?;
-    Ok(hidden.f_mul_scalar(unseen(kind))?.f_to_kind(kind)?)
+    Ok(hidden.f_mul_scalar(unseen(kind))?)
 }
