@@ -153,7 +153,10 @@ fn add_layers(
         let per_example = if input.dim() == 2 {
             gradient.f_unsqueeze(2)?.f_mul(&input.f_unsqueeze(1)?)?
         } else {
-            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?.f_unsqueeze(2)?;
+            let mask = mask
+                .f_to_device(gradient.device())?
+                .f_to_kind(gradient.kind())?
+                .f_unsqueeze(2)?;
             gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?
         };
         let mut square = per_example.f_square()?;

@@ -114,21 +114,24 @@ impl Bert {
         layers.chain(self.pooler.as_mut())
     }
 
-    /// Vectors of the last layer, [b, t, hidden], from embedded tokens [b, t, hidden] and a mask [b, t] of 1 and 0.
-    pub fn forward(&self, words: &Tensor, mask: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+    /// What the first layer reads, [b, t, hidden], and what is added to the attention's scores in every layer, from embedded
+    /// tokens [b, t, hidden] and a mask [b, t] of 1 and 0.
+    pub fn begin(&self, words: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor), TrainerError> {
         let positions = self.positions(mask)?;
         let sum = words.f_add(&positions)?.f_add(&self.token_type_embedding)?;
-        let mut hidden = self.embeddings_norm.forward(&sum)?;
+        let hidden = self.embeddings_norm.forward(&sum)?;
         let bias = mask
             .f_neg()?
             .f_add_scalar(1.0)?
             .f_mul_scalar(unseen(hidden.kind()))?
             .f_unsqueeze(1)?
             .f_unsqueeze(1)?;
-        for layer in &self.layers {
-            hidden = self.layer(layer, &hidden, &bias, pass)?;
-        }
-        Ok(hidden)
+        Ok((hidden, bias))
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
     }
 
     /// Embeddings of the positions, [t, hidden] or [b, t, hidden].
@@ -145,7 +148,9 @@ impl Bert {
         }
     }
 
-    fn layer(&self, layer: &Layer, input: &Tensor, bias: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+    /// What one layer makes of its input, [b, t, hidden].
+    pub fn layer(&self, index: usize, input: &Tensor, bias: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        let layer = &self.layers[index];
         let (b, t, hidden) = input.size3()?;
         let mut project = |linear: &Linear| -> Result<Tensor, TrainerError> {
             let flat = pass.linear(linear, input)?;
@@ -154,11 +159,14 @@ impl Bert {
                 .f_transpose(1, 2)?)
         };
         let parts = [project(&layer.query)?, project(&layer.key)?, project(&layer.value)?];
-        let [query, key, value] = for_attention(parts)?;
+        let [query, key, value] = for_attention(parts, pass)?;
         let bias = bias.f_to_kind(query.kind())?;
         let mixed =
             Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(&bias), 0.0, false, None::<f64>, false)?;
-        let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, hidden])?.f_to_kind(input.kind())?;
+        let mixed = mixed
+            .f_transpose(1, 2)?
+            .f_reshape([b, t, hidden])?
+            .f_to_kind(input.kind())?;
         let attended = layer
             .attention_norm
             .forward(&pass.linear(&layer.attention_output, &mixed)?.f_add(input)?)?;

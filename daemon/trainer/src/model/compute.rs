@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 use wengu_protocol::job::{BaseModel, JobEnd, Precision};
 
+use super::pass::Pass;
 use crate::error::TrainerError;
 
 /// In which numbers, and where, the frozen part of a model computes.
@@ -34,9 +35,10 @@ impl Compute {
 
 /// Queries, keys and values in the numbers that attention is fastest in. The processor's backward pass of attention in BF16
 /// takes several times as long as in F32 (libtorch 2.11).
-pub fn for_attention<const N: usize>(parts: [Tensor; N]) -> Result<[Tensor; N], TrainerError> {
-    let trained = parts.iter().any(|part| part.device() == Device::Cpu && part.requires_grad());
-    if !trained {
+pub fn for_attention<const N: usize>(parts: [Tensor; N], pass: &Pass) -> Result<[Tensor; N], TrainerError> {
+    // A pass whose values are computed again for its gradients has to compute them in the same way the first time.
+    let trained = pass.dropout.is_some() || parts.iter().any(Tensor::requires_grad);
+    if !trained || parts.iter().any(|part| part.device() != Device::Cpu) {
         return Ok(parts);
     }
     let wide: Result<Vec<Tensor>, _> = parts.iter().map(|part| part.f_to_kind(Kind::Float)).collect();

@@ -3,7 +3,7 @@
 use super::bert::Bert;
 use super::compute::Compute;
 use super::config::{BertConfig, Family};
-use super::decoder::{Cache, Decoder, DecoderConfig};
+use super::decoder::{self, Cache, Decoder, DecoderConfig};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::pooling::Pooling;
@@ -41,6 +41,14 @@ pub struct ModelLimits {
     pub max_tokens: i64,
     /// Width of its vectors.
     pub hidden_size: i64,
+}
+
+/// What all layers of one pass share.
+pub enum Shared {
+    /// What is added to the attention's scores.
+    Bert(Tensor),
+    /// That, and the rotary positions.
+    Decoder(decoder::Shared),
 }
 
 enum Body {
@@ -88,7 +96,7 @@ impl Encoder {
                 if pooling == Pooling::Pooler {
                     return Err(bad(&"a decoder has no pooler"));
                 }
-                decoder(weights, &config, task).map(|encoder| (encoder, pooling))
+                causal(weights, &config, task).map(|encoder| (encoder, pooling))
             }
             other => {
                 let known = "bert, xlm-roberta, roberta, llama, qwen2 and qwen3";
@@ -103,16 +111,72 @@ impl Encoder {
         &self,
         ids: &Tensor,
         mask: &Tensor,
-        cache: Option<&mut Cache>,
+        mut cache: Option<&mut Cache>,
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
+        let read = cache.as_ref().map_or(0, |cache| cache.tokens());
+        let (mut hidden, shared) = self.begin(ids, mask, read)?;
+        for index in 0..self.layers() {
+            hidden = self.layer(index, &hidden, &shared, cache.as_deref_mut(), pass)?;
+        }
+        self.finish(&hidden)
+    }
+
+    /// What the first layer reads, [b, t, hidden], and what all layers share. `read` tokens are in a cache.
+    pub fn begin(&self, ids: &Tensor, mask: &Tensor, read: i64) -> Result<(Tensor, Shared), TrainerError> {
         let words = match &self.terms {
             None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
             Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
         };
         match &self.body {
-            Body::Bert(bert) => bert.forward(&words, mask, pass),
-            Body::Decoder(decoder) => decoder.forward(&words, mask, cache, pass),
+            Body::Bert(bert) => {
+                let (hidden, bias) = bert.begin(&words, mask)?;
+                Ok((hidden, Shared::Bert(bias)))
+            }
+            Body::Decoder(decoder) => {
+                let shared = decoder.begin(&words, mask, read)?;
+                Ok((words, Shared::Decoder(shared)))
+            }
+        }
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        match &self.body {
+            Body::Bert(bert) => bert.layers(),
+            Body::Decoder(decoder) => decoder.layers(),
+        }
+    }
+
+    /// What the names of this layer's parts begin with.
+    pub fn layer_prefix(&self, index: usize) -> String {
+        match &self.body {
+            Body::Bert(_) => format!("encoder.layer.{index}."),
+            Body::Decoder(_) => format!("layers.{index}."),
+        }
+    }
+
+    /// What one layer makes of its input, [b, t, hidden].
+    pub fn layer(
+        &self,
+        index: usize,
+        input: &Tensor,
+        shared: &Shared,
+        cache: Option<&mut Cache>,
+        pass: &mut Pass,
+    ) -> Result<Tensor, TrainerError> {
+        match (&self.body, shared) {
+            (Body::Bert(bert), Shared::Bert(bias)) => bert.layer(index, input, bias, pass),
+            (Body::Decoder(decoder), Shared::Decoder(shared)) => decoder.layer(index, input, shared, cache, pass),
+            _ => Err(TrainerError::new(JobEnd::Internal, "a pass was begun by another model")),
+        }
+    }
+
+    /// What comes after the last layer, [b, t, hidden].
+    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor, TrainerError> {
+        match &self.body {
+            Body::Bert(_) => Ok(hidden.shallow_clone()),
+            Body::Decoder(decoder) => decoder.finish(hidden),
         }
     }
 
@@ -182,7 +246,7 @@ fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<
 }
 
 /// The decoder of a file of the bare decoder, or of a causal language model, whose names begin with `model.`.
-fn decoder(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<Encoder, TrainerError> {
+fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<Encoder, TrainerError> {
     let shape = [config.vocab_size, config.hidden_size];
     let output = match task {
         Task::CausalLm if !config.tie_word_embeddings => Some(weights.tensor("lm_head.weight", &shape)?),

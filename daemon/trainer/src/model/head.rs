@@ -21,7 +21,7 @@ impl Head {
                 // The classifier is trained: F32, on the processor.
                 let vectors = vectors.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
                 classifier.forward(&vectors, dropout)
-            },
+            }
             Head::Language(weight) => Ok(vectors.f_linear(weight, None::<&Tensor>)?.f_to_kind(Kind::Float)?),
         }
     }

@@ -14,6 +14,7 @@ mod lora;
 mod pass;
 mod pooling;
 mod random;
+mod recompute;
 mod terms;
 pub(crate) mod weights;
 
@@ -21,6 +22,7 @@ pub use crate::peft::LoraSite;
 pub use encoder::ModelLimits;
 pub use generate::{Generation, Sampling};
 pub use pooling::Pooling;
+pub use recompute::Recompute;
 
 use crate::error::TrainerError;
 use crate::peft;
@@ -183,32 +185,49 @@ impl Model {
         dropout: Option<u64>,
         taps: &mut Option<Vec<Tap>>,
     ) -> Result<Tensor, TrainerError> {
+        let batch = self.placed(batch)?;
+        let mut pass = self.pass(dropout, taps);
+        let hidden = self.encoder.forward(&batch.ids, &batch.mask, None, &mut pass)?;
+        self.pooled(&hidden, &batch, &mut pass)
+    }
+
+    /// The batch where the model computes, its mask F32.
+    fn placed(&self, batch: &Batch) -> Result<Batch, TrainerError> {
         self.check_batch(batch)?;
         let device = self.encoder.word_embeddings().device();
-        let (ids, mask) = (batch.ids.f_to_device(device)?, batch.mask.f_to_device(device)?);
+        let items = batch.items.as_ref().map(|items| items.f_to_device(device));
+        Ok(Batch {
+            ids: batch.ids.f_to_device(device)?,
+            mask: batch.mask.f_to_device(device)?.f_to_kind(tch::Kind::Float)?,
+            items: items.transpose()?,
+        })
+    }
+
+    fn pass<'a>(&'a self, dropout: Option<u64>, taps: &'a mut Option<Vec<Tap>>) -> Pass<'a> {
         let share = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
-        let dropout = dropout.map(|seed| Dropout { seed, share });
-        let mask = mask.f_to_kind(tch::Kind::Float)?;
-        let mut pass = Pass {
+        Pass {
             sites: &self.sites,
-            dropout,
+            dropout: dropout.map(|seed| Dropout { seed, share }),
             taps,
-        };
-        let hidden = self.encoder.forward(&ids, &mask, None, &mut pass)?;
+        }
+    }
+
+    /// The vectors that the head answers, [n, hidden], from the last layer's [b, t, hidden].
+    fn pooled(&self, hidden: &Tensor, batch: &Batch, pass: &mut Pass) -> Result<Tensor, TrainerError> {
         if self.task != Task::SequenceClassification {
             let tokens = hidden.f_flatten(0, 1)?;
             return match &batch.items {
-                Some(items) => Ok(tokens.f_index_select(0, &items.f_to_device(device)?)?),
+                Some(items) => Ok(tokens.f_index_select(0, items)?),
                 None => Ok(tokens),
             };
         }
         if self.pooling == Pooling::Pooler {
-            return self.encoder.pooler(&hidden.f_select(1, 0)?, &mut pass);
+            return self.encoder.pooler(&hidden.f_select(1, 0)?, pass);
         }
         let hidden = hidden.f_to_kind(tch::Kind::Float)?;
         match self.pooling {
-            Pooling::Mean => Ok(pooling::mean(&hidden, &mask)?),
-            Pooling::Last => Ok(pooling::last(&hidden, &mask)?),
+            Pooling::Mean => Ok(pooling::mean(&hidden, &batch.mask)?),
+            Pooling::Last => Ok(pooling::last(&hidden, &batch.mask)?),
             Pooling::Cls | Pooling::Pooler => Ok(hidden.f_select(1, 0)?),
         }
     }

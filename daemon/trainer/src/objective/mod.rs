@@ -10,7 +10,10 @@ use tch::{Kind, Tensor};
 
 /// `sum_i weight_i * -log p(label_i)` from logits [b, C], labels I64 [b] and weights [b].
 pub fn cross_entropy_sum(logits: &Tensor, labels: &Tensor, weights: &Tensor) -> Result<Tensor, TrainerError> {
-    let (labels, weights) = (labels.f_to_device(logits.device())?, weights.f_to_device(logits.device())?);
+    let (labels, weights) = (
+        labels.f_to_device(logits.device())?,
+        weights.f_to_device(logits.device())?,
+    );
     let chosen = logits
         .f_log_softmax(1, None::<Kind>)?
         .f_gather(1, &labels.f_unsqueeze(1)?, false)?

@@ -4,6 +4,8 @@ mod common;
 mod damage;
 mod decoders;
 mod minilm;
+mod precision;
+mod recompute;
 mod tasks;
 mod terms;
 mod tiny;

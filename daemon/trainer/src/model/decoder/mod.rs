@@ -26,6 +26,14 @@ pub struct Decoder {
     rope: Rope,
 }
 
+/// What all layers of one pass share.
+pub struct Shared {
+    cos: Tensor,
+    sin: Tensor,
+    /// Added to the attention's scores.
+    bias: Tensor,
+}
+
 struct Layer {
     input_norm: RmsNorm,
     query: Linear,
@@ -118,43 +126,54 @@ impl Decoder {
         })
     }
 
-    /// Vectors of the last layer, [b, t, hidden], from embedded tokens [b, t, hidden] and a mask [b, t] of 1 and 0. A token
-    /// sees the tokens before it and itself, among those that have the same number in the mask: numbers above 1 are further
-    /// examples in the same row. With a cache the mask is [b, read + t], of the tokens that were read and the new ones.
-    pub fn forward(
+    /// What all layers share, for embedded tokens [b, t, hidden] and a mask [b, read + t], after `read` tokens that a cache
+    /// holds. A token sees the tokens before it and itself, among those that have the same number in the mask: 0 is padding,
+    /// numbers above 1 are further examples in the same row.
+    pub fn begin(&self, words: &Tensor, mask: &Tensor, read: i64) -> Result<Shared, TrainerError> {
+        let (cos, sin) = self.rope.tables(read, words.size()[1], words.device())?;
+        let bias = causal_bias(mask, read, words.kind())?;
+        Ok(Shared { cos, sin, bias })
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// What one layer makes of its input, [b, t, hidden].
+    pub fn layer(
         &self,
-        words: &Tensor,
-        mask: &Tensor,
-        mut cache: Option<&mut Cache>,
+        index: usize,
+        input: &Tensor,
+        shared: &Shared,
+        cache: Option<&mut Cache>,
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
-        let t = words.size()[1];
-        let read = cache.as_ref().map_or(0, |cache| cache.tokens());
-        let (cos, sin) = self.rope.tables(read, t, words.device())?;
-        let bias = causal_bias(mask, read, words.kind())?;
-        let mut hidden = words.shallow_clone();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let seen = layer.input_norm.forward(&hidden)?;
-            let slot = cache.as_deref_mut().map(|cache| (cache, index));
-            hidden = hidden.f_add(&self.attention(layer, &seen, (&cos, &sin), &bias, slot, pass)?)?;
-            let seen = layer.attention_norm.forward(&hidden)?;
-            let gate = pass.linear(&layer.gate, &seen)?.f_silu()?;
-            let inner = gate.f_mul(&pass.linear(&layer.up, &seen)?)?;
-            hidden = hidden.f_add(&pass.linear(&layer.down, &inner)?)?;
-        }
-        self.norm.forward(&hidden)
+        let layer = &self.layers[index];
+        let seen = layer.input_norm.forward(input)?;
+        let slot = cache.map(|cache| (cache, index));
+        let hidden = input.f_add(&self.attention(layer, &seen, shared, slot, pass)?)?;
+        let seen = layer.attention_norm.forward(&hidden)?;
+        let gate = pass.linear(&layer.gate, &seen)?.f_silu()?;
+        let inner = gate.f_mul(&pass.linear(&layer.up, &seen)?)?;
+        Ok(hidden.f_add(&pass.linear(&layer.down, &inner)?)?)
+    }
+
+    /// The last layer's vectors, normalised.
+    pub fn finish(&self, hidden: &Tensor) -> Result<Tensor, TrainerError> {
+        self.norm.forward(hidden)
     }
 
     fn attention(
         &self,
         layer: &Layer,
         input: &Tensor,
-        tables: (&Tensor, &Tensor),
-        bias: &Tensor,
+        shared: &Shared,
         slot: Option<(&mut Cache, usize)>,
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
         let (b, t, _) = input.size3()?;
+        let tables = (&shared.cos, &shared.sin);
         let mut project = |linear: &Linear, heads: i64| -> Result<Tensor, TrainerError> {
             let flat = pass.linear(linear, input)?;
             Ok(flat.f_reshape([b, t, heads, self.head_dim])?)
@@ -171,10 +190,10 @@ impl Decoder {
             None => (key, value),
             Some((cache, index)) => cache.extend(index, key, value)?,
         };
-        let shared = self.heads / self.kv_heads;
-        let (key, value) = (repeated(&key, shared)?, repeated(&value, shared)?);
-        let [query, key, value] = for_attention([query, key, value])?;
-        let bias = bias.f_to_kind(query.kind())?;
+        let times = self.heads / self.kv_heads;
+        let (key, value) = (repeated(&key, times)?, repeated(&value, times)?);
+        let [query, key, value] = for_attention([query, key, value], pass)?;
+        let bias = shared.bias.f_to_kind(query.kind())?;
         let mixed =
             Tensor::f_scaled_dot_product_attention(&query, &key, &value, Some(&bias), 0.0, false, None::<f64>, false)?;
         let mixed = mixed.f_transpose(1, 2)?.f_reshape([b, t, self.heads * self.head_dim])?;

@@ -58,8 +58,7 @@ impl Rope {
 
     /// Cosine and sine at `length` positions from `first` on, each [length, head_dim]: the second half repeats the first.
     pub fn tables(&self, first: i64, length: i64, device: tch::Device) -> Result<(Tensor, Tensor), TrainerError> {
-        let positions =
-            Tensor::f_arange_start(first, first + length, (Kind::Float, device))?.f_unsqueeze(1)?;
+        let positions = Tensor::f_arange_start(first, first + length, (Kind::Float, device))?.f_unsqueeze(1)?;
         let frequencies = Tensor::f_from_slice(&self.frequencies)?.f_to_device(device)?;
         let angles = positions.f_mul(&frequencies.f_unsqueeze(0)?)?;
         let angles = Tensor::f_cat(&[&angles, &angles], 1)?;
