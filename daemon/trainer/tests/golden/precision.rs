@@ -15,6 +15,7 @@ fn in_bf16_answers_and_gradients_stay_near_and_what_is_trained_stays_f32() {
         dropout: 0.0,
         target_modules: strings(names),
     };
+    let peft: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("bf16.json")).unwrap()).unwrap();
     let all = [
         "down_proj",
         "gate_proj",
