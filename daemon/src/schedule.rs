@@ -287,6 +287,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         },
         method: method(&learning.method, &base.path)?,
         learning: learning.training.clone(),
+        gradient_checkpointing: false,
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,

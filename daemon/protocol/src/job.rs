@@ -45,6 +45,10 @@ pub struct Job {
     pub method: Method,
     /// How it is trained.
     pub learning: Learning,
+    /// Keep only each layer's input in a training step, and compute the layer again for its gradients (Chen et al. 2016): less
+    /// memory, a third more work, the same result.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Terms of the domain with a token of their own, in the order of their ids. The parent's are the beginning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub term_tokens: Vec<TermToken>,

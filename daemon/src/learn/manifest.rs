@@ -45,6 +45,9 @@ pub struct Manifest {
     pub method: job::Method,
     /// Hyper-parameters.
     pub learning: job::Learning,
+    /// Whether layers are computed again for their gradients, to save memory.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Tokens a document is cut to.
     pub max_length: u32,
     /// Bound of the memory of the version that comes out.

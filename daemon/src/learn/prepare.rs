@@ -73,6 +73,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         labels: manifest.labels.clone(),
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
+        gradient_checkpointing: manifest.gradient_checkpointing,
         term_tokens: writer.terms.clone(),
         data: job::Data {
             champion_eval,
@@ -121,6 +122,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         labels: manifest.labels.clone(),
         method,
         learning,
+        gradient_checkpointing: manifest.gradient_checkpointing,
         term_tokens: writer.terms.clone(),
         data: job::Data {
             champion_eval,

@@ -116,6 +116,20 @@ fn accumulation_changes_the_memory_used_and_not_the_result() {
     assert!(difference < 1e-3, "{difference}");
 }
 
+#[test]
+fn gradient_checkpointing_gives_the_same_bytes() {
+    let bench = Bench::new();
+    let run = |name: &str, checkpointing: bool| {
+        let dir = bench.job(name, |job| {
+            job.gradient_checkpointing = checkpointing;
+            job.learning.accumulation = 2;
+        });
+        dir.run(JobEnd::Completed);
+        dir.outputs()
+    };
+    assert_eq!(run("plain", false), run("sparing", true));
+}
+
 fn lora(job: &mut Job, new_dropout: f64) {
     if let Method::Lora { dropout, .. } = &mut job.method {
         *dropout = new_dropout;

@@ -11,7 +11,7 @@ use crate::data::batch::{epoch_batches, micro_batches, replay_rows};
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
-use crate::model::{Model, ParamGroup};
+use crate::model::{Model, ParamGroup, Recompute};
 use crate::objective::{Ewc, cross_entropy_sum, distillation_sum, soft_cross_entropy_sum};
 use crate::optim::{AdamW, clip_gradients, gradient_norm, rate_at, zero_gradients};
 use std::collections::BTreeMap;
@@ -190,17 +190,16 @@ impl Training<'_> {
             self.replay.map_or(1.0, |replay| answers(replay, &drawn)),
         );
         for (part, rows_of_part) in micro_batches(rows, parts).into_iter().enumerate() {
-            let logits = self
-                .train
-                .logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 0)))?;
+            let (logits, kept) = self.answers(self.train, rows_of_part, self.dropout_seed(step, part, 0))?;
             let loss = labelled_loss(self.train, rows_of_part, &logits)?.f_div_scalar(new)?;
             terms[0] += loss.f_double_value(&[])?;
             loss.f_backward()?;
+            kept.map_or(Ok(()), Recompute::backward)?;
         }
         if let Some(replay) = self.replay {
             tokens += replay.token_count(&drawn);
             for (part, rows_of_part) in micro_batches(&drawn, parts).into_iter().enumerate() {
-                let logits = replay.logits(self.model, rows_of_part, Some(self.dropout_seed(step, part, 1)))?;
+                let (logits, kept) = self.answers(replay, rows_of_part, self.dropout_seed(step, part, 1))?;
                 let mut loss = labelled_loss(replay, rows_of_part, &logits)?.f_div_scalar(old)?;
                 terms[1] += loss.f_double_value(&[])?;
                 if let Some(teacher) = replay.set().teacher.as_ref().filter(|_| learning.distill_alpha > 0.0) {
@@ -212,6 +211,7 @@ impl Training<'_> {
                     loss = loss.f_add(&distilled)?;
                 }
                 loss.f_backward()?;
+                kept.map_or(Ok(()), Recompute::backward)?;
             }
         }
         let ewc = self
@@ -222,6 +222,20 @@ impl Training<'_> {
             penalty.f_backward()?;
         }
         Ok((terms, tokens))
+    }
+
+    /// Logits of a micro-batch, and what is still to be gone back through after the loss.
+    fn answers(
+        &self,
+        inputs: &Inputs,
+        rows: &[usize],
+        dropout: u64,
+    ) -> Result<(Tensor, Option<Recompute<'_>>), TrainerError> {
+        if self.job.gradient_checkpointing && !self.model.adapters().is_empty() {
+            let (logits, kept) = self.model.forward_sparing(&inputs.set().batch(rows)?, dropout)?;
+            return Ok((logits, Some(kept)));
+        }
+        Ok((inputs.logits(self.model, rows, Some(dropout))?, None))
     }
 
     fn dropout_seed(&self, step: u64, part: usize, stream: u64) -> u64 {

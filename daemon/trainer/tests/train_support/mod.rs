@@ -203,6 +203,7 @@ impl Bench {
                 fisher_decay: 0.9,
                 checkpoint_steps: 5,
             },
+            gradient_checkpointing: false,
             term_tokens: Vec::new(),
             data: Data {
                 champion_eval: BTreeMap::new(),
