@@ -64,12 +64,17 @@ pub fn target_modules(path: &Path) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Config {
         model_type: String,
+        #[serde(default)]
+        q_lora_rank: Option<u32>,
     }
     let path = path.join("config.json");
     let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let config: Config = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     let names = match config.model_type.as_str() {
         "bert" | "roberta" | "xlm-roberta" => ["query", "value"],
+        // Keys and values are read from a small vector there, and queries too in the larger models.
+        "deepseek_v2" | "deepseek_v3" if config.q_lora_rank.is_some() => ["q_b_proj", "kv_b_proj"],
+        "deepseek_v2" | "deepseek_v3" => ["q_proj", "kv_b_proj"],
         _ => ["q_proj", "v_proj"],
     };
     Ok(names.map(String::from).into())

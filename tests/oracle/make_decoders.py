@@ -26,7 +26,10 @@ KNOWN = (
 )  # fmt: skip
 
 
-def make(name, model, fields, prefix, seed, shards):
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def make(name, model, fields, prefix, seed, shards, targets=TARGETS, written=lambda model: model.state_dict()):
     config = model.config
     draw = generator(seed)
     for key, parameter in sorted(model.named_parameters()):
@@ -35,7 +38,7 @@ def make(name, model, fields, prefix, seed, shards):
     folder = GOLDEN / name
     base = folder / "base"
     base.mkdir(parents=True, exist_ok=True)
-    tensors = {f"{prefix}{k}": v for k, v in model.state_dict().items()}
+    tensors = {f"{prefix}{k}": v for k, v in written(model).items()}
     if shards:
         names, where = sorted(tensors), {}
         for part, chosen in enumerate((names[::2], names[1::2]), 1):
@@ -50,7 +53,6 @@ def make(name, model, fields, prefix, seed, shards):
 
     weight, bias = draw(len(LABELS), config.hidden_size, std=0.3), draw(len(LABELS), std=0.3)
     save_head(folder / "head", weight, bias, LABELS)
-    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     lora = LoraConfig(r=4, lora_alpha=12, target_modules=targets, task_type="FEATURE_EXTRACTION")
     adapted = get_peft_model(model, lora).eval()
     randomise_adapter(adapted, seed + 1)

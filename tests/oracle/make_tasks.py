@@ -46,9 +46,9 @@ def randomise(model, seed, std=0.3):
     return model.eval()
 
 
-def write_base(folder, model, fields, names):
+def write_base(folder, tensors, fields):
     base = folder / "base"
-    save(base / "model.safetensors", {key: model.state_dict()[key] for key in names})
+    save(base / "model.safetensors", tensors)
     (base / "config.json").write_text(json.dumps(fields, indent=2) + "\n")
 
 
@@ -65,12 +65,13 @@ def gradients(adapted):
     return found
 
 
-def causal(name, model, fields, seed):
+def causal(name, model, fields, seed, targets=TARGETS, written=lambda model: model.state_dict()):
     randomise(model, seed)
     folder = GOLDEN / name
     tied = model.config.tie_word_embeddings
-    write_base(folder, model, fields(model.config), [k for k in model.state_dict() if not (tied and k == "lm_head.weight")])
-    adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=12, target_modules=TARGETS, task_type="CAUSAL_LM")).eval()
+    held = written(model)
+    write_base(folder, {k: held[k] for k in held if not (tied and k == "lm_head.weight")}, fields(model.config))
+    adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=12, target_modules=targets, task_type="CAUSAL_LM")).eval()
     randomise_adapter(adapted, seed + 1)
     save_adapter(adapted, folder / "adapter", name)
 
@@ -98,7 +99,8 @@ def causal(name, model, fields, seed):
 def tokens(name, model, fields, head, targets, first, seed):
     randomise(model, seed)
     folder = GOLDEN / name
-    write_base(folder, model, fields, [k for k in model.state_dict() if not k.startswith(head)])
+    held = model.state_dict()
+    write_base(folder, {k: held[k] for k in held if not k.startswith(head)}, fields)
     lora = LoraConfig(r=4, lora_alpha=12, target_modules=targets, task_type="TOKEN_CLS")
     adapted = get_peft_model(model, lora).eval()
     randomise_adapter(adapted, seed + 1)
@@ -154,4 +156,5 @@ def main():
     tokens("tokens_llama", LlamaForTokenClassification(config), fields, "score", TARGETS, 0, 150)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -90,16 +90,16 @@ impl Encoder {
                 let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
                 bert(weights, &config, with_pooler).map(|encoder| (encoder, pooling))
             }
-            "llama" | "qwen2" | "qwen3" => {
+            "llama" | "qwen2" | "qwen3" | "deepseek_v2" | "deepseek_v3" => {
                 let config = DecoderConfig::parse(&text).map_err(|message| bad(&message))?;
                 let pooling = Pooling::load(folder, Pooling::Last)?;
                 if pooling == Pooling::Pooler {
                     return Err(bad(&"a decoder has no pooler"));
                 }
-                causal(weights, &config, task).map(|encoder| (encoder, pooling))
+                causal(weights.in_blocks(config.weight_blocks()), &config, task).map(|encoder| (encoder, pooling))
             }
             other => {
-                let known = "bert, xlm-roberta, roberta, llama, qwen2 and qwen3";
+                let known = "bert, xlm-roberta, roberta, llama, qwen2, qwen3, deepseek_v2 and deepseek_v3";
                 Err(bad(&format!("model_type \"{other}\" is not supported; {known} are")))
             }
         }
@@ -263,7 +263,16 @@ fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<En
     let word_embeddings = weights.tensor("embed_tokens.weight", &shape)?;
     let output = output.or_else(|| (task == Task::CausalLm).then(|| word_embeddings.shallow_clone()));
     let body = Body::Decoder(Box::new(Decoder::load(&weights, config)?));
-    refuse_surplus(&weights, &[], &["lm_head.", "score."])?;
+    let further = config.deepseek.as_ref();
+    let further = further
+        .map(|shape| shape.further_layers(config.num_hidden_layers))
+        .unwrap_or_default();
+    let unused: Vec<&str> = further
+        .iter()
+        .map(String::as_str)
+        .chain(["lm_head.", "score."])
+        .collect();
+    refuse_surplus(&weights, &[], &unused)?;
     Ok(Encoder {
         body,
         word_embeddings,

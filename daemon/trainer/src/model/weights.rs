@@ -42,6 +42,7 @@ impl TensorFile {
             files: vec![(&self.path, tensors)],
             prefix: "",
             compute: Compute::PLAIN,
+            blocks: None,
             taken: RefCell::default(),
         })
     }
@@ -123,6 +124,7 @@ impl TensorFiles {
             files,
             prefix: "",
             compute: Compute::PLAIN,
+            blocks: None,
             taken: RefCell::default(),
         })
     }
@@ -134,6 +136,7 @@ pub struct Weights<'a> {
     files: Vec<(&'a Path, SafeTensors<'a>)>,
     prefix: &'static str,
     compute: Compute,
+    blocks: Option<[i64; 2]>,
     taken: RefCell<BTreeSet<String>>,
 }
 
@@ -157,6 +160,11 @@ impl Weights<'_> {
     /// From here on, tensors are read in these numbers and put there.
     pub fn computed(self, compute: Compute) -> Self {
         Weights { compute, ..self }
+    }
+
+    /// From here on, weights of eight bits have factors for blocks of so many rows and columns.
+    pub fn in_blocks(self, blocks: Option<[i64; 2]>) -> Self {
+        Weights { blocks, ..self }
     }
 
     /// The stored name: below the prefix, and under the old spelling of layer normalisations where it is used.
@@ -188,9 +196,18 @@ impl Weights<'_> {
         stored.strip_prefix(self.prefix).unwrap_or(stored)
     }
 
+    /// The same in F32, whatever the model computes in.
+    pub fn precise(&self, name: &str, shape: &[i64]) -> Result<Tensor, TrainerError> {
+        self.read(name, shape, Kind::Float)
+    }
+
     /// A copy of the tensor, in the numbers that the model computes in (F32 unless it says otherwise) and on its device. It must
     /// have exactly this shape.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor, TrainerError> {
+        self.read(name, shape, self.compute.kind)
+    }
+
+    fn read(&self, name: &str, shape: &[i64], wanted: Kind) -> Result<Tensor, TrainerError> {
         let missing = || {
             let message = format!("tensor {}{name} is missing", self.prefix);
             TrainerError::at(JobEnd::BadModel, self.path, message)
@@ -208,9 +225,10 @@ impl Weights<'_> {
             Dtype::F32 => (Kind::Float, 4),
             Dtype::F16 => (Kind::Half, 2),
             Dtype::BF16 => (Kind::BFloat16, 2),
+            Dtype::F8_E4M3 => (Kind::Float8e4m3fn, 1),
             other => {
                 return Err(bad(format!(
-                    "tensor {stored} has type {other:?}; F32, F16 and BF16 can be read"
+                    "tensor {stored} has type {other:?}; F32, F16, BF16 and F8_E4M3 can be read"
                 )));
             }
         };
@@ -218,8 +236,40 @@ impl Weights<'_> {
         if view.data().len() as i64 != shape.iter().product::<i64>() * width {
             return Err(bad(format!("tensor {stored} has {} bytes", view.data().len())));
         }
+        let mut held = Tensor::f_from_data_size(view.data(), shape, kind)?;
+        if kind == Kind::Float8e4m3fn {
+            held = self.dequantized(&stored, &held.f_to_kind(Kind::Float)?)?;
+        }
         self.taken.borrow_mut().insert(stored);
-        let held = Tensor::f_from_data_size(view.data(), shape, kind)?;
-        Ok(held.f_to_device(self.compute.device)?.f_to_kind(self.compute.kind)?)
+        Ok(held.f_to_device(self.compute.device)?.f_to_kind(wanted)?)
+    }
+
+    /// A weight [rows, columns] with its blocks times their factors, which `NAME_scale_inv` holds (DeepSeek-V3, section 3.3).
+    fn dequantized(&self, stored: &str, weight: &Tensor) -> Result<Tensor, TrainerError> {
+        let name = format!("{stored}_scale_inv");
+        let bad = |message: String| TrainerError::at(JobEnd::BadModel, self.path, message);
+        let Some([rows, columns]) = self.blocks else {
+            let message = format!("tensor {stored} has 8 bits, but config.json has no quantization_config with blocks");
+            return Err(bad(message));
+        };
+        let (_, view) = self
+            .view(&name)
+            .ok_or_else(|| bad(format!("tensor {name} is missing: the factors of {stored}")))?;
+        let size = weight.size2()?;
+        let expected = [(size.0, rows), (size.1, columns)].map(|(n, block)| (n as usize).div_ceil(block as usize));
+        if view.dtype() != Dtype::F32 || view.shape() != expected || view.data().len() != 4 * expected[0] * expected[1]
+        {
+            let (dtype, shape) = (view.dtype(), view.shape());
+            return Err(bad(format!(
+                "tensor {name} is {dtype:?} {shape:?}; F32 {expected:?} is expected"
+            )));
+        }
+        let factors = Tensor::f_from_data_size(view.data(), &expected.map(|n| n as i64), Kind::Float)?
+            .f_repeat_interleave_self_int(rows, 0, None)?
+            .f_narrow(0, 0, size.0)?
+            .f_repeat_interleave_self_int(columns, 1, None)?
+            .f_narrow(1, 0, size.1)?;
+        self.taken.borrow_mut().insert(name);
+        Ok(weight.f_mul(&factors)?)
     }
 }

@@ -122,3 +122,19 @@ pub fn tiny_with_mean_pooling(folder: &Path) {
     )
     .unwrap();
 }
+
+/// The method of a golden adapter of rank 4 and alpha 12, with the target modules that its own configuration names.
+pub fn adapted(name: &str) -> Method {
+    let text = std::fs::read(golden(name).join("adapter/adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let targets = config["target_modules"].as_array().unwrap();
+    Method::Lora {
+        rank: 4,
+        alpha: 12.0,
+        dropout: 0.0,
+        target_modules: targets
+            .iter()
+            .map(|target| target.as_str().unwrap().to_owned())
+            .collect(),
+    }
+}

@@ -1,31 +1,21 @@
-//! Small random Llama, Qwen2 and Qwen3 models (tests/oracle/make_decoders.py).
+//! Small random decoders (tests/oracle/make_decoders.py and make_deepseek.py).
 
 use crate::common::*;
 use crate::tiny::agrees;
 use std::collections::HashMap;
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Method, Task};
+use wengu_protocol::job::{JobEnd, Task};
 use wengu_trainer::model::{Model, Pooling};
 
-const FAMILIES: [&str; 3] = ["llama", "qwen2", "qwen3"];
-
-fn method() -> Method {
-    let names = [
-        "down_proj",
-        "gate_proj",
-        "k_proj",
-        "o_proj",
-        "q_proj",
-        "up_proj",
-        "v_proj",
-    ];
-    Method::Lora {
-        rank: 4,
-        alpha: 12.0,
-        dropout: 0.0,
-        target_modules: strings(&names),
-    }
-}
+const FAMILIES: [&str; 7] = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "deepseek_v2_lite",
+    "deepseek_v2",
+    "deepseek_v3",
+    "deepseek_v3_fp8",
+];
 
 fn model(name: &str) -> Model {
     let (base, parent) = (base(&golden(&format!("{name}/base"))), parent(&golden(name), &LABELS));
@@ -34,7 +24,7 @@ fn model(name: &str) -> Model {
         &base,
         Some(&parent),
         &strings(&LABELS),
-        &method(),
+        &adapted(name),
         &[],
         0.0,
         1,
@@ -47,7 +37,10 @@ fn logits_and_all_gradients_agree_with_float64_autograd() {
     for name in FAMILIES {
         let model = model(name);
         assert_eq!((model.pooling(), model.limits().max_tokens), (Pooling::Last, 128));
-        agrees(name, &model, &tensors(&golden(name).join("expected.safetensors")), 30);
+        let expected = tensors(&golden(name).join("expected.safetensors"));
+        let gradients = expected.keys().filter(|key| key.starts_with("gradient.")).count();
+        assert!(gradients >= 18, "{name}: {gradients}");
+        agrees(name, &model, &expected, gradients);
     }
 }
 
@@ -91,7 +84,7 @@ fn shards_that_are_missing_or_hold_something_else_are_refused_by_name() {
             &base(folder.path()),
             None,
             &strings(&LABELS),
-            &method(),
+            &adapted("llama"),
             &[],
             0.0,
             1,
@@ -119,4 +112,46 @@ fn shards_that_are_missing_or_hold_something_else_are_refused_by_name() {
         Tensor::write_safetensors(&all, folder.join(second)).unwrap();
     });
     assert!(error.contains("its shards hold"), "{error}");
+}
+
+#[test]
+fn weights_in_eight_bits_are_refused_without_their_factors() {
+    let name = "deepseek_v3_fp8";
+    let refused = |change: &dyn Fn(&std::path::Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&golden(&format!("{name}/base")), folder.path());
+        change(folder.path());
+        let (base, method) = (base(folder.path()), adapted(name));
+        let task = Task::SequenceClassification;
+        let loaded = Model::load(task, &base, None, &strings(&LABELS), &method, &[], 0.0, 1);
+        let error = loaded.err().expect("it must be refused");
+        assert_eq!(error.end, JobEnd::BadModel);
+        error.to_string()
+    };
+    let config = |change: &dyn Fn(&mut serde_json::Value)| {
+        refused(&|folder| {
+            let path = folder.join("config.json");
+            let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            change(&mut config);
+            std::fs::write(path, config.to_string()).unwrap();
+        })
+    };
+    let error = config(&|config| drop(config.as_object_mut().unwrap().remove("quantization_config")));
+    assert!(
+        error.contains("quantization_config") && error.contains("8 bits"),
+        "{error}"
+    );
+    let error = config(&|config| config["quantization_config"]["weight_block_size"] = serde_json::json!([16, 16]));
+    assert!(error.contains("_scale_inv") && error.contains("is expected"), "{error}");
+    let error = config(&|config| config["quantization_config"]["quant_method"] = "gptq".into());
+    assert!(error.contains("gptq"), "{error}");
+    let error = config(&|config| config["topk_method"] = "greedy".into());
+    assert!(error.contains("topk_method"), "{error}");
+    let error = config(&|config| config["num_nextn_predict_layers"] = 0.into());
+    assert!(
+        error.contains("eh_proj"),
+        "a layer that nothing announces is surplus: {error}"
+    );
+    let error = config(&|config| config["kv_lora_rank"] = 13.into());
+    assert!(error.contains("kv_a_proj_with_mqa"), "{error}");
 }

@@ -4,33 +4,20 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{DataFile, JobEnd, Method, Task};
+use wengu_protocol::job::{DataFile, JobEnd, Task};
 use wengu_trainer::data::{Limits, Role, TokenSet};
 use wengu_trainer::model::{Generation, Model, Sampling};
 
-const CAUSAL: [&str; 3] = ["causal_llama", "causal_qwen2", "causal_qwen3"];
+const CAUSAL: [&str; 6] = [
+    "causal_llama",
+    "causal_qwen2",
+    "causal_qwen3",
+    "causal_deepseek_v2_lite",
+    "causal_deepseek_v2",
+    "causal_deepseek_v3",
+];
 const TOKENS: [&str; 3] = ["tokens_bert", "tokens_xlmr", "tokens_llama"];
 const NAMES: [&str; 3] = ["O", "B-病", "I-病"];
-
-fn method(name: &str) -> Method {
-    let encoder = ["dense", "key", "query", "value"].as_slice();
-    let decoder = [
-        "down_proj",
-        "gate_proj",
-        "k_proj",
-        "o_proj",
-        "q_proj",
-        "up_proj",
-        "v_proj",
-    ];
-    let is_encoder = matches!(name, "tokens_bert" | "tokens_xlmr");
-    Method::Lora {
-        rank: 4,
-        alpha: 12.0,
-        dropout: 0.0,
-        target_modules: strings(if is_encoder { encoder } else { &decoder }),
-    }
-}
 
 fn load(task: Task, name: &str) -> Model {
     let labels: &[&str] = if task == Task::CausalLm { &[] } else { &NAMES };
@@ -39,7 +26,17 @@ fn load(task: Task, name: &str) -> Model {
         parent.head = None;
     }
     let base = base(&golden(&format!("{name}/base")));
-    Model::load(task, &base, Some(&parent), &strings(labels), &method(name), &[], 0.0, 1).unwrap()
+    Model::load(
+        task,
+        &base,
+        Some(&parent),
+        &strings(labels),
+        &adapted(name),
+        &[],
+        0.0,
+        1,
+    )
+    .unwrap()
 }
 
 /// The examples as a data file holds them.
@@ -204,7 +201,7 @@ fn what_cannot_be_written_is_refused() {
     let refused = labels.generate(&[&[1]], &greedy(4, Vec::new()), |_, _| ());
     assert!(refused.unwrap_err().to_string().contains("causal"));
     let bert = base(&golden("tokens_bert/base"));
-    let refused = Model::load(Task::CausalLm, &bert, None, &[], &method("tokens_bert"), &[], 0.0, 1);
+    let refused = Model::load(Task::CausalLm, &bert, None, &[], &adapted("tokens_bert"), &[], 0.0, 1);
     let refused = refused.err().expect("BERT does not write");
     assert_eq!(refused.end, JobEnd::BadModel);
 }

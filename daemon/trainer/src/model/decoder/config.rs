@@ -1,9 +1,10 @@
-//! config.json of decoders of the Llama kind.
+//! config.json of decoders of the Llama kind, and of DeepSeek-V2 and V3.
 
-use super::rope::{Rope, Scaling};
+use super::deepseek::DeepSeek;
+use super::rope::{Rope, Scaling, Yarn, yarn_factor};
 use serde::Deserialize;
 
-/// The shape of a Llama, Qwen2 or Qwen3 decoder. Fields are as in Hugging Face's config.json.
+/// The shape of a decoder. Fields are as in Hugging Face's config.json.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DecoderConfig {
     /// Which of them it is.
@@ -47,11 +48,24 @@ pub struct DecoderConfig {
     rope_theta: Option<f64>,
     #[serde(default)]
     rope_scaling: Option<RopeFields>,
+    #[serde(default)]
+    quantization_config: Option<Quantization>,
+    /// Latent attention and experts, where the family has them.
+    #[serde(skip)]
+    pub deepseek: Option<DeepSeek>,
+}
+
+/// Weights in eight bits, with a factor for each block of them.
+#[derive(Debug, Clone, Deserialize)]
+struct Quantization {
+    quant_method: String,
+    #[serde(default)]
+    weight_block_size: Option<[i64; 2]>,
 }
 
 /// Decoders that differ in biases and normalisations of the attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum DecoderFamily {
     /// Llama, and what is one by its configuration: DeepSeek-LLM, R1-Distill-Llama.
     Llama,
@@ -59,6 +73,10 @@ pub enum DecoderFamily {
     Qwen2,
     /// With normalised queries and keys.
     Qwen3,
+    /// Latent attention; experts chosen by softmax.
+    DeepseekV2,
+    /// Latent attention; experts chosen by sigmoid; R1.
+    DeepseekV3,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -75,12 +93,27 @@ struct RopeFields {
     high_freq_factor: Option<f64>,
     #[serde(default)]
     original_max_position_embeddings: Option<f64>,
+    #[serde(default)]
+    attention_factor: Option<f64>,
+    #[serde(default)]
+    beta_fast: Option<f64>,
+    #[serde(default)]
+    beta_slow: Option<f64>,
+    #[serde(default)]
+    mscale: Option<f64>,
+    #[serde(default)]
+    mscale_all_dim: Option<f64>,
+    #[serde(default)]
+    truncate: Option<bool>,
 }
 
 impl DecoderConfig {
     /// Reads and checks the text of a config.json.
     pub fn parse(text: &[u8]) -> Result<DecoderConfig, String> {
-        let config: DecoderConfig = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        let mut config: DecoderConfig = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+        if matches!(config.family, DecoderFamily::DeepseekV2 | DecoderFamily::DeepseekV3) {
+            config.deepseek = Some(DeepSeek::parse(text)?);
+        }
         config.check()?;
         Ok(config)
     }
@@ -100,18 +133,52 @@ impl DecoderConfig {
     pub fn attention_biases(&self) -> (bool, bool) {
         match self.family {
             DecoderFamily::Qwen2 => (true, false),
-            DecoderFamily::Llama | DecoderFamily::Qwen3 => (self.attention_bias, self.attention_bias),
+            _ => (self.attention_bias, self.attention_bias),
         }
     }
 
     /// Whether the feed-forward layers have biases.
     pub fn mlp_bias(&self) -> bool {
-        self.mlp_bias
+        self.mlp_bias && self.family != DecoderFamily::DeepseekV3
+    }
+
+    /// Rows and columns of the blocks that share a factor, of weights in eight bits.
+    pub fn weight_blocks(&self) -> Option<[i64; 2]> {
+        self.quantization_config.as_ref()?.weight_block_size
+    }
+
+    /// Width of what turns with the position.
+    fn rope_width(&self) -> i64 {
+        self.deepseek
+            .as_ref()
+            .map_or(self.head_dim(), |shape| shape.qk_rope_head_dim)
+    }
+
+    fn rope_fields(&self) -> Option<&RopeFields> {
+        self.rope_parameters.as_ref().or(self.rope_scaling.as_ref())
+    }
+
+    /// How much longer the context is than the one that was trained on.
+    fn rope_stretch(&self, fields: &RopeFields) -> Option<f64> {
+        let longest = self.max_position_embeddings as f64;
+        fields.factor.or(fields
+            .original_max_position_embeddings
+            .map(|original| longest / original))
+    }
+
+    /// Factor of the scores of latent attention (DeepSeek-V2, appendix B; transformers' `yarn_apply_mscale`).
+    pub fn score_factor(&self) -> f64 {
+        let Some(fields) = self.rope_fields() else { return 1.0 };
+        let scaled = fields.rope_type.as_deref().is_some_and(|kind| kind != "default");
+        match (scaled, fields.mscale_all_dim, self.rope_stretch(fields)) {
+            (true, Some(mscale), Some(factor)) if mscale != 0.0 => yarn_factor(factor, mscale).powi(2),
+            _ => 1.0,
+        }
     }
 
     /// How positions turn queries and keys.
     pub fn rope(&self) -> Result<Rope, String> {
-        let fields = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
+        let fields = self.rope_fields();
         let theta = fields
             .and_then(|f| f.rope_theta)
             .or(self.rope_theta)
@@ -130,13 +197,25 @@ impl DecoderConfig {
                 high_freq_factor: field("high_freq_factor", f.high_freq_factor)?,
                 original_max_position: field("original_max_position_embeddings", f.original_max_position_embeddings)?,
             },
+            ("yarn", Some(f)) => Scaling::Yarn(Yarn {
+                factor: field("factor", self.rope_stretch(f))?,
+                original_max_position: field("original_max_position_embeddings", f.original_max_position_embeddings)?,
+                beta_fast: f.beta_fast.filter(|beta| *beta != 0.0).unwrap_or(32.0),
+                beta_slow: f.beta_slow.filter(|beta| *beta != 0.0).unwrap_or(1.0),
+                truncate: f.truncate.unwrap_or(true),
+                attention_factor: f.attention_factor,
+                mscale: f
+                    .mscale
+                    .filter(|mscale| *mscale != 0.0)
+                    .zip(f.mscale_all_dim.filter(|mscale| *mscale != 0.0)),
+            }),
             (other, _) => {
                 return Err(format!(
-                    "rope scaling \"{other}\" is not supported; default, linear and llama3 are"
+                    "rope scaling \"{other}\" is not supported; default, linear, llama3 and yarn are"
                 ));
             }
         };
-        Rope::new(self.head_dim(), theta, scaling)
+        Rope::new(self.rope_width(), theta, scaling)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -144,7 +223,20 @@ impl DecoderConfig {
             DecoderFamily::Llama => "Llama",
             DecoderFamily::Qwen2 => "Qwen2",
             DecoderFamily::Qwen3 => "Qwen3",
+            DecoderFamily::DeepseekV2 => "DeepseekV2",
+            DecoderFamily::DeepseekV3 => "DeepseekV3",
         };
+        if let Some(quantization) = &self.quantization_config {
+            let blocks = quantization
+                .weight_block_size
+                .is_some_and(|[rows, columns]| rows > 0 && columns > 0);
+            if quantization.quant_method != "fp8" || !blocks {
+                return Err(format!(
+                    "quantization_config with quant_method \"{}\" is not supported; \"fp8\" with weight_block_size is",
+                    quantization.quant_method
+                ));
+            }
+        }
         let known = ["Model", "ForCausalLM", "ForSequenceClassification"].map(|kind| format!("{name}{kind}"));
         for architecture in self.architectures.iter().flatten() {
             if !known.contains(architecture) {
@@ -228,7 +320,10 @@ mod tests {
             (|c| c["num_key_value_heads"] = json!(3), "multiple"),
             (|c| c["num_hidden_layers"] = json!(0), "num_hidden_layers"),
             (|c| c["use_sliding_window"] = json!(true), "use_sliding_window"),
-            (|c| c["rope_scaling"] = json!({"type": "yarn", "factor": 4.0}), "yarn"),
+            (
+                |c| c["rope_scaling"] = json!({"type": "longrope", "factor": 4.0}),
+                "longrope",
+            ),
             (
                 |c| c["rope_scaling"] = json!({"rope_type": "llama3", "factor": 4.0}),
                 "low_freq_factor",
