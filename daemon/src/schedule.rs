@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
-use wengu_protocol::job::{BaseModel, Method, Task};
+use wengu_protocol::job::{BaseModel, Lora, Method, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -311,7 +311,7 @@ fn model_of<'a>(engine: &'a Engine, domain: &Domain) -> Result<&'a Model> {
 /// The configured method; the layers that it adapts are the model's own where none are named.
 fn method(configured: &Method, model_dir: &Path) -> Result<Method> {
     let mut method = configured.clone();
-    if let Method::Lora { target_modules, .. } = &mut method
+    if let Method::Lora(Lora { target_modules, .. }) = &mut method
         && target_modules.is_empty()
     {
         *target_modules = crate::model::target_modules(model_dir)?;

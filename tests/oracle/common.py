@@ -59,7 +59,7 @@ def randomise_adapter(model, seed):
     """Gives every A and B of a PEFT model random values: a fresh B is zero and would hide mistakes."""
     draw = generator(seed)
     for name, parameter in sorted(model.named_parameters()):
-        if ".lora_" in name:
+        if ".lora_A." in name or ".lora_B." in name:
             parameter.copy_(draw(*parameter.shape, std=0.3 / parameter.shape[1] ** 0.5))
 
 

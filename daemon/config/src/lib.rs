@@ -4,6 +4,7 @@ mod domain;
 mod environment;
 mod folders;
 mod learning;
+mod patterns;
 mod problem;
 mod section;
 mod top;

@@ -62,7 +62,14 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
             let precision = model.choice("precision", &[("fp32", Precision::Fp32), ("bf16", Precision::Bf16)]);
             let device = read_device(&mut model);
             let path = path.value;
-            models.insert(name.value.clone(), Model { path, precision, device });
+            models.insert(
+                name.value.clone(),
+                Model {
+                    path,
+                    precision,
+                    device,
+                },
+            );
         }
         model_places.insert(name.value, name.place);
         model.finish();
@@ -131,7 +138,11 @@ fn read_device(model: &mut Section<'_>) -> Device {
         return Device::default();
     };
     Device::try_from(word.value).unwrap_or_else(|error| {
-        model.report.error(&word.place, error, "`\"auto\"` takes the first CUDA device, or the processor");
+        model.report.error(
+            &word.place,
+            error,
+            "`\"auto\"` takes the first CUDA device, or the processor",
+        );
         Device::default()
     })
 }

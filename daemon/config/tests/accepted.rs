@@ -15,6 +15,8 @@ fn example_spelled_out() -> String {
         "plugin",
         "plugin_config",
         "target_modules",
+        "rank_pattern",
+        "alpha_pattern",
         "case_field",
         "encoding",
         "max_staleness_hours",

@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 27] = [
+const ONE_MISTAKE: [(&str, &str, &str); 31] = [
     (
         "[domains.contracts.gate]\ngate_percent = 41\naudit_percent = 20",
         "gate.gate_percent",
@@ -59,6 +59,26 @@ const ONE_MISTAKE: [(&str, &str, &str); 27] = [
         "[domains.contracts.learning]\ntarget_modules = []",
         "learning.target_modules",
         "names no layer",
+    ),
+    (
+        "[domains.contracts.learning]\nrank_pattern = { \"q(\" = 4 }",
+        "learning.rank_pattern",
+        "no regular expression",
+    ),
+    (
+        "[domains.contracts.learning]\nrank_pattern = { \"q_proj\" = 0 }",
+        "learning.rank_pattern",
+        "out of range",
+    ),
+    (
+        "[domains.contracts.learning]\nuse_dora = 1",
+        "learning.use_dora",
+        "true or false",
+    ),
+    (
+        "[models.other]\npath = \"other\"\ndevice = \"gpu\"",
+        "models.other.device",
+        "is no device",
     ),
     (
         "[domains.contracts.learning]\nalpha = inf",

@@ -174,18 +174,50 @@ fn is_zero(n: &u32) -> bool {
 #[serde(deny_unknown_fields, tag = "name", rename_all = "snake_case")]
 pub enum Method {
     /// Low-rank adapters (Hu et al. 2021) and the classification head.
-    Lora {
-        /// Rank r of the adapter.
-        rank: u32,
-        /// The update is scaled by alpha / rank.
-        alpha: f64,
-        /// Dropout on the adapter's input, in [0, 1).
-        dropout: f64,
-        /// Names of the linear layers, as PEFT's `target_modules` (suffix match): "query", "value".
-        target_modules: Vec<String>,
-    },
+    Lora(Lora),
     /// The base model stays as it is; only the head is trained.
     HeadOnly,
+}
+
+/// A low-rank adapter. Fields are named as in PEFT's LoraConfig.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lora {
+    /// Rank r of the adapter.
+    pub rank: u32,
+    /// The update is scaled by alpha / rank.
+    pub alpha: f64,
+    /// Dropout on the adapter's input, in [0, 1).
+    pub dropout: f64,
+    /// Names of the linear layers, as PEFT's `target_modules` (suffix match): "query", "value".
+    pub target_modules: Vec<String>,
+    /// Scaled by alpha / sqrt(rank) instead (Kalajdzievski 2023).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_rslora: bool,
+    /// The rows of the adapted weight keep a length of their own, which is trained (DoRA, Liu et al. 2024).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub use_dora: bool,
+    /// Regular expression for the end of a layer's name to the layer's own rank.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rank_pattern: BTreeMap<String, u32>,
+    /// The same for alpha.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alpha_pattern: BTreeMap<String, f64>,
+}
+
+impl Default for Lora {
+    fn default() -> Lora {
+        Lora {
+            rank: 8,
+            alpha: 16.0,
+            dropout: 0.0,
+            target_modules: Vec::new(),
+            use_rslora: false,
+            use_dora: false,
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
+        }
+    }
 }
 
 /// Hyper-parameters. The objective is

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, VOCABULARY, labels, toy_rows, write_set};
-use wengu_protocol::job::{JobEnd, Method, layout};
+use wengu_protocol::job::{JobEnd, Lora, Method, layout};
 use wengu_trainer::job;
 use wengu_trainer::train_loop::Cancel;
 
@@ -139,7 +139,7 @@ fn bad_models() {
         job.parent = Some(parent.parent(4));
         job.parent.as_mut().unwrap().adapter = None;
         job.learning.ewc_lambda = 1.0;
-        if let Method::Lora { target_modules, .. } = &mut job.method {
+        if let Method::Lora(Lora { target_modules, .. }) = &mut job.method {
             *target_modules = vec!["key".into()];
         }
     });

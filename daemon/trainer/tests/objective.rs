@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
 use wengu_trainer::model::{HEAD, LoraSite, Tap};
-use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, product, soft_cross_entropy_sum};
+use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, soft_cross_entropy_sum};
 use wengu_trainer::optim::AdamW;
 
 fn golden(file: &str) -> BTreeMap<String, Tensor> {
@@ -92,6 +92,7 @@ fn the_ewc_penalty_and_its_gradient() {
         a: parameter(&format!("{name}.a")),
         b: parameter(&format!("{name}.b")),
         scaling: g["ewc.scaling"].double_value(&[]),
+        dora: None,
     };
     let sites = [site("first"), site("second")];
     let (weight, bias) = (parameter(HEAD_WEIGHT), parameter(HEAD_BIAS));
@@ -345,6 +346,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         a: values(&[3.], &[1, 1]),
         b: values(&[2.], &[1, 1]),
         scaling: 0.5,
+        dora: None,
     };
     let mean = BTreeMap::from([
         (HEAD_WEIGHT.to_owned(), values(&[10., 10., 20., 20.], &[2, 2])),
@@ -357,7 +359,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
     assert_eq!(entries[HEAD_WEIGHT].fisher, values(&[10.5, 11., 20., 20.], &[2, 2]));
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));
     assert_eq!(entries["site"].fisher, values(&[3.], &[1, 1]));
-    assert_eq!(entries["site"].anchor, product(&sites[0]).unwrap());
+    assert_eq!(entries["site"].anchor, sites[0].product().unwrap());
     assert_eq!(entries["site"].anchor, values(&[3.], &[1, 1]));
 
     let dir = tempfile::tempdir().unwrap();

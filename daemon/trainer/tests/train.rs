@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, Row, labels, toy_rows, write_set};
-use wengu_protocol::job::{FisherEstimate, Job, JobEnd, Method, Phase, Progress, layout};
+use wengu_protocol::job::{FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, layout};
 use wengu_trainer::data::random::{Purpose, Stream};
 use wengu_trainer::fisher::{FisherState, HEAD_BIAS, HEAD_WEIGHT};
 
@@ -131,7 +131,7 @@ fn gradient_checkpointing_gives_the_same_bytes() {
 }
 
 fn lora(job: &mut Job, new_dropout: f64) {
-    if let Method::Lora { dropout, .. } = &mut job.method {
+    if let Method::Lora(Lora { dropout, .. }) = &mut job.method {
         *dropout = new_dropout;
     }
 }

@@ -2,7 +2,6 @@ use super::{HEAD_BIAS, HEAD_WEIGHT};
 use crate::error::TrainerError;
 use crate::job::tensors;
 use crate::model::LoraSite;
-use crate::objective::product;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +13,7 @@ use wengu_protocol::job::{FisherEstimate, JobEnd};
 pub struct Entry {
     /// Diagonal Fisher, not negative.
     pub fisher: Tensor,
-    /// The weight then (for an adapter: the product `s B A`).
+    /// The weight then (for an adapter: [`LoraSite::product`]).
     pub anchor: Tensor,
 }
 
@@ -66,7 +65,7 @@ impl FisherState {
                 (HEAD_WEIGHT, Some((weight, _))) => weight.f_detach()?.copy(),
                 (HEAD_BIAS, Some((_, bias))) => bias.f_detach()?.copy(),
                 _ => match sites.iter().find(|site| site.name == *name) {
-                    Some(site) => product(site)?,
+                    Some(site) => site.product()?,
                     None => {
                         return Err(TrainerError::new(
                             JobEnd::Internal,

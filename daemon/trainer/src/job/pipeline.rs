@@ -108,7 +108,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
 
     cancel.check()?;
     progress.begin(Phase::Write, 0, 0)?;
-    if matches!(dir.job.method, Method::Lora { .. }) {
+    if matches!(dir.job.method, Method::Lora(_)) {
         model.save_adapter(&dir.path(layout::ADAPTER))?;
     }
     model.save_head(&dir.path(layout::HEAD))?;

@@ -4,7 +4,7 @@ use super::files::sha256_hex;
 use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::{FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Method, Task, layout};
+use wengu_protocol::job::{FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, Task, layout};
 
 /// A checked job and where it lies.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ fn causal(job: &Job) -> Result<(), String> {
     ensure(job.labels.is_empty(), || {
         "a causal model has no `labels`; leave them empty".into()
     })?;
-    ensure(matches!(job.method, Method::Lora { .. }), || {
+    ensure(matches!(job.method, Method::Lora(_)), || {
         "a causal model has no head to train; take the method \"lora\"".into()
     })?;
     ensure(job.term_tokens.is_empty(), || {
@@ -135,7 +135,7 @@ fn causal(job: &Job) -> Result<(), String> {
 fn term_tokens(job: &Job) -> Result<(), String> {
     let terms = &job.term_tokens;
     let Some(first) = terms.first() else { return Ok(()) };
-    ensure(matches!(job.method, Method::Lora { .. }), || {
+    ensure(matches!(job.method, Method::Lora(_)), || {
         "`term_tokens` need the method \"lora\", which carries them".into()
     })?;
     for (term, id) in terms.iter().zip(u64::from(first.id)..) {
@@ -166,18 +166,28 @@ fn labels(field: &str, labels: &[String]) -> Result<(), String> {
 }
 
 fn method(method: &Method) -> Result<(), String> {
-    let Method::Lora {
+    let Method::Lora(lora) = method else { return Ok(()) };
+    let Lora {
         rank,
         alpha,
         dropout,
         target_modules,
-    } = method
-    else {
-        return Ok(());
-    };
+        ..
+    } = lora;
     within("method.rank", f64::from(*rank), 1.0, 4096.0)?;
     positive("method.alpha", *alpha)?;
     below_one("method.dropout", *dropout)?;
+    for (pattern, rank) in &lora.rank_pattern {
+        within(
+            &format!("method.rank_pattern.\"{pattern}\""),
+            f64::from(*rank),
+            1.0,
+            4096.0,
+        )?;
+    }
+    for (pattern, alpha) in &lora.alpha_pattern {
+        positive(&format!("method.alpha_pattern.\"{pattern}\""), *alpha)?;
+    }
     let named = !target_modules.is_empty() && target_modules.iter().all(|m| !m.is_empty());
     ensure(named, || {
         "`method.target_modules` has to name at least one layer, as in [\"query\", \"value\"]".into()

@@ -6,14 +6,14 @@ use super::encoder::Encoder;
 use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
 use super::terms::TermRows;
-use super::{LoraSettings, LoraSite, Model};
+use super::{LoraSite, Model};
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
 use crate::peft::{self, TokenRows};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{BaseModel, JobEnd, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{BaseModel, JobEnd, Lora, Method, Parent, Task, TermToken};
 
 impl Model {
     /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
@@ -55,28 +55,14 @@ impl Model {
                 let message = "the parent has an adapter, which method \"head_only\" would drop; use method \"lora\"";
                 return Err(TrainerError::new(JobEnd::BadJob, message));
             }
-            (
-                Method::Lora {
-                    rank,
-                    alpha,
-                    dropout,
-                    target_modules,
-                },
-                adapter,
-            ) => {
-                let settings = LoraSettings {
-                    rank: *rank,
-                    alpha: *alpha,
-                    dropout: *dropout,
-                    target_modules: target_modules.clone(),
-                };
-                settings.check()?;
+            (Method::Lora(settings), adapter) => {
+                check(settings)?;
                 let keys = peft::Keys::new(Model::adapter_task(task, pooling), encoder.prefix());
                 let head = old.as_ref().map(|(weight, bias)| (weight, bias));
-                let (sites, rows) = attach(&mut encoder, &settings, adapter, keys, head, seed)?;
+                let (sites, rows) = attach(&mut encoder, settings, adapter, keys, head, seed)?;
                 let table = encoder.word_embeddings();
                 encoder.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, table)?;
-                (Some(settings), sites)
+                (Some(settings.clone()), sites)
             }
         };
         let head = match encoder.output.take() {
@@ -142,26 +128,24 @@ fn check_digests(base: &BaseModel) -> Result<(), TrainerError> {
     Ok(())
 }
 
-impl LoraSettings {
-    fn check(&self) -> Result<(), TrainerError> {
-        let bad = |message: String| Err(TrainerError::new(JobEnd::BadJob, message));
-        if !(1..=4096).contains(&self.rank) {
-            return bad(format!("rank {} is not between 1 and 4096", self.rank));
-        }
-        if !self.alpha.is_finite() || self.alpha <= 0.0 || !(0.0..1.0).contains(&self.dropout) {
-            return bad(format!(
-                "alpha {} or dropout {} is out of range",
-                self.alpha, self.dropout
-            ));
-        }
-        Ok(())
+fn check(lora: &Lora) -> Result<(), TrainerError> {
+    let bad = |message: String| Err(TrainerError::new(JobEnd::BadJob, message));
+    if !(1..=4096).contains(&lora.rank) {
+        return bad(format!("rank {} is not between 1 and 4096", lora.rank));
     }
+    if !lora.alpha.is_finite() || lora.alpha <= 0.0 || !(0.0..1.0).contains(&lora.dropout) {
+        return bad(format!(
+            "alpha {} or dropout {} is out of range",
+            lora.alpha, lora.dropout
+        ));
+    }
+    Ok(())
 }
 
 /// Marks the layers that are adapted and gives their sites: the parent's, or fresh ones.
 fn attach(
     encoder: &mut Encoder,
-    settings: &LoraSettings,
+    settings: &Lora,
     parent: Option<&Path>,
     keys: peft::Keys,
     head: Option<(&Tensor, &Tensor)>,
@@ -191,28 +175,44 @@ fn attach(
         linear.site = Some(index);
     }
     let Some(dir) = parent else {
-        let scaling = settings.alpha / f64::from(settings.rank);
-        let fresh = adapted.iter();
-        let fresh = fresh.map(|linear| lora::fresh_site(linear, settings.rank, scaling, seed));
+        let fresh = adapted.iter().map(|linear| {
+            let (rank, scaling) = peft::rank_and_scaling(settings, &keys.module(&linear.name))
+                .map_err(|message| TrainerError::new(JobEnd::BadJob, message))?;
+            lora::fresh_site(linear, rank, scaling, settings.use_dora, seed)
+        });
         return Ok((fresh.collect::<Result<_, _>>()?, None));
     };
-    let layers: Vec<(String, i64, i64)> = adapted
+    let layers: Vec<(String, Tensor)> = adapted
         .iter()
-        .map(|linear| {
-            linear
-                .weight
-                .size2()
-                .map(|(outputs, inputs)| (linear.name.clone(), inputs, outputs))
-        })
-        .collect::<Result<_, _>>()?;
+        .map(|linear| (linear.name.clone(), linear.weight.shallow_clone()))
+        .collect();
     let (config, sites, rows) = peft::read(dir, keys, &layers, (table, hidden), head)?;
-    if (config.r, config.lora_alpha) != (settings.rank, settings.alpha) {
+    let of_parent = Lora {
+        // These may change from one update to the next.
+        dropout: settings.dropout,
+        target_modules: settings.target_modules.clone(),
+        ..config.method()
+    };
+    if of_parent != *settings {
         let message = format!(
-            "the parent's adapter has rank {} and alpha {}, the job {} and {}: go on with the parent's, or start anew \
-             from the base model",
-            config.r, config.lora_alpha, settings.rank, settings.alpha
+            "the parent's adapter has {}, the job {}: go on with the parent's, or start anew from the base model",
+            described(&of_parent),
+            described(settings)
         );
         return Err(TrainerError::new(JobEnd::BadJob, message));
     }
     Ok((sites, rows))
+}
+
+fn described(lora: &Lora) -> String {
+    let mut text = format!("rank {} and alpha {}", lora.rank, lora.alpha);
+    for (holds, name) in [(lora.use_rslora, "use_rslora"), (lora.use_dora, "use_dora")] {
+        if holds {
+            text += &format!(", {name}");
+        }
+    }
+    if !lora.rank_pattern.is_empty() || !lora.alpha_pattern.is_empty() {
+        text += &format!(", ranks {:?} and alphas {:?}", lora.rank_pattern, lora.alpha_pattern);
+    }
+    text
 }

@@ -3,7 +3,7 @@
 use super::random;
 use super::weights::Weights;
 use crate::error::TrainerError;
-use crate::peft::LoraSite;
+use crate::peft::{Dora, LoraSite};
 use tch::{Kind, Tensor};
 
 /// A frozen linear layer and, where it is adapted, the index of its site.
@@ -43,7 +43,13 @@ pub fn is_target(module: &str, target_modules: &[String]) -> bool {
 }
 
 /// A site as a fresh adapter begins: A uniform as `kaiming_uniform(a = sqrt(5))` draws it, B zero.
-pub fn fresh_site(layer: &Linear, rank: u32, scaling: f64, seed: u64) -> Result<LoraSite, TrainerError> {
+pub fn fresh_site(
+    layer: &Linear,
+    rank: u32,
+    scaling: f64,
+    with_dora: bool,
+    seed: u64,
+) -> Result<LoraSite, TrainerError> {
     let (outputs, inputs) = layer.weight.size2()?;
     let bound = 1.0 / (inputs as f64).sqrt();
     let a = random::uniform(
@@ -58,7 +64,49 @@ pub fn fresh_site(layer: &Linear, rank: u32, scaling: f64, seed: u64) -> Result<
         a: a.f_set_requires_grad(true)?,
         b: b.f_set_requires_grad(true)?,
         scaling,
+        dora: with_dora.then(|| fresh_dora(&layer.weight)).transpose()?,
     })
+}
+
+/// Magnitudes that change nothing: the lengths of the weight's own rows.
+fn fresh_dora(weight: &Tensor) -> Result<Dora, TrainerError> {
+    let magnitude = row_lengths(&on_processor(weight)?)?;
+    Ok(Dora {
+        magnitude: magnitude.f_set_requires_grad(true)?,
+        base: weight.shallow_clone(),
+    })
+}
+
+fn row_lengths(weight: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(weight.f_norm_scalaropt_dim(2.0, [1], false)?)
+}
+
+fn on_processor(weight: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(weight.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?)
+}
+
+impl LoraSite {
+    /// What the adapter adds to the layer's weight, F32 [out, in]: `s B A`, or with DoRA `m (W + s B A) / |W + s B A| - W`.
+    pub fn product(&self) -> Result<Tensor, TrainerError> {
+        let update = self.b.f_matmul(&self.a)?.f_mul_scalar(self.scaling)?;
+        let Some(dora) = &self.dora else { return Ok(update) };
+        let base = on_processor(&dora.base)?;
+        let moved = base.f_add(&update)?;
+        let scale = dora.magnitude.f_div(&row_lengths(&moved)?)?.f_unsqueeze(1)?;
+        Ok(moved.f_mul(&scale)?.f_sub(&base)?)
+    }
+}
+
+impl Dora {
+    /// `m / |W + s B A|`, [out]. The length is a constant for the gradient (Liu et al. 2024, section 4.3).
+    fn scale(&self, site: &LoraSite) -> Result<Tensor, TrainerError> {
+        let lengths = {
+            let _guard = tch::no_grad_guard();
+            let update = site.b.f_matmul(&site.a)?.f_mul_scalar(site.scaling)?;
+            row_lengths(&on_processor(&self.base)?.f_add(&update)?)?
+        };
+        Ok(self.magnitude.f_div(&lengths)?)
+    }
 }
 
 /// What is trained, F32 on the processor, as the layers compute: their numbers and device. Its gradient is F32 again.
@@ -101,6 +149,18 @@ impl Linear {
             None => input.shallow_clone(),
         };
         let (a, b) = (as_input(&site.a, input)?, as_input(&site.b, input)?);
+        if let Some(dora) = &site.dora {
+            // As peft computes it: with dropout, the base weight's part too reads what dropout left.
+            let scale = as_input(&dora.scale(site)?, input)?;
+            let plain = match (dropout, &self.bias) {
+                (Some(dropout), _) if dropout.share > 0.0 => seen.f_linear(&self.weight, None::<&Tensor>)?,
+                (_, Some(bias)) => output.f_sub(bias)?,
+                (_, None) => output.shallow_clone(),
+            };
+            let update = seen.f_linear(&a, None::<&Tensor>)?.f_linear(&b, None::<&Tensor>)?;
+            let update = update.f_mul_scalar(site.scaling)?.f_add(&plain)?.f_mul(&scale)?;
+            return Ok(output.f_add(&update.f_sub(&plain)?)?);
+        }
         let shape = output.size();
         let low = seen.f_linear(&a, None::<&Tensor>)?.f_flatten(0, -2)?;
         // One pass over the output instead of three.

@@ -33,7 +33,7 @@ use lora::Dropout;
 use pass::Pass;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Task};
+use wengu_protocol::job::{JobEnd, Lora, Task};
 
 /// Examples padded to one length.
 pub struct Batch {
@@ -51,6 +51,8 @@ pub struct Batch {
 pub enum ParamGroup {
     /// A low-rank factor.
     Adapter,
+    /// Lengths of the rows of an adapted weight.
+    Magnitude,
     /// Embeddings of term tokens.
     Terms,
     /// The head's weight.
@@ -78,18 +80,10 @@ pub struct Model {
     pooling: Pooling,
     encoder: Encoder,
     sites: Vec<LoraSite>,
-    lora: Option<LoraSettings>,
+    lora: Option<Lora>,
     head: Head,
     labels: Vec<String>,
     base_path: PathBuf,
-}
-
-/// What all sites of an adapter share.
-struct LoraSettings {
-    rank: u32,
-    alpha: f64,
-    dropout: f64,
-    target_modules: Vec<String>,
 }
 
 impl Model {
@@ -274,7 +268,7 @@ impl Model {
         self.head.width()
     }
 
-    /// All that is trained, in an order that never changes: each site's A and B, the term tokens, then the head. The tensors share
+    /// All that is trained, in an order that never changes: each site's A, B and magnitude, the term tokens, then the head. The tensors share
     /// their storage with the model.
     pub fn trainable(&self) -> Vec<(String, Tensor, ParamGroup)> {
         let mut all = Vec::with_capacity(2 * self.sites.len() + 2);
@@ -289,6 +283,10 @@ impl Model {
                 site.b.shallow_clone(),
                 ParamGroup::Adapter,
             ));
+            if let Some(dora) = &site.dora {
+                let name = format!("{}.lora_magnitude_vector", site.name);
+                all.push((name, dora.magnitude.shallow_clone(), ParamGroup::Magnitude));
+            }
         }
         if let Some(terms) = &self.encoder.terms {
             let name = format!("{}.trainable_tokens", self.encoder.word_embeddings_name());
@@ -308,10 +306,7 @@ impl Model {
         let config = peft::AdapterConfig::lora(
             Model::adapter_task(self.task, self.pooling),
             &self.base_path,
-            lora.rank,
-            lora.alpha,
-            lora.dropout,
-            &lora.target_modules,
+            lora,
             &self.unused_modules(&lora.target_modules),
         );
         let terms = self.encoder.terms.as_ref();

@@ -65,7 +65,7 @@ impl<'a> Ewc<'a> {
                 (HEAD_WEIGHT, Some((weight, _))) => weight.f_narrow(0, 0, entry.fisher.size()[0])?,
                 (HEAD_BIAS, Some((_, bias))) => bias.f_narrow(0, 0, entry.fisher.size()[0])?,
                 _ => match sites.iter().find(|site| site.name == name) {
-                    Some(site) => product(site)?,
+                    Some(site) => site.product()?,
                     None => continue,
                 },
             };
@@ -78,9 +78,4 @@ impl<'a> Ewc<'a> {
         let sum = Tensor::f_stack(&terms, 0)?.f_sum(None::<Kind>)?;
         Ok(Some(sum.f_mul_scalar(self.lambda / 2.0)?))
     }
-}
-
-/// `s B A`.
-pub fn product(site: &LoraSite) -> Result<Tensor, TrainerError> {
-    Ok(site.b.f_matmul(&site.a)?.f_mul_scalar(site.scaling)?)
 }

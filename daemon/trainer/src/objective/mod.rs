@@ -3,7 +3,7 @@
 
 mod ewc;
 
-pub use ewc::{Ewc, product};
+pub use ewc::Ewc;
 
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};

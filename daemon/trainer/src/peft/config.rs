@@ -1,7 +1,9 @@
 //! adapter_config.json.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
+use wengu_protocol::job::Lora;
 
 /// What the adapted model is for; it decides the names of the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ impl Task {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
     #[serde(default)]
-    alpha_pattern: serde_json::Map<String, serde_json::Value>,
+    alpha_pattern: BTreeMap<String, f64>,
     base_model_name_or_path: Option<String>,
     #[serde(default = "none")]
     bias: String,
@@ -59,7 +61,7 @@ pub struct AdapterConfig {
     /// Rank.
     pub r: u32,
     #[serde(default)]
-    rank_pattern: serde_json::Map<String, serde_json::Value>,
+    rank_pattern: BTreeMap<String, u32>,
     #[serde(default)]
     revision: Option<String>,
     /// Ends of the names of the adapted layers.
@@ -115,37 +117,29 @@ fn none() -> String {
 
 impl AdapterConfig {
     /// A LoRA adapter's configuration.
-    pub fn lora(
-        task_type: Task,
-        base: &Path,
-        rank: u32,
-        alpha: f64,
-        dropout: f64,
-        target_modules: &[String],
-        exclude_modules: &[String],
-    ) -> AdapterConfig {
+    pub fn lora(task_type: Task, base: &Path, lora: &Lora, exclude_modules: &[String]) -> AdapterConfig {
         let classifies = task_type.has_head();
         AdapterConfig {
-            alpha_pattern: Default::default(),
+            alpha_pattern: lora.alpha_pattern.clone(),
             base_model_name_or_path: Some(base.display().to_string()),
             bias: none(),
             exclude_modules: (!exclude_modules.is_empty()).then(|| exclude_modules.to_vec()),
             fan_in_fan_out: false,
             inference_mode: true,
             layers_to_transform: None,
-            lora_alpha: alpha,
+            lora_alpha: lora.alpha,
             lora_bias: false,
-            lora_dropout: dropout,
+            lora_dropout: lora.dropout,
             modules_to_save: classifies.then(|| vec!["classifier".to_owned(), "score".to_owned()]),
             peft_type: "LORA".into(),
-            r: rank,
-            rank_pattern: Default::default(),
+            r: lora.rank,
+            rank_pattern: lora.rank_pattern.clone(),
             revision: None,
-            target_modules: target_modules.to_vec(),
+            target_modules: lora.target_modules.clone(),
             task_type,
             trainable_token_indices: None,
-            use_dora: false,
-            use_rslora: false,
+            use_dora: lora.use_dora,
+            use_rslora: lora.use_rslora,
             others: Default::default(),
         }
     }
@@ -158,6 +152,20 @@ impl AdapterConfig {
         }
     }
 
+    /// The method that made it.
+    pub fn method(&self) -> Lora {
+        Lora {
+            rank: self.r,
+            alpha: self.lora_alpha,
+            dropout: self.lora_dropout,
+            target_modules: self.target_modules.clone(),
+            use_rslora: self.use_rslora,
+            use_dora: self.use_dora,
+            rank_pattern: self.rank_pattern.clone(),
+            alpha_pattern: self.alpha_pattern.clone(),
+        }
+    }
+
     /// What is in the file and changes the result in a way that is not implemented here.
     pub(super) fn check(&self) -> Result<(), String> {
         let refused = [
@@ -166,11 +174,7 @@ impl AdapterConfig {
             (!self.lora_alpha.is_finite(), "lora_alpha must be a number"),
             (self.bias != "none", "bias must be \"none\""),
             (self.lora_bias, "lora_bias is not supported"),
-            (self.use_dora, "use_dora is not supported"),
-            (self.use_rslora, "use_rslora is not supported"),
             (self.fan_in_fan_out, "fan_in_fan_out is not supported"),
-            (!self.alpha_pattern.is_empty(), "alpha_pattern is not supported"),
-            (!self.rank_pattern.is_empty(), "rank_pattern is not supported"),
             (
                 self.layers_to_transform.is_some(),
                 "layers_to_transform is not supported",

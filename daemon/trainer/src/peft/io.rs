@@ -1,6 +1,6 @@
 //! Reading and writing PEFT directories.
 
-use super::{AdapterConfig, CONFIG_FILE, Keys, LoraSite, TENSORS_FILE, TokenRows};
+use super::{AdapterConfig, CONFIG_FILE, Dora, Keys, LoraSite, TENSORS_FILE, TokenRows, rank_and_scaling};
 use crate::error::TrainerError;
 use crate::job::files::write_durable;
 use crate::job::tensors::encode;
@@ -23,6 +23,8 @@ pub fn write(
     for site in sites {
         tensors.push((keys.factor(&site.name, "A"), &site.a));
         tensors.push((keys.factor(&site.name, "B"), &site.b));
+        let dora = site.dora.as_ref();
+        tensors.extend(dora.map(|dora| (keys.magnitude(&site.name), &dora.magnitude)));
     }
     tensors.extend(rows.map(|(table, rows)| (keys.rows(table), rows)));
     if let Some((weight, bias)) = head.filter(|_| keys.task.has_head()) {
@@ -40,11 +42,11 @@ pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerErr
     encode(tensors, Some(("format", "pt".to_owned())))
 }
 
-/// Reads a directory that adapts exactly `layers`, given as (name, in, out), and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
+/// Reads a directory that adapts exactly `layers`, given as their names and weights, and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
 pub fn read(
     dir: &Path,
     keys: Keys,
-    layers: &[(String, i64, i64)],
+    layers: &[(String, Tensor)],
     (table, hidden): (&str, i64),
     head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
@@ -65,8 +67,11 @@ pub fn read(
     let weights = file.parse()?;
     let mut expected: BTreeSet<String> = layers
         .iter()
-        .flat_map(|(name, ..)| ["A", "B"].map(|factor| keys.factor(name, factor)))
+        .flat_map(|(name, _)| ["A", "B"].map(|factor| keys.factor(name, factor)))
         .collect();
+    if config.method().use_dora {
+        expected.extend(layers.iter().map(|(name, _)| keys.magnitude(name)));
+    }
     let head = head.filter(|_| keys.task.has_head());
     if head.is_some() {
         expected.extend([keys.head("weight"), keys.head("bias")]);
@@ -92,20 +97,24 @@ pub fn read(
             }
         }
     }
-    let rank = i64::from(config.r);
-    let scaling = config.lora_alpha / f64::from(config.r);
-    let sites = layers.iter().map(|(name, inputs, outputs)| {
-        let a = weights
-            .tensor(&keys.factor(name, "A"), &[rank, *inputs])?
-            .f_set_requires_grad(true)?;
-        let b = weights
-            .tensor(&keys.factor(name, "B"), &[*outputs, rank])?
-            .f_set_requires_grad(true)?;
+    let method = config.method();
+    let sites = layers.iter().map(|(name, weight)| {
+        let (outputs, inputs) = weight.size2()?;
+        let at = |message: String| TrainerError::at(JobEnd::BadModel, &dir.join(CONFIG_FILE), message);
+        let (rank, scaling) = rank_and_scaling(&method, &keys.module(name)).map_err(at)?;
+        let trained = |key: String, shape: &[i64]| -> Result<Tensor, TrainerError> {
+            Ok(weights.tensor(&key, shape)?.f_set_requires_grad(true)?)
+        };
+        let magnitude = method.use_dora.then(|| trained(keys.magnitude(name), &[outputs]));
         Ok(LoraSite {
             name: name.clone(),
-            a,
-            b,
+            a: trained(keys.factor(name, "A"), &[i64::from(rank), inputs])?,
+            b: trained(keys.factor(name, "B"), &[outputs, i64::from(rank)])?,
             scaling,
+            dora: magnitude.transpose()?.map(|magnitude| Dora {
+                magnitude,
+                base: weight.shallow_clone(),
+            }),
         })
     });
     let sites = sites.collect::<Result<Vec<_>, TrainerError>>()?;

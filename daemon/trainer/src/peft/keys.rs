@@ -28,6 +28,16 @@ impl Keys {
         format!("base_model.model.{}{layer}.lora_{factor}.weight", self.below())
     }
 
+    /// The lengths of the rows of the layer's weight (DoRA).
+    pub fn magnitude(self, layer: &str) -> String {
+        format!("base_model.model.{}{layer}.lora_magnitude_vector", self.below())
+    }
+
+    /// The layer as PEFT knows it.
+    pub fn module(self, layer: &str) -> String {
+        format!("{}{layer}", self.below())
+    }
+
     /// The rows of the embedding table.
     pub fn rows(self, table: &str) -> String {
         format!(

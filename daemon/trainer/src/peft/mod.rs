@@ -7,10 +7,12 @@
 mod config;
 mod io;
 mod keys;
+mod pattern;
 
 pub use config::{AdapterConfig, Task};
 pub use io::{read, tensor_bytes, write};
 pub use keys::Keys;
+pub use pattern::rank_and_scaling;
 
 use tch::Tensor;
 
@@ -36,6 +38,16 @@ pub struct LoraSite {
     pub a: Tensor,
     /// B, [out, rank].
     pub b: Tensor,
-    /// alpha / rank.
+    /// alpha / rank, or alpha / sqrt(rank).
     pub scaling: f64,
+    /// Lengths of the adapted weight's rows, where they are trained.
+    pub dora: Option<Dora>,
+}
+
+/// What DoRA adds to a site: the layer's weight becomes `m (W + scaling B A) / |W + scaling B A|`, row by row.
+pub struct Dora {
+    /// m, F32 [out].
+    pub magnitude: Tensor,
+    /// W, [out, in], as the base model holds it.
+    pub base: Tensor,
 }

@@ -130,8 +130,8 @@ impl Training<'_> {
         for (name, parameter, group) in self.model.trainable() {
             let (decay, head) = match group {
                 ParamGroup::Adapter => (decay, false),
-                // Decay would draw a term towards no meaning, not towards the base model's.
-                ParamGroup::Terms => (0.0, false),
+                // Decay would draw a term towards no meaning and a row towards no length, not towards the base model's.
+                ParamGroup::Terms | ParamGroup::Magnitude => (0.0, false),
                 ParamGroup::HeadWeight => (decay, true),
                 ParamGroup::HeadBias => (0.0, true),
             };

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{BaseModel, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{BaseModel, Lora, Method, Parent, Task, TermToken};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Batch, Model};
 
@@ -46,12 +46,13 @@ pub const LABELS: [&str; 3] = ["甲", "乙", "丙"];
 
 /// How the tiny model's adapter was made.
 pub fn tiny_method(dropout: f64) -> Method {
-    Method::Lora {
+    Method::Lora(Lora {
         rank: 4,
         alpha: 12.0,
         dropout,
         target_modules: strings(&["dense", "key", "query", "value"]),
-    }
+        ..Lora::default()
+    })
 }
 
 pub fn parent(folder: &Path, labels: &[&str]) -> Parent {
@@ -128,7 +129,7 @@ pub fn adapted(name: &str) -> Method {
     let text = std::fs::read(golden(name).join("adapter/adapter_config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let targets = config["target_modules"].as_array().unwrap();
-    Method::Lora {
+    Method::Lora(Lora {
         rank: 4,
         alpha: 12.0,
         dropout: 0.0,
@@ -136,5 +137,6 @@ pub fn adapted(name: &str) -> Method {
             .iter()
             .map(|target| target.as_str().unwrap().to_owned())
             .collect(),
-    }
+        ..Lora::default()
+    })
 }

@@ -5,7 +5,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{JobEnd, Method, Task};
+use wengu_protocol::job::{JobEnd, Lora, Method, Task};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Batch, Model};
 
@@ -102,7 +102,7 @@ fn damaged_files_are_refused_by_name() {
             Box::new(|f| std::fs::remove_file(f.join("adapter/adapter_config.json")).unwrap()),
         ),
         (
-            "use_dora",
+            "lora_magnitude_vector",
             Box::new(|f| edit(&f.join("adapter/adapter_config.json"), "use_dora", true.into())),
         ),
         (
@@ -220,23 +220,27 @@ fn a_job_that_contradicts_its_parent_is_refused() {
     assert_eq!(load(&["甲", "乙"], &tiny_method(0.0)), JobEnd::UnknownLabel);
     assert_eq!(load(&["甲", "乙", "丙", "丙"], &tiny_method(0.0)), JobEnd::BadJob);
     assert_eq!(load(&LABELS, &Method::HeadOnly), JobEnd::BadJob);
-    let lora = |rank, targets: &[&str]| Method::Lora {
-        rank,
-        alpha: 12.0,
-        dropout: 0.0,
-        target_modules: strings(targets),
+    let lora = |rank, targets: &[&str]| {
+        Method::Lora(Lora {
+            rank,
+            alpha: 12.0,
+            dropout: 0.0,
+            target_modules: strings(targets),
+            ..Lora::default()
+        })
     };
     assert_eq!(load(&LABELS, &lora(0, &["query"])), JobEnd::BadJob);
     assert_eq!(load(&LABELS, &lora(4, &["q_proj"])), JobEnd::BadJob);
     assert_eq!(load(&LABELS, &lora(4, &[])), JobEnd::BadJob);
     // The adapter on disk has other layers.
     assert_eq!(load(&LABELS, &lora(4, &["query"])), JobEnd::BadModel);
-    let other_alpha = Method::Lora {
+    let other_alpha = Method::Lora(Lora {
         rank: 4,
         alpha: 8.0,
         dropout: 0.0,
         target_modules: strings(&["dense", "key", "query", "value"]),
-    };
+        ..Lora::default()
+    });
     assert_eq!(load(&LABELS, &other_alpha), JobEnd::BadJob);
 }
 

@@ -3,6 +3,7 @@
 mod common;
 mod damage;
 mod decoders;
+mod methods;
 mod minilm;
 mod precision;
 mod recompute;

@@ -3,7 +3,7 @@
 use crate::common::*;
 use std::path::PathBuf;
 use tch::Kind;
-use wengu_protocol::job::{Method, Task};
+use wengu_protocol::job::{Lora, Method, Task};
 use wengu_tokenize::Tokenizer;
 use wengu_trainer::model::{Model, Pooling};
 
@@ -59,12 +59,13 @@ fn embeddings_and_logits_agree_with_transformers_and_peft() {
     let Some(folder) = folder() else { return };
     let expected = tensors(&golden("minilm/expected.safetensors"));
     let mut parent = parent(&golden("minilm"), &LABELS);
-    let adapted = Method::Lora {
+    let adapted = Method::Lora(Lora {
         rank: 8,
         alpha: 16.0,
         dropout: 0.0,
         target_modules: strings(&["query", "value"]),
-    };
+        ..Lora::default()
+    });
     let _guard = tch::no_grad_guard();
     let load = |parent: &_, method: &_| {
         Model::load(

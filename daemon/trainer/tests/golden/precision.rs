@@ -4,16 +4,19 @@
 use crate::common::*;
 use crate::tiny::gradients;
 use tch::Kind;
-use wengu_protocol::job::{Method, Precision, Task};
+use wengu_protocol::job::{Lora, Method, Precision, Task};
 use wengu_trainer::model::Model;
 
 #[test]
 fn in_bf16_answers_and_gradients_stay_near_and_what_is_trained_stays_f32() {
-    let method = |names: &[&str], rank, alpha| Method::Lora {
-        rank,
-        alpha,
-        dropout: 0.0,
-        target_modules: strings(names),
+    let method = |names: &[&str], rank, alpha| {
+        Method::Lora(Lora {
+            rank,
+            alpha,
+            dropout: 0.0,
+            target_modules: strings(names),
+            ..Lora::default()
+        })
     };
     let peft: serde_json::Value = serde_json::from_slice(&std::fs::read(golden("bf16.json")).unwrap()).unwrap();
     let all = [

@@ -3,17 +3,18 @@
 use crate::common::*;
 use crate::tiny::gradients;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{Method, Task};
+use wengu_protocol::job::{Lora, Method, Task};
 use wengu_trainer::model::{Batch, Model};
 
 fn llama(target: &str, dropout: f64) -> Model {
     let names = target.split(' ').collect::<Vec<_>>();
-    let method = Method::Lora {
+    let method = Method::Lora(Lora {
         rank: 4,
         alpha: 12.0,
         dropout,
         target_modules: strings(&names),
-    };
+        ..Lora::default()
+    });
     let base = base(&golden("llama/base"));
     let model = Model::load(
         Task::SequenceClassification,

@@ -40,7 +40,7 @@ fn load(task: Task, name: &str) -> Model {
 }
 
 /// The examples as a data file holds them.
-fn set(task: Task, folder: &Path, ids: &[i64], lengths: &[usize], token_labels: &[i64], model: &Model) -> TokenSet {
+pub fn set(task: Task, folder: &Path, ids: &[i64], lengths: &[usize], token_labels: &[i64], model: &Model) -> TokenSet {
     let ends = lengths.iter().scan(0, |end, length| {
         *end += *length as i64;
         Some(*end)
@@ -72,7 +72,7 @@ fn numbers(tensor: &Tensor) -> Vec<i64> {
 }
 
 /// Ids, lengths and token labels of a causal golden.
-fn causal_examples(expected: &HashMap<String, Tensor>) -> (Vec<i64>, Vec<usize>, Vec<i64>) {
+pub fn causal_examples(expected: &HashMap<String, Tensor>) -> (Vec<i64>, Vec<usize>, Vec<i64>) {
     let ids = numbers(&expected["ids"]);
     let lengths: Vec<usize> = numbers(&expected["lengths"]).iter().map(|&n| n as usize).collect();
     let mut labels = ids.clone();
@@ -85,7 +85,7 @@ fn causal_examples(expected: &HashMap<String, Tensor>) -> (Vec<i64>, Vec<usize>,
 }
 
 /// The mean loss of the asked tokens, and every gradient to 1e-4 of its largest value.
-fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: &HashMap<String, Tensor>) {
+pub fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: &HashMap<String, Tensor>) {
     let off = difference(&loss.detach().reshape([1]), &expected["loss"]);
     assert!(off < 1e-5, "{name}: loss {off}");
     loss.backward();

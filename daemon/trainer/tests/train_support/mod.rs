@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{
-    BaseModel, Data, DataFile, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Method, Parent, Task,
-    layout,
+    BaseModel, Data, DataFile, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Lora, Method, Parent,
+    Task, layout,
 };
 use wengu_trainer::data::random::{Purpose, Stream};
 
@@ -178,12 +178,13 @@ impl Bench {
             base: self.base.clone(),
             parent: None,
             labels: labels(4),
-            method: Method::Lora {
+            method: Method::Lora(Lora {
                 rank: 4,
                 alpha: 8.0,
                 dropout: 0.1,
                 target_modules: vec!["query".into(), "value".into()],
-            },
+                ..Lora::default()
+            }),
             learning: Learning {
                 epochs: 4,
                 batch_size: 8,

@@ -1,0 +1,149 @@
+//! rsLoRA, ranks and alphas by pattern, and DoRA, from adapters that peft wrote (tests/oracle/make_peft.py).
+
+use crate::common::*;
+use crate::tasks::{causal_examples, loss_and_gradients_agree, set};
+use crate::tiny::agrees;
+use std::path::Path;
+use tch::{Kind, Tensor};
+use wengu_protocol::job::{JobEnd, Lora, Method, Task};
+use wengu_trainer::error::TrainerError;
+use wengu_trainer::model::Model;
+
+const METHODS: [&str; 3] = ["rslora", "patterns", "dora"];
+
+/// The method as the adapter's own configuration says it.
+fn method(adapter: &Path) -> Lora {
+    let text = std::fs::read(adapter.join("adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let of = |key: &str| config[key].clone();
+    Lora {
+        rank: 4,
+        alpha: 12.0,
+        dropout: 0.0,
+        target_modules: serde_json::from_value(of("target_modules")).unwrap(),
+        use_rslora: of("use_rslora") == true,
+        use_dora: of("use_dora") == true,
+        rank_pattern: serde_json::from_value(of("rank_pattern")).unwrap(),
+        alpha_pattern: serde_json::from_value(of("alpha_pattern")).unwrap(),
+    }
+}
+
+fn load(name: &str, kind: &str, change: impl Fn(&mut Lora)) -> Result<Model, TrainerError> {
+    let folder = golden(&format!("{name}_{kind}"));
+    let mut lora = method(&folder.join("adapter"));
+    change(&mut lora);
+    let (task, labels, base_name): (_, &[&str], _) = match kind {
+        "bert" => (Task::SequenceClassification, &LABELS, "tiny/base"),
+        _ => (Task::CausalLm, &[], "causal_llama/base"),
+    };
+    let mut parent = parent(&folder, labels);
+    if task == Task::CausalLm {
+        parent.head = None;
+    }
+    let base = base(&golden(base_name));
+    Model::load(
+        task,
+        &base,
+        Some(&parent),
+        &strings(labels),
+        &Method::Lora(lora),
+        &[],
+        0.0,
+        1,
+    )
+}
+
+#[test]
+fn answers_and_all_gradients_agree_with_peft() {
+    for name in METHODS {
+        let expected = tensors(&golden(&format!("{name}_bert/expected.safetensors")));
+        let gradients = expected.keys().filter(|key| key.starts_with("gradient.")).count();
+        agrees(name, &load(name, "bert", |_| ()).unwrap(), &expected, gradients);
+
+        let model = load(name, "llama", |_| ()).unwrap();
+        let expected = tensors(&golden(&format!("{name}_llama/expected.safetensors")));
+        let (ids, lengths, labels) = causal_examples(&expected);
+        let folder = tempfile::tempdir().unwrap();
+        let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
+        let rows: Vec<usize> = (0..lengths.len()).collect();
+        let log_p = model
+            .forward(&set.batch(&rows).unwrap(), None)
+            .unwrap()
+            .log_softmax(1, None);
+        let answers = Tensor::from_slice(&set.answer_labels(&rows));
+        let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
+        let off = difference(&log_p.detach(), &expected["log_p"]);
+        println!("{name}: log-probabilities differ by at most {off:.2e}");
+        assert!(off < 1e-4, "{name}: {off}");
+        loss_and_gradients_agree(name, &model, &-log_p.mean(Kind::Float), &expected);
+    }
+}
+
+#[test]
+fn what_peft_wrote_is_written_again_the_same() {
+    for (name, kind) in METHODS.iter().flat_map(|name| [(name, "bert"), (name, "llama")]) {
+        let folder = tempfile::tempdir().unwrap();
+        load(name, kind, |_| ()).unwrap().save_adapter(folder.path()).unwrap();
+        let theirs = golden(&format!("{name}_{kind}/adapter"));
+        let read = |folder: &Path| tensors(&folder.join("adapter_model.safetensors"));
+        let (found, wanted) = (read(folder.path()), read(&theirs));
+        assert_eq!(found.len(), wanted.len());
+        for (key, tensor) in wanted {
+            assert_eq!(found[&key], tensor, "{name} {kind} {key}");
+        }
+        assert_eq!(method(folder.path()), method(&theirs), "{name} {kind}");
+    }
+}
+
+#[test]
+fn the_product_is_what_the_layer_adds() {
+    for name in METHODS {
+        let model = load(name, "bert", |_| ()).unwrap();
+        let expected = tensors(&golden(&format!("{name}_bert/expected.safetensors")));
+        let (_, taps) = model.forward_tapped(&batch(&expected)).unwrap();
+        let weights = tensors(&golden("tiny/base/model.safetensors"));
+        for (site, tap) in model.adapters().iter().zip(taps) {
+            let part = |part: &str| &weights[&format!("bert.{}.{part}", site.name)];
+            let weight = part("weight") + site.product().unwrap();
+            let said = tap.input.linear(&weight, Some(part("bias")));
+            let off = difference(&said.detach(), &tap.output.detach());
+            assert!(off < 1e-4, "{name} {}: {off}", site.name);
+        }
+    }
+}
+
+#[test]
+fn fresh_magnitudes_change_nothing_and_dropout_reaches_the_base_weight_too() {
+    let expected = tensors(&golden("tiny/expected.safetensors"));
+    let model = |use_dora: bool, dropout: f64| {
+        let lora = Lora {
+            dropout,
+            use_dora,
+            target_modules: strings(&["query", "dense"]),
+            ..Lora::default()
+        };
+        let base = base(&golden("tiny/base"));
+        let task = Task::SequenceClassification;
+        Model::load(task, &base, None, &strings(&LABELS), &Method::Lora(lora), &[], 0.0, 1).unwrap()
+    };
+    let answer = |model: &Model, seed| model.forward(&batch(&expected), seed).unwrap().detach();
+    let plain = answer(&model(false, 0.0), None);
+    assert!(difference(&answer(&model(true, 0.0), None), &plain) < 1e-5);
+    // With B = 0 and magnitudes as they began, dropout has nothing to change.
+    assert!(difference(&answer(&model(true, 0.5), Some(3)), &plain) < 1e-5);
+}
+
+#[test]
+fn another_method_than_the_parents_is_refused_by_name() {
+    let refused = |name: &str, change: &dyn Fn(&mut Lora)| {
+        let error = load(name, "bert", change).err().expect("it must be refused");
+        assert_eq!(error.end, JobEnd::BadJob);
+        error.to_string()
+    };
+    let error = refused("dora", &|lora| lora.use_dora = false);
+    assert!(error.contains("use_dora") && error.contains("start anew"), "{error}");
+    let error = refused("rslora", &|lora| lora.use_rslora = false);
+    assert!(error.contains("use_rslora"), "{error}");
+    let error = refused("patterns", &|lora| lora.rank_pattern.clear());
+    assert!(error.contains("ranks"), "{error}");
+}
