@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{Method, Parent, Task, TermToken};
+use wengu_protocol::job::{Lora, Method, Parent, Task, TermToken};
 use wengu_trainer::model::Model;
 
 /// Moves every factor and the head away from where they begin.
@@ -118,6 +118,24 @@ fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
 #[test]
 fn an_adapter_of_a_model_that_classifies_is_as_peft_writes_it() {
     check("sequence_classification", &golden("tiny/base"), &tiny_method(0.0), &[]);
+}
+
+#[test]
+fn adapters_of_other_kinds_are_as_peft_writes_them() {
+    let of = |change: &dyn Fn(&mut Lora)| {
+        let Method::Lora(mut lora) = tiny_method(0.0) else {
+            unreachable!()
+        };
+        change(&mut lora);
+        Method::Lora(lora)
+    };
+    let patterns = |lora: &mut Lora| {
+        lora.rank_pattern = [("query".to_owned(), 2), (r"layer\.1\.output\.dense".to_owned(), 6)].into();
+        lora.alpha_pattern = [(r".*\.attention\..*".to_owned(), 5.5)].into();
+    };
+    check("rslora", &golden("tiny/base"), &of(&|lora| lora.use_rslora = true), &[]);
+    check("dora", &golden("tiny/base"), &of(&|lora| lora.use_dora = true), &[]);
+    check("patterns", &golden("tiny/base"), &of(&patterns), &[]);
 }
 
 #[test]
