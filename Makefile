@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit bench-plugin bench-terms clean
+.PHONY: help setup build test lint fmt demo oracle bench-commit bench-plugin bench-terms bench-train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ demo: build ## the whole loop on real contract clauses and medical leaflets, in 
 
 oracle: setup ## make the expected values of the golden tests again (transformers, PEFT, autograd; needs 3 GB)
 	@tests/oracle/run
+
+bench-train: setup ## training and prediction beside PEFT + transformers, in one run (installs them into .deps)
+	@scripts/bench-train
 
 bench-commit: ## durable commits a second, against the disk's own fsync
 	$(CARGO) run --release -p wengu-store --example bench_commit

@@ -2,12 +2,12 @@
 
 usage: train.py MODEL_DIR TRAINER DATA_DIR OUT_DIR [--rounds N]
 
-DATA_DIR holds train.jsonl and test.jsonl with `text` and `label`. Each contender is a process of its own, so that peak
+DATA_DIR holds train.jsonl and test.jsonl with `text` and `label`, or is examples/demo/contracts. Each contender is a process of its own, so that peak
 memory is its own; rounds alternate between them, and the median round counts. Tokens are those of the texts, without
 padding. PEFT trains with batches grouped by length (transformers' LengthGroupedSampler) and lengths padded to a multiple
 of 8, in both precisions; the better one is its result.
 """
-import argparse, json, hashlib, os, resource, statistics, subprocess, sys, time
+import argparse, csv, json, hashlib, os, re, resource, statistics, subprocess, sys, time
 from pathlib import Path
 
 RANK, ALPHA, TARGETS, BATCH, RATE, HEAD_RATE, MAX_LENGTH, SEED = 8, 16, ["query", "value"], 32, 1e-3, 3e-3, 128, 7
@@ -16,10 +16,19 @@ WARMUP = 0.1
 
 
 def read(folder):
-    def rows(name):
-        with open(folder / name, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-    train, test = rows("train.jsonl"), rows("test.jsonl")
+    """Texts to train on, texts to predict, labels. A folder without train.jsonl is the demo's, a fifth of whose cases are predicted."""
+    def rows(path):
+        with open(path, encoding="utf-8", newline="") as file:
+            if path.suffix == ".jsonl":
+                return [json.loads(line) for line in file]
+            return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    if (folder / "train.jsonl").exists():
+        train, test = rows(folder / "train.jsonl"), rows(folder / "test.jsonl")
+    else:
+        everything = [row for path in sorted(folder.glob("[12]-*/clauses*")) for row in rows(path)]
+        case = next(key for key in ["doc", "case", "contract"] if key in everything[0])
+        held_out = lambda row: hashlib.sha256(row[case].encode()).digest()[0] < 51
+        train, test = [row for row in everything if not held_out(row)], [row for row in everything if held_out(row)]
     labels = sorted({row["label"] for row in train})
     known = [row for row in test if row["label"] in set(labels)]
     return train, known, labels
@@ -45,13 +54,18 @@ def data_file(path, ids, labels):
     save_file({"ids": flat, "offsets": offsets, "labels": np.array(labels, dtype=np.int64)}, str(path))
 
 
+def schema():
+    source = (Path(__file__).parents[2] / "daemon/protocol/src/job.rs").read_text()
+    return int(re.search(r"JOB_SCHEMA: u32 = (\d+);", source).group(1))
+
+
 def write_job(folder, model, sets, labels, epochs, precision):
     (folder / "data").mkdir(parents=True)
     for name, (ids, answers) in sets.items():
         data_file(folder / f"data/{name}.safetensors", ids, answers)
     files = [p for p in ["config.json", "model.safetensors", "1_Pooling/config.json"] if (model / p).exists()]
     job = {
-        "schema": json.loads((Path(__file__).parent / "job-schema.json").read_text()), "job_id": "bench", "seed": SEED,
+        "schema": schema(), "job_id": "bench", "seed": SEED,
         "threads": THREADS,
         "base": {"path": str(model), "sha256": {name: digest(model / name) for name in files}, "precision": precision, "device": "cpu"},
         "parent": None, "labels": labels,
