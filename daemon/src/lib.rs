@@ -11,6 +11,7 @@ pub mod clock;
 mod digest;
 pub mod engine;
 mod files;
+mod headers;
 mod intake;
 pub mod layout;
 pub mod learn;

@@ -36,7 +36,7 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
 }
 
 /// The file with the weights, or the index of the shards and these.
-fn weights(path: &Path) -> Result<Vec<String>> {
+pub fn weights(path: &Path) -> Result<Vec<String>> {
     let index = path.join(INDEX_FILE);
     if path.join(WEIGHTS_FILE).exists() || !index.exists() {
         return Ok(vec![WEIGHTS_FILE.to_owned()]);

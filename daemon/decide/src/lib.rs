@@ -1,6 +1,7 @@
 //! Pure decisions: schedule, split, gate, memory. No I/O, no clock: `now` is an argument.
 
 pub mod failures;
+pub mod footprint;
 pub mod gate;
 pub mod label_model;
 pub mod marked;

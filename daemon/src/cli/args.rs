@@ -351,4 +351,29 @@ pub enum ModelAction {
         /// A Hugging Face folder
         dir: PathBuf,
     },
+    /// Parameters, what each method trains of them, and the memory that training and serving take (an estimate)
+    Info(ModelInfoArgs),
+}
+
+/// `wengu model info`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  wengu model info models/Qwen2.5-0.5B --rank 16 --lengths 512,4096")]
+pub struct ModelInfoArgs {
+    /// A Hugging Face folder
+    pub folder: PathBuf,
+    /// Rank of the adapter
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub rank: u64,
+    /// Labels of the head
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub labels: u64,
+    /// Tokens of a trained prompt
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub prompt_tokens: u64,
+    /// Examples at once in training
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub batch: u64,
+    /// Lengths to tell the memory for, in tokens
+    #[arg(long, value_delimiter = ',', default_values_t = [128, 512, 2048], value_parser = clap::value_parser!(u64).range(1..=16_777_216))]
+    pub lengths: Vec<u64>,
 }

@@ -59,7 +59,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
-        Command::Model(model) => model::model(config, model).await,
+        Command::Model(model) => model::model(config, model, json).await,
     }
 }
 

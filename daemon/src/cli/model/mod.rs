@@ -1,3 +1,7 @@
+//! `wengu model …`.
+
+mod info;
+
 use super::args::{ModelAction, ModelArgs};
 use super::render::Progress;
 use super::{Exit, config_path};
@@ -10,9 +14,10 @@ use std::time::Duration;
 /// Files of a model that wengu reads or that a serving stack beside it needs.
 const SUFFIXES: [&str; 5] = [".json", ".safetensors", ".txt", ".model", ".jinja"];
 
-pub async fn model(config: Option<&Path>, args: ModelArgs) -> Result<Exit> {
+pub async fn model(config: Option<&Path>, args: ModelArgs, json: bool) -> Result<Exit> {
     match args.action {
         ModelAction::Add { dir } => add(&dir),
+        ModelAction::Info(args) => info::info(&args, json),
         ModelAction::Pull { repo, revision, to } => {
             let name = repo.rsplit('/').next().unwrap_or(&repo).to_string();
             let beside = config_path(config)
