@@ -20,4 +20,5 @@ mod outbox;
 mod quarantine;
 mod rollback;
 mod schedule;
+mod serving;
 mod tls;

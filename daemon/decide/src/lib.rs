@@ -8,5 +8,6 @@ pub mod marked;
 pub mod memory;
 pub mod metrics;
 pub mod schedule;
+pub mod serving;
 pub mod split;
 pub mod weak;

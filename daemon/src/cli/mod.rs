@@ -94,6 +94,7 @@ fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
             let mut problems = wengu_config::check_environment(&config);
             problems.extend(plugin::check(&config));
             problems.extend(webhook::check(&config));
+            problems.extend(crate::serving::check(&config));
             Problems::new(&path, problems)
         }
         Err(problems) => problems,
