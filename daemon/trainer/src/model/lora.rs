@@ -60,6 +60,17 @@ pub fn fresh_site(layer: &Linear, rank: u32, scaling: f64, seed: u64) -> Result<
     })
 }
 
+/// A site's update of its layer's weight, F32 [out, in]: `scaling * B A`.
+pub fn delta(site: &LoraSite) -> Result<Tensor, TrainerError> {
+    let update = site.b.f_detach()?.f_matmul(&site.a.f_detach()?)?;
+    Ok(update.f_mul_scalar(site.scaling)?)
+}
+
+/// A weight [out, in] with a site's update in it: the layer computes the same without the adapter.
+pub fn merged(site: &LoraSite, weight: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(weight.f_add(&delta(site)?)?)
+}
+
 impl Linear {
     /// Takes `name.weight` [outputs, inputs] and, where the model has one, `name.bias` [outputs].
     pub fn load(

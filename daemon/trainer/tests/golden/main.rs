@@ -3,6 +3,7 @@
 mod common;
 mod damage;
 mod decoders;
+mod merged;
 mod minilm;
 mod tasks;
 mod terms;
