@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 mod digest;
 pub mod engine;
+mod export;
 mod files;
 mod headers;
 mod intake;

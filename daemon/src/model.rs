@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use wengu_config::Config;
 use wengu_protocol::job::BaseModel;
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
@@ -71,6 +72,17 @@ pub fn target_modules(path: &Path) -> Result<Vec<String>> {
         _ => ["q_proj", "v_proj"],
     };
     Ok(names.map(String::from).into())
+}
+
+/// The trainer's program and first arguments.
+///
+/// # Errors
+/// The configuration names none and it is not installed.
+pub fn trainer(config: &Config) -> Result<Vec<String>> {
+    match &config.trainer.command {
+        Some(command) => Ok(command.clone()),
+        None => Ok(vec![sibling("wengu-trainer")?.display().to_string()]),
+    }
 }
 
 /// A program of wengu's: beside this one, or on PATH.

@@ -50,6 +50,8 @@ pub enum Command {
     Versions(VersionsArgs),
     /// Put an earlier version back in service, with its memory and Fisher
     Rollback(RollbackArgs),
+    /// Write a version as a model folder of its own, or its adapter alone, for other programs
+    Export(ExportArgs),
     /// Install and list domain plugins
     Plugin(PluginArgs),
     /// Receive, test and key webhooks
@@ -168,6 +170,48 @@ pub struct RollbackArgs {
     /// The version to go back to [default: the parent of the one in service]
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,
+}
+
+/// `wengu export`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The daemon need not run. The folder must not exist; it has its name only when it is whole.\n\nExamples:\n  wengu export contracts --merged models/contracts-17\n  wengu export contracts --adapter adapters/contracts-17 --version 0017-5c7bb5f9139b"
+)]
+pub struct ExportArgs {
+    /// The domain
+    pub domain: String,
+    /// What is written, and where
+    #[command(flatten)]
+    pub target: ExportTarget,
+    /// The version [default: the one in service]
+    #[arg(long, value_name = "ID")]
+    pub version: Option<String>,
+    /// How numbers are written [default: as in the base model]
+    #[arg(long, value_enum, conflicts_with = "adapter")]
+    pub dtype: Option<Dtype>,
+}
+
+/// What is written.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub struct ExportTarget {
+    /// A model that transformers loads, the adapter merged into its weights
+    #[arg(long, value_name = "FOLDER")]
+    pub merged: Option<PathBuf>,
+    /// The PEFT directory
+    #[arg(long, value_name = "FOLDER")]
+    pub adapter: Option<PathBuf>,
+}
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Dtype {
+    /// 32 bits
+    F32,
+    /// 16 bits with F32's range; merging rounds
+    Bf16,
+    /// 16 bits; merging rounds
+    F16,
 }
 
 /// `wengu plugin`.

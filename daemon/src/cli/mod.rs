@@ -2,6 +2,7 @@
 
 pub mod args;
 mod exit;
+mod export;
 mod files;
 mod init;
 mod model;
@@ -57,6 +58,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Train(train) => train::train(&connect(config)?, &train, json).await,
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
+        Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
         Command::Model(model) => model::model(config, model, json).await,
