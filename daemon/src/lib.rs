@@ -13,6 +13,7 @@ pub mod engine;
 mod export;
 mod files;
 mod headers;
+mod hub;
 mod intake;
 pub mod layout;
 pub mod learn;

@@ -378,7 +378,8 @@ pub struct ModelArgs {
 /// `wengu model …`.
 #[derive(Debug, Subcommand)]
 pub enum ModelAction {
-    /// Download a model from the Hugging Face hub (HF_ENDPOINT names a mirror, HF_TOKEN a token)
+    /// Download a model from the Hugging Face hub, going on where an earlier try was cut (HF_ENDPOINT names a mirror, HF_TOKEN a
+    /// token; HF_HUB_OFFLINE=1 takes it from the cache in HF_HOME)
     #[command(after_help = "Example:\n  HF_ENDPOINT=https://hf-mirror.com wengu model pull BAAI/bge-small-zh-v1.5")]
     Pull {
         /// ORGANISATION/NAME

@@ -5,14 +5,9 @@ mod info;
 use super::args::{ModelAction, ModelArgs};
 use super::render::Progress;
 use super::{Exit, config_path};
-use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Files of a model that wengu reads or that a serving stack beside it needs.
-const SUFFIXES: [&str; 5] = [".json", ".safetensors", ".txt", ".model", ".jinja"];
+use crate::hub::Hub;
+use anyhow::{Context, Result};
+use std::path::Path;
 
 pub async fn model(config: Option<&Path>, args: ModelArgs, json: bool) -> Result<Exit> {
     match args.action {
@@ -28,6 +23,7 @@ pub async fn model(config: Option<&Path>, args: ModelArgs, json: bool) -> Result
                 &repo,
                 &revision,
                 &to.unwrap_or_else(|| beside.join("models").join(name)),
+                json,
             )
             .await
         }
@@ -46,10 +42,13 @@ fn add(dir: &Path) -> Result<Exit> {
         .file_name()
         .map(|n| n.to_string_lossy().into_owned())
         .unwrap_or_else(|| "base".into());
-    println!(
-        "# SHA-256 of model.safetensors: {}",
-        described.sha256["model.safetensors"]
-    );
+    for (file, digest) in described
+        .sha256
+        .iter()
+        .filter(|(file, _)| file.ends_with(".safetensors"))
+    {
+        println!("# SHA-256 of {file}: {digest}");
+    }
     println!("[models.{}]", toml::Value::from(name));
     println!(
         "path = {}",
@@ -58,85 +57,22 @@ fn add(dir: &Path) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-#[derive(Deserialize)]
-struct RepoInfo {
-    sha: String,
-    siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-struct Sibling {
-    rfilename: String,
-}
-
-/// Downloads into a folder beside the target and renames it into place, so that a folder that is there is whole.
-async fn pull(repo: &str, revision: &str, to: &Path) -> Result<Exit> {
-    if to.exists() {
-        bail!("{} exists already; remove it to download the model again", to.display());
-    }
-    crate::tls::install();
-    let endpoint = std::env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".into());
-    let mut headers = reqwest::header::HeaderMap::new();
-    if let Ok(token) = std::env::var("HF_TOKEN") {
-        headers.insert(reqwest::header::AUTHORIZATION, format!("Bearer {token}").parse()?);
-    }
-    let http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(15))
-        .read_timeout(Duration::from_secs(60))
-        .default_headers(headers)
-        .build()?;
-    let url = format!("{endpoint}/api/models/{repo}/revision/{revision}");
-    let info: RepoInfo = get(&http, &url)
-        .await?
-        .json()
-        .await
-        .with_context(|| format!("{url}: not a hub's answer"))?;
-    let files: Vec<String> = info
-        .siblings
-        .into_iter()
-        .map(|s| s.rfilename)
-        .filter(|f| wanted(f))
-        .collect();
-    let building = PathBuf::from(format!("{}.partial", to.display()));
-    std::fs::create_dir_all(&building)?;
-    let mut progress = Progress::new(false);
-    for (i, name) in files.iter().enumerate() {
-        let target = building.join(name);
-        if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        let mut response = get(&http, &format!("{endpoint}/{repo}/resolve/{}/{name}", info.sha)).await?;
-        let total = response.content_length().unwrap_or(0);
-        let mut file = std::fs::File::create(&target)?;
-        let mut done = 0u64;
-        while let Some(chunk) = response.chunk().await? {
-            file.write_all(&chunk)?;
-            done += chunk.len() as u64;
-            progress.show(
-                name,
-                done >> 20,
-                total >> 20,
-                &format!("MiB, file {} of {}", i + 1, files.len()),
-            );
-        }
-        file.sync_all()?;
-    }
+async fn pull(repo: &str, revision: &str, to: &Path, json: bool) -> Result<Exit> {
+    let hub = Hub::from_env()?;
+    let mut progress = Progress::new(json);
+    let mut watch = |name: &str, (file, files): (usize, usize), done: u64, total: u64| {
+        progress.show(name, done >> 20, total >> 20, &format!("MiB, file {file} of {files}"));
+    };
+    let pulled = hub.pull(repo, revision, to, &mut watch).await;
     progress.done();
-    wengu_store::durable::rename_durable(&building, to)?;
-    println!("{repo} at {} is in {}", info.sha, to.display());
+    let source = pulled?;
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({"repo": source.repo, "commit": source.commit, "path": to})
+        );
+        return Ok(Exit::Success);
+    }
+    println!("{} at {} is in {}", source.repo, source.commit, to.display());
     add(to)
-}
-
-/// Weights in one safe format, and no path that leaves the folder.
-fn wanted(name: &str) -> bool {
-    SUFFIXES.iter().any(|s| name.ends_with(s)) && !name.split('/').any(|part| part == "..") && !name.starts_with('/')
-}
-
-async fn get(http: &reqwest::Client, url: &str) -> Result<reqwest::Response> {
-    let response = http.get(url).send().await.with_context(|| {
-        format!(
-            "{url} cannot be reached; set HF_ENDPOINT to a mirror, or copy the folder here and use `wengu model add`"
-        )
-    })?;
-    Ok(response.error_for_status()?)
 }
