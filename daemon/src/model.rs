@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use wengu_config::Config;
 use wengu_protocol::job::{BaseModel, Device, Precision};
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
@@ -38,7 +39,7 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
 }
 
 /// The file with the weights, or the index of the shards and these.
-fn weights(path: &Path) -> Result<Vec<String>> {
+pub fn weights(path: &Path) -> Result<Vec<String>> {
     let index = path.join(INDEX_FILE);
     if path.join(WEIGHTS_FILE).exists() || !index.exists() {
         return Ok(vec![WEIGHTS_FILE.to_owned()]);
@@ -78,6 +79,17 @@ pub fn target_modules(path: &Path) -> Result<Vec<String>> {
         _ => ["q_proj", "v_proj"],
     };
     Ok(names.map(String::from).into())
+}
+
+/// The trainer's program and first arguments.
+///
+/// # Errors
+/// The configuration names none and it is not installed.
+pub fn trainer(config: &Config) -> Result<Vec<String>> {
+    match &config.trainer.command {
+        Some(command) => Ok(command.clone()),
+        None => Ok(vec![sibling("wengu-trainer")?.display().to_string()]),
+    }
 }
 
 /// A program of wengu's: beside this one, or on PATH.

@@ -258,6 +258,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
     let base = model_of(engine, domain)?;
+    let method = method(&learning.method, &base.path)?;
+    crate::serving::require(domain, &method)?;
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
@@ -285,7 +287,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             device: base.device,
             ..crate::model::describe(&base.path)?
         },
-        method: method(&learning.method, &base.path)?,
+        method,
         learning: learning.training.clone(),
         gradient_checkpointing: false,
         max_length: learning.max_length,

@@ -2,13 +2,14 @@
 
 use crate::folders::resolve;
 use crate::learning::{read_gate, read_learning};
-use crate::section::{Located, Section, nearest};
+use crate::section::{Located, Section, choose, nearest};
 use crate::types::{Domain, Intake, Schedule};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wengu_decide::schedule::{CronExpr, QuietHours, quiet_all_day};
+use wengu_decide::serving::{Server, ServerKind};
 use wengu_protocol::job::Task;
 
 /// A domain and what has to be compared with the rest of the file.
@@ -61,6 +62,8 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
             ("causal_lm", Task::CausalLm),
         ],
     );
+    let is_served = section.is_set("serve");
+    let serve = Some(section.table("serve")).filter(|_| is_served).and_then(read_serve);
     let domain = Domain {
         name: name.to_string(),
         watch: watch.iter().map(|folder| folder.value.clone()).collect(),
@@ -68,6 +71,7 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         plugin_config: section.json_table("plugin_config"),
         model: model.as_ref().map_or_else(String::new, |model| model.value.clone()),
         task,
+        serve,
         intake: read_intake(section.table("intake")),
         schedule: read_schedule(section.table("schedule")),
         learning: read_learning(section.table("learning"), task),
@@ -75,6 +79,25 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
     };
     section.finish();
     ReadDomain { domain, watch, model }
+}
+
+/// None where it does not say which server.
+fn read_serve(mut section: Section<'_>) -> Option<Server> {
+    let kinds = [
+        ("vllm", ServerKind::Vllm),
+        ("sglang", ServerKind::Sglang),
+        ("mistral.rs", ServerKind::MistralRs),
+        ("tensorrt-llm", ServerKind::TensorrtLlm),
+    ];
+    let kind = section.required_string("kind", "name the server, as in `serve = { kind = \"vllm\" }`");
+    let rank = section.optional_integer("max_lora_rank", 1..=4096, 16);
+    let kind = kind.and_then(|kind| choose(section.report, &kind, &kinds));
+    section.finish();
+    let max_lora_rank = rank.and_then(|rank| u32::try_from(rank).ok());
+    Some(Server {
+        kind: kind?,
+        max_lora_rank,
+    })
 }
 
 fn read_intake(mut section: Section<'_>) -> Intake {

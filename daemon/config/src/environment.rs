@@ -1,7 +1,7 @@
 //! What the file system says to a configuration.
 
 use crate::folders::normal;
-use crate::problem::{Problem, Severity};
+use crate::problem::Problem;
 use crate::types::Config;
 use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -25,6 +25,19 @@ pub fn check_environment(config: &Config) -> Vec<Problem> {
     check.problems
 }
 
+impl Config {
+    /// An error of a key: at its line, or at that of the table around it where the file leaves the key out.
+    pub fn error_at(&self, key: &str, message: String, remedy: &str) -> Problem {
+        let around = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(around, _)| around));
+        let position = around.into_iter().find_map(|key| self.positions.get(key));
+        Problem {
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+            ..Problem::error(key, &message, remedy)
+        }
+    }
+}
+
 struct Check<'c> {
     config: &'c Config,
     problems: Vec<Problem>,
@@ -32,15 +45,7 @@ struct Check<'c> {
 
 impl Check<'_> {
     fn error(&mut self, key: &str, message: String, remedy: &str) {
-        let position = self.config.positions.get(key);
-        self.problems.push(Problem {
-            line: position.map(|position| position.line),
-            column: position.map(|position| position.column),
-            key: key.to_string(),
-            message,
-            remedy: remedy.to_string(),
-            severity: Severity::Error,
-        });
+        self.problems.push(self.config.error_at(key, message, remedy));
     }
 
     fn state(&mut self) {

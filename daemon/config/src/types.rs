@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
+use wengu_decide::serving::Server;
 use wengu_plugin_package::Keys;
 use wengu_protocol::job::{self, Device, Precision, Task};
 
@@ -76,6 +77,8 @@ pub struct Domain {
     pub model: String,
     /// What the model answers.
     pub task: Task,
+    /// `serve`: the server that must be able to load its versions' adapters; None: any adapter is trained.
+    pub serve: Option<Server>,
     /// `[domains.NAME.intake]`.
     pub intake: Intake,
     /// `[domains.NAME.schedule]`.

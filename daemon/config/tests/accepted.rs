@@ -14,6 +14,7 @@ fn example_spelled_out() -> String {
     let show_no_default = [
         "plugin",
         "plugin_config",
+        "serve",
         "target_modules",
         "rank_pattern",
         "alpha_pattern",

@@ -34,7 +34,17 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 31] = [
+const ONE_MISTAKE: [(&str, &str, &str); 33] = [
+    (
+        "[domains.contracts.serve]\nkind = \"vlm\"",
+        "serve.kind",
+        "is not known",
+    ),
+    (
+        "[domains.contracts.serve]\nmax_lora_rank = 8",
+        "serve.kind",
+        "is missing",
+    ),
     (
         "[domains.contracts.gate]\ngate_percent = 41\naudit_percent = 20",
         "gate.gate_percent",

@@ -1,11 +1,13 @@
 //! Pure decisions: schedule, split, gate, memory. No I/O, no clock: `now` is an argument.
 
 pub mod failures;
+pub mod footprint;
 pub mod gate;
 pub mod label_model;
 pub mod marked;
 pub mod memory;
 pub mod metrics;
 pub mod schedule;
+pub mod serving;
 pub mod split;
 pub mod weak;

@@ -4,5 +4,6 @@
 
 pub mod events;
 pub mod job;
+pub mod merge;
 pub mod plugin;
 pub mod script;

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod exit;
+mod export;
 mod files;
 mod init;
 mod model;
@@ -57,9 +58,10 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Train(train) => train::train(&connect(config)?, &train, json).await,
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
+        Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
-        Command::Model(model) => model::model(config, model).await,
+        Command::Model(model) => model::model(config, model, json).await,
     }
 }
 
@@ -94,6 +96,7 @@ fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
             let mut problems = wengu_config::check_environment(&config);
             problems.extend(plugin::check(&config));
             problems.extend(webhook::check(&config));
+            problems.extend(crate::serving::check(&config));
             Problems::new(&path, problems)
         }
         Err(problems) => problems,

@@ -156,7 +156,8 @@ pub fn verify_version(dir: &Path) -> Result<Lineage> {
     Ok(lineage)
 }
 
-fn copy_all(from: &Path, to: &Path) -> Result<()> {
+/// Copies a file, or a folder with all that is in it.
+pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         std::fs::create_dir_all(to)?;
         for entry in std::fs::read_dir(from)? {
@@ -182,7 +183,8 @@ fn digest_all(root: &Path, dir: &Path, files: &mut BTreeMap<String, String>) -> 
     Ok(())
 }
 
-fn sync_all(dir: &Path) -> Result<()> {
+/// Makes a folder durable with all that is in it.
+pub fn sync_all(dir: &Path) -> Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {

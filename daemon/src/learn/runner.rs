@@ -134,7 +134,7 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
     };
     engine.live().runs.insert(domain.clone(), live);
     let trainer = &engine.config.trainer;
-    let command = trainer_command(engine)?;
+    let command = crate::model::trainer(&engine.config)?;
     let limits = Limits {
         no_progress: trainer.no_progress,
         deadline: trainer.deadline,
@@ -152,13 +152,6 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
             }
         },
     ))
-}
-
-fn trainer_command(engine: &Engine) -> Result<Vec<String>> {
-    match &engine.config.trainer.command {
-        Some(command) => Ok(command.clone()),
-        None => Ok(vec![crate::model::sibling("wengu-trainer")?.display().to_string()]),
-    }
 }
 
 fn failed_attempt(engine: &Engine, mut run: RunRecord, dir: &Path, end: &TrainerEnd) -> Result<()> {

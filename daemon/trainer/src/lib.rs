@@ -5,6 +5,7 @@ pub mod data;
 pub mod error;
 pub mod fisher;
 pub mod job;
+pub mod merge;
 pub mod model;
 pub mod objective;
 pub mod optim;

@@ -4,8 +4,10 @@ use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wengu_trainer::job;
+use wengu_protocol::job::JobEnd;
+use wengu_trainer::error::TrainerError;
 use wengu_trainer::train_loop::Cancel;
+use wengu_trainer::{job, merge};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +48,11 @@ enum Command {
         /// The job directory, with job.json in it.
         jobdir: PathBuf,
     },
+    /// Write a version as a model folder of its own, without an adapter; `wengu export` starts it.
+    Merge {
+        /// What to merge, and into which empty folder.
+        spec: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,15 +66,22 @@ fn main() -> ExitCode {
             }
             ExitCode::from(job::run(&jobdir, &cancel).exit_code())
         }
-        Command::Check { jobdir } => match job::check(&jobdir) {
-            Ok(found) => {
-                println!("{found}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("wengu-trainer: {}", error.message);
-                ExitCode::from(error.end.exit_code())
-            }
-        },
+        Command::Check { jobdir } => told(job::check(&jobdir)),
+        Command::Merge { spec } => told(merge::merge(&spec).and_then(|merged| {
+            serde_json::to_string(&merged).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))
+        })),
+    }
+}
+
+fn told(answer: Result<impl std::fmt::Display, TrainerError>) -> ExitCode {
+    match answer {
+        Ok(answer) => {
+            println!("{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("wengu-trainer: {}", error.message);
+            ExitCode::from(error.end.exit_code())
+        }
     }
 }

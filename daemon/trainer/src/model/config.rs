@@ -72,15 +72,18 @@ impl Family {
                 "BertForPreTraining",
                 "BertForMaskedLM",
                 "BertForSequenceClassification",
+                "BertForTokenClassification",
                 "BertForNextSentencePrediction",
             ],
             Family::Roberta => &[
                 "XLMRobertaModel",
                 "XLMRobertaForMaskedLM",
                 "XLMRobertaForSequenceClassification",
+                "XLMRobertaForTokenClassification",
                 "RobertaModel",
                 "RobertaForMaskedLM",
                 "RobertaForSequenceClassification",
+                "RobertaForTokenClassification",
             ],
         }
     }

@@ -114,6 +114,11 @@ pub fn as_input(trained: &Tensor, input: &Tensor) -> Result<Tensor, TrainerError
     Ok(trained.f_to_device(input.device())?.f_to_kind(input.kind())?)
 }
 
+/// A weight F32 [out, in] with a site's update in it: the layer computes the same without the adapter.
+pub fn merged(site: &LoraSite, weight: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(weight.f_add(&site.product()?)?)
+}
+
 impl Linear {
     /// Takes `name.weight` [outputs, inputs] and, where the model has one, `name.bias` [outputs].
     pub fn load(

@@ -11,6 +11,7 @@ mod generate;
 mod head;
 mod load;
 mod lora;
+mod merged;
 mod pass;
 mod pooling;
 mod random;

@@ -140,6 +140,18 @@ pub struct Weights<'a> {
     taken: RefCell<BTreeSet<String>>,
 }
 
+impl<'a> Weights<'a> {
+    /// Every tensor as it is stored, with its file and its stored name, in order.
+    pub fn all(&self) -> Vec<(&'a Path, &str, TensorView<'a>)> {
+        let all = self.files.iter().flat_map(|(path, file)| {
+            let mut tensors: Vec<_> = file.iter().map(|(name, view)| (*path, name, view)).collect();
+            tensors.sort_by_key(|(_, name, _)| *name);
+            tensors
+        });
+        all.collect()
+    }
+}
+
 impl Weights<'_> {
     /// Whether the file has this tensor.
     pub fn has(&self, name: &str) -> bool {

@@ -124,19 +124,24 @@ pub fn tiny_with_mean_pooling(folder: &Path) {
     .unwrap();
 }
 
-/// The method of a golden adapter of rank 4 and alpha 12, with the target modules that its own configuration names.
+/// The method of a golden adapter, as its own configuration says it.
 pub fn adapted(name: &str) -> Method {
-    let text = std::fs::read(golden(name).join("adapter/adapter_config.json")).unwrap();
+    Method::Lora(method_of(&golden(name).join("adapter")))
+}
+
+/// The method that an adapter's configuration says, without dropout.
+pub fn method_of(adapter: &Path) -> Lora {
+    let text = std::fs::read(adapter.join("adapter_config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let targets = config["target_modules"].as_array().unwrap();
-    Method::Lora(Lora {
-        rank: 4,
-        alpha: 12.0,
+    let of = |key: &str| config[key].clone();
+    Lora {
+        rank: serde_json::from_value(of("r")).unwrap(),
+        alpha: serde_json::from_value(of("lora_alpha")).unwrap(),
         dropout: 0.0,
-        target_modules: targets
-            .iter()
-            .map(|target| target.as_str().unwrap().to_owned())
-            .collect(),
-        ..Lora::default()
-    })
+        target_modules: serde_json::from_value(of("target_modules")).unwrap(),
+        use_rslora: of("use_rslora") == true,
+        use_dora: of("use_dora") == true,
+        rank_pattern: serde_json::from_value(of("rank_pattern")).unwrap(),
+        alpha_pattern: serde_json::from_value(of("alpha_pattern")).unwrap(),
+    }
 }

@@ -3,6 +3,7 @@
 mod common;
 mod damage;
 mod decoders;
+mod merged;
 mod methods;
 mod minilm;
 mod precision;

@@ -11,26 +11,9 @@ use wengu_trainer::model::Model;
 
 const METHODS: [&str; 3] = ["rslora", "patterns", "dora"];
 
-/// The method as the adapter's own configuration says it.
-fn method(adapter: &Path) -> Lora {
-    let text = std::fs::read(adapter.join("adapter_config.json")).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let of = |key: &str| config[key].clone();
-    Lora {
-        rank: 4,
-        alpha: 12.0,
-        dropout: 0.0,
-        target_modules: serde_json::from_value(of("target_modules")).unwrap(),
-        use_rslora: of("use_rslora") == true,
-        use_dora: of("use_dora") == true,
-        rank_pattern: serde_json::from_value(of("rank_pattern")).unwrap(),
-        alpha_pattern: serde_json::from_value(of("alpha_pattern")).unwrap(),
-    }
-}
-
 fn load(name: &str, kind: &str, change: impl Fn(&mut Lora)) -> Result<Model, TrainerError> {
     let folder = golden(&format!("{name}_{kind}"));
-    let mut lora = method(&folder.join("adapter"));
+    let mut lora = method_of(&folder.join("adapter"));
     change(&mut lora);
     let (task, labels, base_name): (_, &[&str], _) = match kind {
         "bert" => (Task::SequenceClassification, &LABELS, "tiny/base"),
@@ -91,7 +74,7 @@ fn what_peft_wrote_is_written_again_the_same() {
         for (key, tensor) in wanted {
             assert_eq!(found[&key], tensor, "{name} {kind} {key}");
         }
-        assert_eq!(method(folder.path()), method(&theirs), "{name} {kind}");
+        assert_eq!(method_of(folder.path()), method_of(&theirs), "{name} {kind}");
     }
 }
 

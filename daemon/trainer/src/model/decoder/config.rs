@@ -237,7 +237,13 @@ impl DecoderConfig {
                 ));
             }
         }
-        let known = ["Model", "ForCausalLM", "ForSequenceClassification"].map(|kind| format!("{name}{kind}"));
+        let known = [
+            "Model",
+            "ForCausalLM",
+            "ForSequenceClassification",
+            "ForTokenClassification",
+        ];
+        let known = known.map(|kind| format!("{name}{kind}"));
         for architecture in self.architectures.iter().flatten() {
             if !known.contains(architecture) {
                 return Err(format!(

@@ -1,0 +1,253 @@
+//! What a model folder says of itself: its config.json, and the headers of its safetensors files. No tensor is read.
+
+use anyhow::{Context, Result, bail};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use std::fs::File;
+use std::path::Path;
+use wengu_decide::footprint::Shape;
+
+/// A tensor as its file's header has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Its stored name.
+    pub name: String,
+    /// How its numbers are stored.
+    pub dtype: Dtype,
+    /// Its dimensions.
+    pub shape: Vec<u64>,
+}
+
+impl Tensor {
+    /// How many numbers it has.
+    pub fn numbers(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
+    /// Whether it can be a parameter: tables of positions and the like are whole numbers.
+    pub fn is_parameter(&self) -> bool {
+        !matches!(
+            self.dtype,
+            Dtype::BOOL
+                | Dtype::U8
+                | Dtype::I8
+                | Dtype::I16
+                | Dtype::U16
+                | Dtype::I32
+                | Dtype::U32
+                | Dtype::I64
+                | Dtype::U64
+        )
+    }
+
+    /// How many bytes they take.
+    pub fn bytes(&self) -> u64 {
+        self.numbers() * self.dtype.bitsize() as u64 / 8
+    }
+}
+
+/// A model's family and shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// `model_type` of config.json.
+    pub family: String,
+    /// What it says of the model's size.
+    pub shape: Shape,
+}
+
+/// Families that wengu trains.
+pub const ENCODERS: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
+/// Families that wengu trains and that write text.
+pub const DECODERS: [&str; 3] = ["llama", "qwen2", "qwen3"];
+
+/// No size in a config.json is above it.
+const SIZE_MAX: u64 = 1 << 24;
+
+#[derive(Deserialize)]
+struct Config {
+    model_type: String,
+    vocab_size: u64,
+    hidden_size: u64,
+    num_hidden_layers: u64,
+    num_attention_heads: u64,
+    num_key_value_heads: Option<u64>,
+    head_dim: Option<u64>,
+    intermediate_size: u64,
+    max_position_embeddings: u64,
+    pad_token_id: Option<u64>,
+}
+
+/// Reads the folder's config.json.
+///
+/// # Errors
+/// A file that is missing, cannot be read or lacks a field; the message names it.
+pub fn describe(folder: &Path) -> Result<Described> {
+    let path = folder.join("config.json");
+    let told = || {
+        format!(
+            "{}: no config.json of a Hugging Face model; name a folder that has one",
+            path.display()
+        )
+    };
+    let text = std::fs::read(&path).with_context(told)?;
+    let config: Config = serde_json::from_slice(&text).with_context(told)?;
+    for (field, value) in [
+        ("vocab_size", config.vocab_size),
+        ("hidden_size", config.hidden_size),
+        ("num_hidden_layers", config.num_hidden_layers),
+        ("num_attention_heads", config.num_attention_heads),
+        ("num_key_value_heads", config.num_key_value_heads.unwrap_or(1)),
+        ("head_dim", config.head_dim.unwrap_or(1)),
+        ("intermediate_size", config.intermediate_size),
+        ("max_position_embeddings", config.max_position_embeddings),
+    ] {
+        if !(1..=SIZE_MAX).contains(&value) {
+            bail!(
+                "{}: {field} is {value}, which no model has; download the file again",
+                path.display()
+            );
+        }
+    }
+    // RoBERTa counts positions from behind the padding's id.
+    let before = match config.model_type.as_str() {
+        "roberta" | "xlm-roberta" => config.pad_token_id.unwrap_or(1) + 1,
+        _ => 0,
+    };
+    let shape = Shape {
+        vocab: config.vocab_size,
+        hidden: config.hidden_size,
+        layers: config.num_hidden_layers,
+        heads: config.num_attention_heads,
+        kv_heads: config.num_key_value_heads.unwrap_or(config.num_attention_heads),
+        head_dim: config
+            .head_dim
+            .unwrap_or(config.hidden_size / config.num_attention_heads),
+        inner: config.intermediate_size,
+        max_tokens: config.max_position_embeddings.saturating_sub(before),
+        decoder: !ENCODERS.contains(&config.model_type.as_str()),
+    };
+    let family = config.model_type;
+    Ok(Described { family, shape })
+}
+
+/// The tensors of the folder's weights, of all shards, in their files' order.
+///
+/// # Errors
+/// A file that is missing or no safetensors file; the message names it.
+pub fn tensors(folder: &Path) -> Result<Vec<Tensor>> {
+    let files = crate::model::weights(folder)?;
+    let mut all = Vec::new();
+    for name in files.iter().filter(|name| name.ends_with(".safetensors")) {
+        all.extend(of_file(&folder.join(name))?);
+    }
+    Ok(all)
+}
+
+fn of_file(path: &Path) -> Result<Vec<Tensor>> {
+    let told = || {
+        format!(
+            "{}: cannot be read; `wengu model pull` downloads a model again",
+            path.display()
+        )
+    };
+    let file = File::open(path).with_context(told)?;
+    // SAFETY: the map is only read, and as bytes. Whoever truncates the file meanwhile ends this command with SIGBUS.
+    let map = unsafe { Mmap::map(&file) }.with_context(told)?;
+    let told = || format!("{}: no whole safetensors file; download it again", path.display());
+    let parsed = SafeTensors::deserialize(&map).with_context(told)?;
+    let tensors = parsed.iter().map(|(name, view)| Tensor {
+        name: name.to_owned(),
+        dtype: view.dtype(),
+        shape: view.shape().iter().map(|&n| n as u64).collect(),
+    });
+    Ok(tensors.collect())
+}
+
+/// (in, out) of the linear layers whose name is a target or ends in one after a dot, as PEFT's `target_modules` says.
+pub fn sites(tensors: &[Tensor], targets: &[String]) -> Vec<(u64, u64)> {
+    let is_target = |module: &str| {
+        let mut targets = targets.iter();
+        targets.any(|target| {
+            module
+                .strip_suffix(target.as_str())
+                .is_some_and(|r| r.is_empty() || r.ends_with('.'))
+        })
+    };
+    let linear = tensors.iter().filter_map(|tensor| match tensor.shape[..] {
+        [outputs, inputs] => is_target(tensor.name.strip_suffix(".weight")?).then_some((inputs, outputs)),
+        _ => None,
+    });
+    linear.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/golden/trainer")
+            .join(name)
+            .join("base")
+    }
+
+    #[test]
+    fn shards_are_one_model_and_sites_are_those_of_the_adapter() {
+        let folder = golden("llama");
+        let described = describe(&folder).unwrap();
+        assert_eq!(
+            (
+                described.family.as_str(),
+                described.shape.kv_heads,
+                described.shape.max_tokens
+            ),
+            ("llama", 2, 128)
+        );
+        assert!(described.shape.decoder);
+        let tensors = tensors(&folder).unwrap();
+        // Two layers of q, k, v, o, gate, up, down and two norms, the table and the last norm.
+        assert_eq!(tensors.len(), 20);
+        let targets = ["q_proj", "v_proj"].map(String::from);
+        let mut found = sites(&tensors, &targets);
+        found.sort();
+        assert_eq!(found, [(32, 16), (32, 16), (32, 32), (32, 32)]);
+        let bytes: u64 = tensors.iter().map(Tensor::bytes).sum();
+        assert_eq!(bytes, 4 * tensors.iter().map(Tensor::numbers).sum::<u64>());
+    }
+
+    #[test]
+    fn half_and_eight_bit_numbers_take_their_own_size() {
+        let of = |dtype| {
+            Tensor {
+                name: "w".into(),
+                dtype,
+                shape: vec![3, 4],
+            }
+            .bytes()
+        };
+        assert_eq!(
+            [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F8_E4M3].map(of),
+            [48, 24, 24, 12]
+        );
+    }
+
+    #[test]
+    fn positions_of_robertas_family_begin_behind_the_padding() {
+        let described = describe(&golden("xlmr")).unwrap();
+        assert_eq!((described.shape.max_tokens, described.shape.decoder), (24, false));
+    }
+
+    #[test]
+    fn a_broken_folder_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = format!("{:#}", describe(folder.path()).unwrap_err());
+        assert!(said.contains("config.json"), "{said}");
+        std::fs::write(folder.path().join("model.safetensors"), b"not one").unwrap();
+        let said = format!("{:#}", tensors(folder.path()).unwrap_err());
+        assert!(
+            said.contains("model.safetensors") && said.contains("download"),
+            "{said}"
+        );
+    }
+}
