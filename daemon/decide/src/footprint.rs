@@ -8,7 +8,7 @@
 //!            trained      16 P                                   F32 value, gradient, two moments of AdamW
 //!            activations  B T b (L (4A + 6H + c I) + 2 S)        what is kept for the backward pass; c = 1, or 3 where the
 //!                                                                feed-forward is gated; S inputs of all adapted layers
-//!                         B heads T T b                          the scores of one layer's attention
+//!                         2 B heads T T b                        the scores of one layer's attention and their gradient
 //!                         2 B T V 4                              logits and their gradient, of a decoder that writes
 //! serving    weights      W b
 //!            cache        2 B T K L b                            keys and values, of a decoder
@@ -18,7 +18,8 @@
 //!
 //! Frozen layers keep no input for the backward pass, so H stands for two normalisations and the residual stream alone
 //! (compare Korthikanti et al. 2022, section 4.1, where all weights are trained). The program, its libraries and what the
-//! allocator leaves unused come on top.
+//! allocator leaves unused come on top. Measured, as the trainer's peak above that of one example of 8 tokens, all-MiniLM-L6-v2
+//! in F32 at rank 8: activations of 16 examples took 274 MiB at 128 tokens (348 estimated) and 1.7 GiB at 512 (1.6).
 
 use serde::Serialize;
 
@@ -117,7 +118,7 @@ pub fn to_train(shape: &Shape, parameters: u64, trained: u64, sites: &[(u64, u64
         weights: bytes(product(&[parameters, load.bytes])),
         trained: bytes(product(&[trained, TRAINED_BYTES])),
         cache: 0,
-        activations: bytes(kept + scores(shape, load) + logits),
+        activations: bytes(kept + 2 * scores(shape, load) + logits),
     }
 }
 
