@@ -2,7 +2,7 @@
 
 use crate::{exit, limits};
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use wengu_plugin::{Error, Prediction, SegmentKind, Status};
 use wengu_plugin_loader::{HostCalls, Plugin};
 use wengu_plugin_package::Installed;
 use wengu_protocol::plugin as wire;
-use wire::{FrameError, PLUGIN_PROTOCOL, Reply, Request, encode_frame, read_frame, write_frame};
+use wire::{FRAME_BYTES_AT_ONCE, FrameError, PLUGIN_PROTOCOL, Reply, Request, encode_frame, read_frame, write_frame};
 
 /// At most one heartbeat in this time.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(200);
@@ -22,7 +22,10 @@ const REPLIES_WAIT: Duration = Duration::from_millis(5);
 
 /// Serves requests until the daemon closes the channel. Returns the exit code.
 pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
-    let Some(request) = next(channel)? else { return Ok(0) };
+    let mut requests = BufReader::with_capacity(FRAME_BYTES_AT_ONCE, channel);
+    let Some(request) = next(&mut requests)? else {
+        return Ok(0);
+    };
     let mut plugin = match hello(request, channel)? {
         Ok((plugin, ready)) => {
             write_frame(channel, &Reply::Ready(Box::new(ready)))?;
@@ -44,14 +47,17 @@ pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
         frames: Vec::new(),
         oldest: Instant::now(),
     };
-    while let Some(request) = next(channel)? {
+    loop {
+        limits::spin_until_readable(channel);
+        let Some(request) = next(&mut requests)? else {
+            return Ok(0);
+        };
         limits::renew_cpu()?;
         answer(request, &mut plugin, &mut replies)?;
     }
-    Ok(0)
 }
 
-fn next(channel: &UnixStream) -> Result<Option<Request>, FrameError> {
+fn next(channel: &mut BufReader<&UnixStream>) -> Result<Option<Request>, FrameError> {
     match read_frame(channel) {
         Err(FrameError::Closed) => Ok(None),
         other => other.map(Some),

@@ -17,6 +17,9 @@ pub const PLUGIN_PROTOCOL: u32 = 3;
 /// Largest frame, in either direction.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
 
+/// What a reader reserves for a frame, or buffers of a channel, before its bytes are there.
+pub const FRAME_BYTES_AT_ONCE: usize = 64 << 10;
+
 /// Environment variable that says that the daemon started the host: a courtesy to people, not security.
 pub const HOST_COOKIE: (&str, &str) = ("WENGU_PLUGIN_HOST", "started-by-wengu");
 
@@ -337,8 +340,8 @@ pub fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> Result<T, FrameEr
     }
     from.read_exact(&mut header[1..])?;
     let bytes = frame_body_bytes(header)?;
-    // Grown as bytes arrive: a length alone reserves nothing.
-    let mut body = Vec::new();
+    // A length alone reserves little; beyond that the body grows as bytes arrive. Reserving nothing reads by 32 bytes.
+    let mut body = Vec::with_capacity(bytes.min(FRAME_BYTES_AT_ONCE));
     if from.take(bytes as u64).read_to_end(&mut body)? < bytes {
         return Err(FrameError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
