@@ -1,8 +1,5 @@
 //! What clauses of contracts are called: only when asked for, and how often rightly on articles that were marked by hand.
 
-#[path = "../../checks/labelling.rs"]
-mod checks;
-
 use serde_json::{Value, json};
 use std::path::Path;
 use wengu_plugin::{Document, Evaluator, Host, Labeler, Plugin, Prediction};
@@ -32,6 +29,40 @@ fn marked() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clauses.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Prints a table. The part of the articles with a type whose strongest label is theirs, and the part of all strongest labels
+/// that is right; where two labels are as strong there is none.
+fn measure(part: &str, rows: &[&Value]) -> (f64, f64) {
+    let mut plugin = clauses();
+    let (labels, functions) = (plugin.labels(), plugin.functions());
+    let mut by_function = vec![(0, 0); functions.len()];
+    let (mut typed, mut spoken, mut right) = (0, 0, 0);
+    for row in rows {
+        let document = Document {
+            text: row["text"].as_str().unwrap(),
+            metadata: &Value::Null,
+            seed: 0,
+        };
+        let mut sums = vec![0.0; labels.len()];
+        for vote in plugin.label(&Host::silent(), &document).unwrap() {
+            sums[vote.label] += vote.confidence;
+            by_function[vote.function].0 += 1;
+            by_function[vote.function].1 += usize::from(row["label"] == *labels[vote.label]);
+        }
+        typed += usize::from(row["label"] != "无");
+        let best = sums.iter().copied().fold(0.0, f64::max);
+        let strongest: Vec<usize> = (0..labels.len()).filter(|&l| best > 0.0 && sums[l] == best).collect();
+        if let [label] = strongest[..] {
+            spoken += 1;
+            right += usize::from(row["label"] == *labels[label]);
+        }
+    }
+    println!("{part}: {} articles, {typed} with a type, {spoken} labelled, {right} rightly", rows.len());
+    for (function, (votes, right)) in functions.iter().zip(by_function) {
+        println!("{function:24} {votes:4} {right:4}");
+    }
+    (right as f64 / typed as f64, right as f64 / spoken as f64)
 }
 
 #[test]
@@ -79,13 +110,14 @@ fn clauses_as_contracts_word_them_get_their_type() {
 fn the_marked_articles_are_labelled() {
     let known = clauses().labels();
     let marked = marked();
-    assert_eq!(marked.len(), 160);
+    assert_eq!(marked.len(), 240);
     let spelled = |row: &Value| row["label"] == "无" || known.iter().any(|l| row["label"] == **l);
     assert!(marked.iter().all(spelled), "the labels are spelled as in the plugin");
-    for (part, floor) in [("tune", FLOOR_TUNE), ("report", FLOOR_REPORT)] {
-        let rows = marked.iter().filter(|row| row["part"] == part);
-        println!("{part}");
-        checks::rows(&mut clauses(), rows, floor);
+    // Floors are what was measured, less a margin: coverage of articles with a type, and precision over all that get one.
+    for (part, floor) in [("tune", (0.9, 0.9)), ("report", (RC, RP))] {
+        let rows: Vec<&Value> = marked.iter().filter(|row| row["part"] == part).collect();
+        let reached = measure(part, &rows);
+        assert!(reached.0 >= floor.0 && reached.1 >= floor.1, "{part}: {reached:?}");
     }
 }
 
