@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use wengu_plugin_package::Installed;
 use wengu_protocol::plugin::{
-    FRAME_BYTES_AT_ONCE, FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, WORKING_ON, decode_body, encode_frame, frame_body_bytes,
+    FRAME_BYTES_AT_ONCE, FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, WORKING_ON, decode_body,
+    encode_frame, frame_body_bytes,
 };
 
 /// Documents and bytes of one request: enough to make the hop cheap, far below the largest frame.
