@@ -7,14 +7,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use wengu_plugin_package::Installed;
 use wengu_protocol::plugin::{
-    FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, WORKING_ON, decode_body, encode_frame, frame_body_bytes,
+    FRAME_BYTES_AT_ONCE, FrameError, HOST_COOKIE, PLUGIN_PROTOCOL, Reply, Request, WORKING_ON, decode_body,
+    encode_frame, frame_body_bytes,
 };
 
 /// Documents and bytes of one request: enough to make the hop cheap, far below the largest frame.
@@ -132,7 +133,7 @@ impl PluginClient {
         if let Some(stderr) = child.stderr.take() {
             output.push(tokio::spawn(capture(stderr, plugin.to_owned(), tail.clone())));
         }
-        let channel = BufReader::with_capacity(64 << 10, UnixStream::from_std(ours)?);
+        let channel = BufReader::with_capacity(FRAME_BYTES_AT_ONCE, UnixStream::from_std(ours)?);
         Ok(PluginClient {
             plugin: plugin.to_owned(),
             options,
@@ -400,14 +401,28 @@ impl Drop for PluginClient {
 }
 
 async fn read_reply(channel: &mut BufReader<UnixStream>) -> Result<Reply, FrameError> {
+    if let Some((reply, bytes)) = buffered_reply(channel.buffer())? {
+        channel.consume(bytes);
+        return Ok(reply);
+    }
     let mut header = [0; 4];
     channel.read_exact(&mut header).await?;
     let bytes = frame_body_bytes(header)?;
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(bytes.min(FRAME_BYTES_AT_ONCE));
     if channel.take(bytes as u64).read_to_end(&mut body).await? < bytes {
         return Err(FrameError::Closed);
     }
     decode_body(&body)
+}
+
+/// The reply at the beginning of a buffer and the bytes of its frame, if all of it is there: most of a batch is.
+fn buffered_reply(buffer: &[u8]) -> Result<Option<(Reply, usize)>, FrameError> {
+    let Some((header, rest)) = buffer.split_first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let bytes = frame_body_bytes(*header)?;
+    let body = rest.get(..bytes);
+    body.map(|body| Ok((decode_body(body)?, 4 + bytes))).transpose()
 }
 
 fn by_status(status: ExitStatus) -> End {

@@ -8,12 +8,15 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Processor time for one batch, over all threads; then SIGXCPU ends the process. The daemon's clock ends most before.
 const BATCH_CPU_SECONDS: u64 = 300;
 /// Time to destroy the instance after the daemon has closed the channel.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long a host looks for its next request before it sleeps: about what waking it costs, and no more is ever wasted.
+const SPIN: Duration = Duration::from_micros(100);
 
 /// Whether standard input is a socket, as the daemon makes it.
 pub fn stdin_is_socket() -> bool {
@@ -45,6 +48,15 @@ pub fn die_with(channel: UnixStream) -> io::Result<()> {
         .stack_size(64 << 10)
         .spawn(watch)
         .map(drop)
+}
+
+/// Returns when there is something to read, or soon after.
+pub fn spin_until_readable(channel: &UnixStream) {
+    let begun = Instant::now();
+    let mut fds = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
+    while poll(&mut fds, PollTimeout::ZERO) == Ok(0) && begun.elapsed() < SPIN {
+        std::thread::yield_now();
+    }
 }
 
 /// Gives the next batch its processor time.

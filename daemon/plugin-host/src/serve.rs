@@ -2,7 +2,7 @@
 
 use crate::{exit, limits};
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use wengu_plugin::{Error, Prediction, SegmentKind, Status};
 use wengu_plugin_loader::{HostCalls, Plugin};
 use wengu_plugin_package::Installed;
 use wengu_protocol::plugin as wire;
-use wire::{FrameError, PLUGIN_PROTOCOL, Reply, Request, encode_frame, read_frame, write_frame};
+use wire::{FRAME_BYTES_AT_ONCE, FrameError, PLUGIN_PROTOCOL, Reply, Request, append_frame, read_frame, write_frame};
 
 /// At most one heartbeat in this time.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(200);
@@ -22,7 +22,10 @@ const REPLIES_WAIT: Duration = Duration::from_millis(5);
 
 /// Serves requests until the daemon closes the channel. Returns the exit code.
 pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
-    let Some(request) = next(channel)? else { return Ok(0) };
+    let mut requests = BufReader::with_capacity(FRAME_BYTES_AT_ONCE, channel);
+    let Some(request) = next(&mut requests)? else {
+        return Ok(0);
+    };
     let mut plugin = match hello(request, channel)? {
         Ok((plugin, ready)) => {
             write_frame(channel, &Reply::Ready(Box::new(ready)))?;
@@ -44,14 +47,17 @@ pub fn serve(channel: &UnixStream) -> Result<u8, FrameError> {
         frames: Vec::new(),
         oldest: Instant::now(),
     };
-    while let Some(request) = next(channel)? {
+    loop {
+        limits::spin_until_readable(channel);
+        let Some(request) = next(&mut requests)? else {
+            return Ok(0);
+        };
         limits::renew_cpu()?;
         answer(request, &mut plugin, &mut replies)?;
     }
-    Ok(0)
 }
 
-fn next(channel: &UnixStream) -> Result<Option<Request>, FrameError> {
+fn next(channel: &mut BufReader<&UnixStream>) -> Result<Option<Request>, FrameError> {
     match read_frame(channel) {
         Err(FrameError::Closed) => Ok(None),
         other => other.map(Some),
@@ -200,17 +206,17 @@ struct Replies<'a> {
 impl Replies<'_> {
     /// Adds a reply; `instead` says why not, where it does not fit a frame.
     fn push(&mut self, reply: &Reply, instead: impl FnOnce(wire::DocumentError) -> Reply) -> Result<(), FrameError> {
-        let frame = match encode_frame(reply) {
-            Err(FrameError::TooLarge { bytes }) => {
-                let message = format!("the result of {bytes} bytes does not fit a frame");
-                encode_frame(&instead(error(Error::new(Status::Internal, message))))?
-            }
-            other => other?,
-        };
         if self.frames.is_empty() {
             self.oldest = Instant::now();
         }
-        self.frames.extend(frame);
+        match append_frame(&mut self.frames, reply) {
+            Err(FrameError::TooLarge { bytes }) => {
+                let message = format!("the result of {bytes} bytes does not fit a frame");
+                let instead = instead(error(Error::new(Status::Internal, message)));
+                append_frame(&mut self.frames, &instead)?;
+            }
+            other => other?,
+        }
         match self.frames.len() > REPLIES_BYTES_MAX || self.oldest.elapsed() > REPLIES_WAIT {
             true => self.send(),
             false => Ok(()),
@@ -218,7 +224,7 @@ impl Replies<'_> {
     }
 
     fn done(&mut self) -> Result<(), FrameError> {
-        self.frames.extend(encode_frame(&Reply::Done)?);
+        append_frame(&mut self.frames, &Reply::Done)?;
         self.send()
     }
 

@@ -12,10 +12,13 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 /// Version of every structure in this module. Daemon and host are of one build; another version is refused.
-pub const PLUGIN_PROTOCOL: u32 = 3;
+pub const PLUGIN_PROTOCOL: u32 = 4;
 
 /// Largest frame, in either direction.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// What a reader reserves for a frame, or buffers of a channel, before its bytes are there.
+pub const FRAME_BYTES_AT_ONCE: usize = 64 << 10;
 
 /// Environment variable that says that the daemon started the host: a courtesy to people, not security.
 pub const HOST_COOKIE: (&str, &str) = ("WENGU_PLUGIN_HOST", "started-by-wengu");
@@ -212,8 +215,10 @@ pub enum SegmentKind {
 }
 
 /// A piece of a text. The host has checked that the segments of a text tile it.
+///
+/// On the wire an array, `["term",4,9]`: there are many of them, and their keys would be most of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "(SegmentKind, u32, u32)", into = "(SegmentKind, u32, u32)")]
 pub struct Segment {
     /// What it is to the model.
     pub kind: SegmentKind,
@@ -221,6 +226,18 @@ pub struct Segment {
     pub begin: u32,
     /// One past the last byte.
     pub end: u32,
+}
+
+impl From<(SegmentKind, u32, u32)> for Segment {
+    fn from((kind, begin, end): (SegmentKind, u32, u32)) -> Segment {
+        Segment { kind, begin, end }
+    }
+}
+
+impl From<Segment> for (SegmentKind, u32, u32) {
+    fn from(s: Segment) -> Self {
+        (s.kind, s.begin, s.end)
+    }
 }
 
 /// A labelling function's opinion. The host has checked indices, span and confidence.
@@ -292,14 +309,29 @@ pub enum FrameError {
 /// # Errors
 /// A message whose frame would be too large.
 pub fn encode_frame<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
-    let mut frame = vec![0; 4];
-    serde_json::to_writer(&mut frame, message)?;
-    let bytes = frame.len() - 4;
-    if bytes > FRAME_BYTES_MAX {
-        return Err(FrameError::TooLarge { bytes });
-    }
-    frame[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
+    let mut frame = Vec::new();
+    append_frame(&mut frame, message)?;
     Ok(frame)
+}
+
+/// Adds a message as a frame to others, which stay as they are where it fails.
+///
+/// # Errors
+/// As [`encode_frame`].
+pub fn append_frame<T: Serialize>(frames: &mut Vec<u8>, message: &T) -> Result<(), FrameError> {
+    let begin = frames.len();
+    frames.extend([0; 4]);
+    let written = serde_json::to_writer(&mut *frames, message);
+    let bytes = frames.len() - begin - 4;
+    let checked = match written {
+        Ok(()) if bytes > FRAME_BYTES_MAX => Err(FrameError::TooLarge { bytes }),
+        other => other.map_err(FrameError::from),
+    };
+    match checked {
+        Ok(()) => frames[begin..begin + 4].copy_from_slice(&(bytes as u32).to_le_bytes()),
+        Err(_) => frames.truncate(begin),
+    }
+    checked
 }
 
 /// The length of the body that follows a frame's first four bytes.
@@ -337,8 +369,8 @@ pub fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> Result<T, FrameEr
     }
     from.read_exact(&mut header[1..])?;
     let bytes = frame_body_bytes(header)?;
-    // Grown as bytes arrive: a length alone reserves nothing.
-    let mut body = Vec::new();
+    // A length alone reserves little; beyond that the body grows as bytes arrive. Reserving nothing reads by 32 bytes.
+    let mut body = Vec::with_capacity(bytes.min(FRAME_BYTES_AT_ONCE));
     if from.take(bytes as u64).read_to_end(&mut body)? < bytes {
         return Err(FrameError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
@@ -439,6 +471,25 @@ mod tests {
         ));
         let large = read(vec!["x".repeat(FRAME_BYTES_MAX)]);
         assert!(matches!(encode_frame(&large), Err(FrameError::TooLarge { .. })));
+        let mut frames = encode_frame(&hello()).unwrap();
+        assert!(append_frame(&mut frames, &large).is_err());
+        assert_eq!(
+            frames,
+            encode_frame(&hello()).unwrap(),
+            "what was there before is whole"
+        );
+    }
+
+    #[test]
+    fn a_segment_is_an_array_on_the_wire() {
+        let segment = Segment {
+            kind: SegmentKind::Term,
+            begin: 4,
+            end: 9,
+        };
+        assert_eq!(serde_json::to_string(&segment).unwrap(), r#"["term",4,9]"#);
+        assert_eq!(serde_json::from_str::<Segment>(r#"["term",4,9]"#).unwrap(), segment);
+        assert!(serde_json::from_str::<Segment>(r#"["term",4,9,1]"#).is_err());
     }
 
     #[test]

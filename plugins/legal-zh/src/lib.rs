@@ -1,4 +1,5 @@
-//! Chinese law: what stays whole, which branch a provision belongs to, how an answer is scored.
+//! Chinese law: what stays whole, which branch a provision belongs to or what a contract's clause settles, how an answer is
+//! scored.
 #![deny(unsafe_code)]
 
 mod rules;
@@ -15,12 +16,13 @@ use wengu_plugin::{
 /// The plugin: rules and spans, compiled.
 pub struct LegalZh {
     labelling: Labelling,
+    scores: LabelScores,
     spans: Spans,
 }
 
 /// Labels that are near each other: the state and its administration; commerce, the economy and labour; crime and procedure.
 /// Confusing them is half as bad.
-const SCORES: LabelScores = LabelScores {
+const BRANCH_SCORES: LabelScores = LabelScores {
     labels: rules::LABELS,
     groups: &[
         &["宪法及相关法", "行政法"],
@@ -28,6 +30,34 @@ const SCORES: LabelScores = LabelScores {
         &["刑法", "诉讼与非诉讼程序法"],
     ],
 };
+
+/// Breach with its limits and its excuse, silence and loyalty, court and law, what is handed over and how good it is.
+/// Confusing them is half as bad.
+const CLAUSE_SCORES: LabelScores = LabelScores {
+    labels: rules::clauses::LABELS,
+    groups: &[
+        &["违约责任", "责任限制", "不可抗力"],
+        &["保密", "竞业限制"],
+        &["争议解决", "法律适用"],
+        &["质量与验收", "交付与风险"],
+    ],
+};
+
+/// Which labels documents get, by the key `labels`, which is taken out of the config: true for those of clauses.
+///
+/// # Errors
+/// Another value than `branches` or `clauses`.
+fn wants_clauses(config: &mut Value) -> Result<bool, Error> {
+    let labels = config.as_object_mut().and_then(|keys| keys.remove("labels"));
+    match labels.as_ref().map(|value| value.as_str()) {
+        None | Some(Some("branches")) => Ok(false),
+        Some(Some("clauses")) => Ok(true),
+        Some(_) => Err(Error::input(format!(
+            "labels is {}; it must be \"branches\" or \"clauses\"",
+            labels.unwrap_or_default()
+        ))),
+    }
+}
 
 impl Plugin for LegalZh {
     const DESCRIPTOR: Descriptor = Descriptor {
@@ -39,8 +69,13 @@ impl Plugin for LegalZh {
     };
 
     fn create(_host: &Host, config: &Value) -> Result<Self, Error> {
-        let mut labelling = Labelling::new(rules::LABELS, &rules::all())?.with_spans(spans::RULES)?;
-        labelling.configure(config)?;
+        let mut config = config.clone();
+        let (scores, rules) = match wants_clauses(&mut config)? {
+            true => (CLAUSE_SCORES, rules::clauses::RULES.to_vec()),
+            false => (BRANCH_SCORES, rules::all()),
+        };
+        let mut labelling = Labelling::new(scores.labels, &rules)?.with_spans(spans::RULES)?;
+        labelling.configure(&config)?;
         // Of terms that begin alike, the first that matches is taken: the longest must come first.
         let mut terms = terms::TERMS.to_vec();
         terms.sort_by_key(|term| std::cmp::Reverse(term.len()));
@@ -52,6 +87,7 @@ impl Plugin for LegalZh {
             .collect();
         Ok(LegalZh {
             labelling,
+            scores,
             spans: Spans::new(&patterns)?,
         })
     }
@@ -83,11 +119,11 @@ impl Labeler for LegalZh {
 
 impl Evaluator for LegalZh {
     fn metrics(&self) -> Vec<Metric> {
-        SCORES.metrics()
+        self.scores.metrics()
     }
 
     fn score(&mut self, _host: &Host, item: &Prediction, _seed: u64) -> Result<Vec<f64>, Error> {
-        SCORES.score(item)
+        self.scores.score(item)
     }
 }
 
