@@ -7,7 +7,7 @@ use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-const MODEL_FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
+const INDEX_FILE: &str = "model.safetensors.index.json";
 const OTHERS: u32 = 0o007;
 
 /// Looks at every folder and file that the configuration names, as the user that runs this. The configuration's own
@@ -135,7 +135,10 @@ impl Check<'_> {
             ) {
                 continue;
             }
-            for file in MODEL_FILES.map(|file| model.path.join(file)) {
+            // Large models lie in shards, which the index names.
+            let sharded = model.path.join(INDEX_FILE).exists();
+            let weights = if sharded { INDEX_FILE } else { "model.safetensors" };
+            for file in ["config.json", weights, "tokenizer.json"].map(|file| model.path.join(file)) {
                 if let Some(why) = unreadable(&file) {
                     let message = format!("{} {why}", file.display());
                     self.error(

@@ -5,7 +5,7 @@ use crate::common::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{JobEnd, Lora, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{JobEnd, Method, Parent, Task, TermToken};
 use wengu_protocol::merge::{MERGE_SCHEMA, Merge, Merged, Precision};
 use wengu_trainer::merge;
 use wengu_trainer::model::{Batch, Model};
