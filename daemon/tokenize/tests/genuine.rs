@@ -13,8 +13,11 @@ const NAMES: [&str; 5] = [
     "gpt2",
 ];
 
+/// A tokenizer with texts and the ids that llama.cpp expects.
+type Genuine = (&'static str, Tokenizer, Vec<(String, Vec<u32>)>);
+
 /// The tokenizers' folders with the pairs; none where the data is not there.
-fn genuine() -> Vec<(&'static str, Tokenizer, Vec<(String, Vec<u32>)>)> {
+fn genuine() -> Vec<Genuine> {
     let Some(data) = std::env::var_os("WENGU_DATA").map(PathBuf::from) else {
         println!("skipped: WENGU_DATA is not set");
         return Vec::new();

@@ -1,0 +1,84 @@
+//! The memory plan of a run: reads the model's headers and what the machine has left.
+
+use crate::headers;
+use anyhow::{Context, Result};
+use wengu_config::Trainer;
+use wengu_decide::footprint::{head_parameters, lora_parameters};
+use wengu_decide::memory_plan::{MemoryPlan, Step};
+use wengu_protocol::job::{BaseModel, Device, Learning, Method, Precision, Task};
+
+/// What a job's step has to hold.
+///
+/// # Errors
+/// A model folder that cannot be read.
+pub fn step(
+    base: &BaseModel,
+    task: Task,
+    labels: usize,
+    method: &Method,
+    learning: &Learning,
+    tokens: u32,
+) -> Result<Step> {
+    let described = headers::describe(&base.path)?;
+    let tensors = headers::tensors(&base.path)?;
+    let (sites, rank) = match method {
+        Method::Lora(lora) => {
+            let largest = lora.rank_pattern.values().copied().fold(lora.rank, u32::max);
+            (headers::sites(&tensors, &lora.target_modules), u64::from(largest))
+        }
+        Method::HeadOnly => (Vec::new(), 0),
+    };
+    let parameters = tensors.iter().filter(|tensor| tensor.is_parameter());
+    let head = match task {
+        Task::CausalLm => 0,
+        _ => head_parameters(labels as u64, described.shape.hidden),
+    };
+    // New examples and replayed ones are gone through one after the other.
+    let share = learning.replay_ratio.max(1.0);
+    Ok(Step {
+        parameters: parameters.map(headers::Tensor::numbers).sum(),
+        trained: lora_parameters(&sites, rank) + head,
+        examples: (f64::from(learning.batch_size) * share).ceil() as u64,
+        tokens: u64::from(tokens).min(described.shape.max_tokens),
+        bytes: match base.precision {
+            Precision::Fp32 => 4,
+            Precision::Bf16 => 2,
+        },
+        shape: described.shape,
+        sites,
+    })
+}
+
+/// How the run's steps are split to fit: into the memory that the configuration allows, or four fifths of what is free now. On a
+/// CUDA device, whose memory is not known here, they are left as they are.
+pub fn plan(step: &Step, trainer: &Trainer, device: Device, learning: &Learning) -> Result<MemoryPlan> {
+    let budget = match device {
+        Device::Cuda(_) => u64::MAX,
+        Device::Auto | Device::Cpu => budget_bytes(trainer)?,
+    };
+    let plan = step.plan(learning.accumulation, budget);
+    if !plan.fits {
+        tracing::warn!("a training step may not fit into memory: {}", step.advice(budget));
+    } else if plan.accumulation != learning.accumulation || plan.gradient_checkpointing {
+        tracing::info!(
+            accumulation = plan.accumulation,
+            gradient_checkpointing = plan.gradient_checkpointing,
+            estimate_mib = plan.memory.total() >> 20,
+            "a training step is split to fit into memory"
+        );
+    }
+    Ok(plan)
+}
+
+/// What the trainer may use.
+pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
+    if let Some(bytes) = trainer.memory_bytes {
+        return Ok(bytes);
+    }
+    let path = "/proc/meminfo";
+    let text = std::fs::read_to_string(path).context(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let kibibytes = kibibytes.with_context(|| format!("{path} says nothing of MemAvailable"))?;
+    Ok((kibibytes << 10) / 5 * 4)
+}
