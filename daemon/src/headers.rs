@@ -59,7 +59,7 @@ pub struct Described {
 /// Families that wengu trains.
 pub const ENCODERS: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
 /// Families that wengu trains and that write text.
-pub const DECODERS: [&str; 3] = ["llama", "qwen2", "qwen3"];
+pub const DECODERS: [&str; 5] = ["llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v3"];
 
 /// No size in a config.json is above it.
 const SIZE_MAX: u64 = 1 << 24;

@@ -17,6 +17,7 @@ mod hub;
 mod intake;
 pub mod layout;
 pub mod learn;
+mod memory_plan;
 mod model;
 mod outbox;
 mod quarantine;

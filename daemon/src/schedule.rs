@@ -260,6 +260,16 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let base = model_of(engine, domain)?;
     let method = method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
+    let described = BaseModel {
+        precision: base.precision,
+        device: base.device,
+        ..crate::model::describe(&base.path)?
+    };
+    let mut training = learning.training.clone();
+    let (labels, length) = (plan.labels.len(), learning.max_length);
+    let step = crate::memory_plan::step(&described, domain.task, labels, &method, &training, length)?;
+    let memory = crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &training)?;
+    training.accumulation = memory.accumulation.min(training.batch_size);
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
@@ -282,14 +292,10 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         gate: plan.gate,
         audit: plan.audit,
         dropped: plan.dropped,
-        base: BaseModel {
-            precision: base.precision,
-            device: base.device,
-            ..crate::model::describe(&base.path)?
-        },
+        base: described,
         method,
-        learning: learning.training.clone(),
-        gradient_checkpointing: false,
+        learning: training,
+        gradient_checkpointing: memory.gradient_checkpointing,
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,

@@ -164,6 +164,10 @@ fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
     let trainer = Trainer {
         command,
         threads: section.integer("threads", 0..=1024, 0) as u32,
+        memory_bytes: match section.integer("memory_mib", 0..=1 << 30, 0) {
+            0 => None,
+            mebibytes => Some(mebibytes << 20),
+        },
         no_progress: Duration::from_secs(section.integer("no_progress_s", 5..=86_400, 300)),
         deadline: Duration::from_secs(60 * section.integer("deadline_minutes", 1..=525_600, 720)),
         stop_grace: Duration::from_secs(section.integer("stop_grace_s", 1..=3600, 20)),

@@ -43,6 +43,8 @@ pub struct Trainer {
     pub command: Option<Vec<String>>,
     /// Threads for libtorch; 0 means all cores. Recorded in every job.
     pub threads: u32,
+    /// Memory that a job's steps are planned for; none: four fifths of what is free when it is planned.
+    pub memory_bytes: Option<u64>,
     /// A job that writes no progress for this long is stopped.
     pub no_progress: Duration,
     /// A job that runs longer is stopped.

@@ -122,6 +122,25 @@ pub fn to_train(shape: &Shape, parameters: u64, trained: u64, sites: &[(u64, u64
     }
 }
 
+/// The same where of each layer its input alone is kept, and the layer computed again (gradient checkpointing).
+pub fn to_train_sparing(shape: &Shape, parameters: u64, trained: u64, sites: &[(u64, u64)], load: Load) -> Memory {
+    let whole = to_train(shape, parameters, trained, sites, load);
+    let kept = product(&[shape.layers, shape.hidden, load.batch, load.tokens, load.bytes]);
+    let layers = shape.layers.max(1);
+    // What a plain pass keeps of all layers is there for one at a time; logits are there once, whichever way.
+    let one = Shape { layers: 1, ..*shape };
+    let of_one: Vec<(u64, u64)> = sites
+        .iter()
+        .take(sites.len().div_ceil(layers as usize))
+        .copied()
+        .collect();
+    let one = to_train(&one, 0, 0, &of_one, load);
+    Memory {
+        activations: bytes(kept + u128::from(one.activations)),
+        ..whole
+    }
+}
+
 /// Memory to train a head alone, over vectors that are computed layer by layer and kept no longer than a layer.
 pub fn to_train_head(shape: &Shape, parameters: u64, trained: u64, load: Load) -> Memory {
     Memory {

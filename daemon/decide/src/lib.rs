@@ -6,6 +6,7 @@ pub mod gate;
 pub mod label_model;
 pub mod marked;
 pub mod memory;
+pub mod memory_plan;
 pub mod metrics;
 pub mod schedule;
 pub mod serving;

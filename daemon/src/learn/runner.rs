@@ -8,13 +8,14 @@ use super::{aftermath, verdict};
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::engine::{Engine, LiveRun};
+use crate::memory_plan;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use wengu_alert::event::Event;
-use wengu_protocol::job;
+use wengu_protocol::job::{self, JobEnd};
 use wengu_store::Batch;
 use wengu_store::records::{RunRecord, RunState, ScheduleRecord};
 
@@ -116,7 +117,7 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
     match end {
         TrainerEnd::Completed(result) => verdict::judge(context, run, &dir, &result),
         TrainerEnd::StoppedByUs => Ok(()),
-        end => failed_attempt(engine, run, &dir, &end),
+        end => failed_attempt(context, run, &dir, &end),
     }
 }
 
@@ -154,13 +155,34 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
     ))
 }
 
-fn failed_attempt(engine: &Engine, mut run: RunRecord, dir: &Path, end: &TrainerEnd) -> Result<()> {
+/// What the end means, and what would fit where memory was short.
+fn told(context: &Work, end: &TrainerEnd) -> String {
+    let short = matches!(
+        end,
+        TrainerEnd::Reported(JobEnd::OutOfMemory, _) | TrainerEnd::Signalled(9)
+    );
+    let manifest = &context.manifest;
+    let advice = || -> Result<String> {
+        let (labels, length) = (manifest.labels.len(), manifest.max_length);
+        let (base, learning) = (&manifest.base, &manifest.learning);
+        let step = memory_plan::step(base, manifest.task, labels, &manifest.method, learning, length)?;
+        Ok(step.advice(memory_plan::budget_bytes(&context.engine.config.trainer)?))
+    };
+    match advice() {
+        Ok(advice) if short => format!("{}; {advice}", end.message()),
+        _ => end.message(),
+    }
+}
+
+fn failed_attempt(context: &Work, mut run: RunRecord, dir: &Path, end: &TrainerEnd) -> Result<()> {
+    let engine = context.engine;
+    let message = told(context, end);
     run.attempts += 1;
     if !end.may_be_retried() || run.attempts >= MAX_ATTEMPTS {
-        return give_up(engine, &run.domain, run.run, end.name(), &end.message());
+        return give_up(engine, &run.domain, run.run, end.name(), &message);
     }
     let attempts = run.attempts;
-    let note = json!({"end": end.name(), "message": end.message()});
+    let note = json!({"end": end.name(), "message": message});
     let batch = Batch::new("run.attempt_failed").at(now_ms()).note(note);
     engine
         .store
