@@ -267,9 +267,19 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     };
     let mut training = learning.training.clone();
     let (labels, length) = (plan.labels.len(), learning.max_length);
-    let step = crate::memory_plan::step(&described, domain.task, labels, &method, &training, length)?;
-    let memory = crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &training)?;
-    training.accumulation = memory.accumulation.min(training.batch_size);
+    let planned = crate::memory_plan::step(&described, domain.task, labels, &method, &training, length)
+        .and_then(|step| crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &training));
+    let gradient_checkpointing = match planned {
+        Ok(memory) => {
+            training.accumulation = memory.accumulation.min(training.batch_size);
+            memory.gradient_checkpointing
+        }
+        // The trainer says by name what is wrong with a model.
+        Err(error) => {
+            tracing::warn!("no memory plan for this run: {error:#}");
+            false
+        }
+    };
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
@@ -295,7 +305,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         base: described,
         method,
         learning: training,
-        gradient_checkpointing: memory.gradient_checkpointing,
+        gradient_checkpointing,
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,
