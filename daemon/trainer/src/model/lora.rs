@@ -86,9 +86,14 @@ fn on_processor(weight: &Tensor) -> Result<Tensor, TrainerError> {
 }
 
 impl LoraSite {
+    /// `s B A`, F32 [out, in].
+    fn update(&self) -> Result<Tensor, TrainerError> {
+        Ok(self.b.f_matmul(&self.a)?.f_mul_scalar(self.scaling)?)
+    }
+
     /// What the adapter adds to the layer's weight, F32 [out, in]: `s B A`, or with DoRA `m (W + s B A) / |W + s B A| - W`.
     pub fn product(&self) -> Result<Tensor, TrainerError> {
-        let update = self.b.f_matmul(&self.a)?.f_mul_scalar(self.scaling)?;
+        let update = self.update()?;
         let Some(dora) = &self.dora else { return Ok(update) };
         let base = on_processor(&dora.base)?;
         let moved = base.f_add(&update)?;
@@ -102,8 +107,7 @@ impl Dora {
     fn scale(&self, site: &LoraSite) -> Result<Tensor, TrainerError> {
         let lengths = {
             let _guard = tch::no_grad_guard();
-            let update = site.b.f_matmul(&site.a)?.f_mul_scalar(site.scaling)?;
-            row_lengths(&on_processor(&self.base)?.f_add(&update)?)?
+            row_lengths(&on_processor(&self.base)?.f_add(&site.update()?)?)?
         };
         Ok(self.magnitude.f_div(&lengths)?)
     }

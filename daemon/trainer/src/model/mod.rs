@@ -161,16 +161,11 @@ impl Model {
         if self.task != Task::CausalLm {
             return Err(TrainerError::new(JobEnd::BadJob, "only a causal model writes text"));
         }
-        self.check_batch(batch)?;
-        let mut pass = Pass {
-            sites: &self.sites,
-            dropout: None,
-            taps: &mut None,
-        };
-        let device = self.encoder.word_embeddings().device();
-        let mask = mask.f_to_device(device)?.f_to_kind(tch::Kind::Float)?;
-        let ids = batch.ids.f_to_device(device)?;
-        let hidden = self.encoder.forward(&ids, &mask, Some(cache), &mut pass)?;
+        let batch = self.placed(batch)?;
+        let mask = mask.f_to_device(batch.ids.device())?.f_to_kind(tch::Kind::Float)?;
+        let mut taps = None;
+        let mut pass = self.pass(None, &mut taps);
+        let hidden = self.encoder.forward(&batch.ids, &mask, Some(cache), &mut pass)?;
         self.answer(&hidden.f_select(1, -1)?, None)
     }
 
