@@ -82,7 +82,7 @@ def write_job(folder, model, sets, labels, epochs, precision):
     (folder / "job.json").write_text(json.dumps(job))
 
 
-def run_wengu(folder, trainer, tokens):
+def run_wengu(folder, trainer):
     """Runs the job in `folder`; gives what was measured."""
     for leftover in ["out", "checkpoint"]:
         subprocess.run(["rm", "-rf", str(folder / leftover)], check=True)
@@ -222,7 +222,7 @@ def main():
     for precision in ["fp32", "bf16"]:
         folder = options.out / f"wengu-{precision}"
         write_job(folder, options.model.resolve(), sets, labels, options.epochs, precision)
-        contenders[f"wengu {precision}"] = ("run_wengu", (folder, str(options.trainer), tokens))
+        contenders[f"wengu {precision}"] = ("run_wengu", (folder, str(options.trainer)))
         contenders[f"PEFT {precision}"] = ("run_peft", (options.model, sets, labels, options.epochs, precision))
     rounds = {name: [] for name in contenders}
     for number in range(options.rounds):

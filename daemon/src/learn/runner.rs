@@ -161,16 +161,17 @@ fn told(context: &Work, end: &TrainerEnd) -> String {
         end,
         TrainerEnd::Reported(JobEnd::OutOfMemory, _) | TrainerEnd::Signalled(9)
     );
+    if !short {
+        return end.message();
+    }
     let manifest = &context.manifest;
-    let advice = || -> Result<String> {
-        let (labels, length) = (manifest.labels.len(), manifest.max_length);
-        let (base, learning) = (&manifest.base, &manifest.learning);
-        let step = memory_plan::step(base, manifest.task, labels, &manifest.method, learning, length)?;
-        Ok(step.advice(memory_plan::budget_bytes(&context.engine.config.trainer)?))
-    };
-    match advice() {
-        Ok(advice) if short => format!("{}; {advice}", end.message()),
-        _ => end.message(),
+    let (labels, length) = (manifest.labels.len(), manifest.max_length);
+    let (base, learning) = (&manifest.base, &manifest.learning);
+    let advice = memory_plan::step(base, manifest.task, labels, &manifest.method, learning, length)
+        .and_then(|step| Ok(step.advice(memory_plan::budget_bytes(&context.engine.config.trainer)?)));
+    match advice {
+        Ok(advice) => format!("{}; {advice}", end.message()),
+        Err(_) => end.message(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! rsLoRA, ranks and alphas by pattern, and DoRA, from adapters that peft wrote (tests/oracle/make_peft.py).
 
 use crate::common::*;
-use crate::tasks::{causal_examples, loss_and_gradients_agree, set};
+use crate::tasks::{answers_agree, causal_examples, set};
 use crate::tiny::agrees;
 use std::path::Path;
-use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Lora, Method, Task};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::Model;
@@ -48,17 +47,7 @@ fn answers_and_all_gradients_agree_with_peft() {
         let (ids, lengths, labels) = causal_examples(&expected);
         let folder = tempfile::tempdir().unwrap();
         let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
-        let rows: Vec<usize> = (0..lengths.len()).collect();
-        let log_p = model
-            .forward(&set.batch(&rows).unwrap(), None)
-            .unwrap()
-            .log_softmax(1, None);
-        let answers = Tensor::from_slice(&set.answer_labels(&rows));
-        let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
-        let off = difference(&log_p.detach(), &expected["log_p"]);
-        println!("{name}: log-probabilities differ by at most {off:.2e}");
-        assert!(off < 1e-4, "{name}: {off}");
-        loss_and_gradients_agree(name, &model, &-log_p.mean(Kind::Float), &expected);
+        answers_agree(name, &model, &set, &expected);
     }
 }
 

@@ -85,7 +85,7 @@ pub fn causal_examples(expected: &HashMap<String, Tensor>) -> (Vec<i64>, Vec<usi
 }
 
 /// The mean loss of the asked tokens, and every gradient to 1e-4 of its largest value.
-pub fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: &HashMap<String, Tensor>) {
+fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: &HashMap<String, Tensor>) {
     let off = difference(&loss.detach().reshape([1]), &expected["loss"]);
     assert!(off < 1e-5, "{name}: loss {off}");
     loss.backward();
@@ -103,6 +103,21 @@ pub fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expect
     assert!(worst < 1e-4, "{name}: {worst}");
 }
 
+/// Log-probabilities of all answers to 1e-4, their loss, and every gradient.
+pub fn answers_agree(name: &str, model: &Model, set: &TokenSet, expected: &HashMap<String, Tensor>) {
+    let rows: Vec<usize> = (0..set.len()).collect();
+    let log_p = model
+        .forward(&set.batch(&rows).unwrap(), None)
+        .unwrap()
+        .log_softmax(1, None);
+    let answers = Tensor::from_slice(&set.answer_labels(&rows));
+    let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
+    let off = difference(&log_p.detach(), &expected["log_p"]);
+    println!("{name}: log-probabilities differ by at most {off:.2e}");
+    assert!(off < 1e-4, "{name}: {off}");
+    loss_and_gradients_agree(name, model, &-log_p.mean(Kind::Float), expected);
+}
+
 #[test]
 fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
     for name in CAUSAL {
@@ -114,13 +129,7 @@ fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
         let rows: Vec<usize> = (0..lengths.len()).collect();
         let batch = set.batch(&rows).unwrap();
         assert!(batch.ids.size()[0] < lengths.len() as i64, "nothing was packed");
-        let log_p = model.forward(&batch, None).unwrap().log_softmax(1, None);
-        let answers = Tensor::from_slice(&set.answer_labels(&rows));
-        let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
-        let off = difference(&log_p.detach(), &expected["log_p"]);
-        println!("{name}: log-probabilities differ by at most {off:.2e}");
-        assert!(off < 1e-4, "{name}: {off}");
-        loss_and_gradients_agree(name, &model, &-log_p.mean(Kind::Float), &expected);
+        answers_agree(name, &model, &set, &expected);
     }
 }
 
