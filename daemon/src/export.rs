@@ -4,6 +4,7 @@
 use crate::layout::Layout;
 use crate::learn::adopt::{Lineage, copy_all, sync_all, verify_version};
 use crate::learn::manifest::Manifest;
+use crate::model::TOKENIZER_FILES;
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use serde::Serialize;
@@ -14,19 +15,7 @@ use wengu_protocol::job::Parent;
 use wengu_protocol::merge::{MERGE_SCHEMA, Merge, Merged, Precision};
 use wengu_store::{Objects, durable};
 
-/// Files of a base model that say how it is used, and that no merging changes.
-const BESIDE: [&str; 10] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "chat_template.jinja",
-];
+/// What a model writes with; no merging changes it.
 const GENERATION: &str = "generation_config.json";
 /// What the trainer is told, while it works.
 const SPEC: &str = "merge.json";
@@ -68,7 +57,7 @@ pub fn merged(
     let manifest: Manifest = serde_json::from_slice(&bytes).context("the version's manifest")?;
     let told = into_place(out, |building| {
         let merged = start_trainer(config, &spec(&version, &manifest, building, precision)?, building)?;
-        for name in BESIDE.into_iter().chain([GENERATION]) {
+        for name in TOKENIZER_FILES.into_iter().chain([GENERATION]) {
             let from = manifest.base.path.join(name);
             if from.exists() {
                 copy_all(&from, &building.join(name))?;

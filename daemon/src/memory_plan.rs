@@ -22,10 +22,10 @@ pub fn step(
     let described = headers::describe(&base.path)?;
     let tensors = headers::tensors(&base.path)?;
     let (sites, rank) = match method {
-        Method::Lora(lora) => {
-            let largest = lora.rank_pattern.values().copied().fold(lora.rank, u32::max);
-            (headers::sites(&tensors, &lora.target_modules), u64::from(largest))
-        }
+        Method::Lora(lora) => (
+            headers::sites(&tensors, &lora.target_modules),
+            u64::from(lora.largest_rank()),
+        ),
         Method::HeadOnly => (Vec::new(), 0),
     };
     let parameters = tensors.iter().filter(|tensor| tensor.is_parameter());

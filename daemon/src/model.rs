@@ -9,6 +9,19 @@ use wengu_protocol::job::{BaseModel, Device, Precision};
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "1_Pooling/config.json"];
+/// Files of a Hugging Face folder that a tokenizer, or a conversation with the model, may be written in.
+pub const TOKENIZER_FILES: [&str; 10] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "chat_template.jinja",
+];
 const WEIGHTS_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
 

@@ -48,11 +48,10 @@ fn refused(domain: &Domain, method: &Method, own: &[String]) -> Vec<Refusal> {
         true => own,
         false => &lora.target_modules,
     };
-    let largest = lora.rank_pattern.values().copied().fold(lora.rank, u32::max);
     let adapter = Adapter {
         task: domain.task,
         kind: AdapterKind::Lora {
-            rank: largest,
+            rank: lora.largest_rank(),
             target_modules,
             dora: lora.use_dora,
         },

@@ -205,6 +205,13 @@ pub struct Lora {
     pub alpha_pattern: BTreeMap<String, f64>,
 }
 
+impl Lora {
+    /// The largest rank that a layer can have.
+    pub fn largest_rank(&self) -> u32 {
+        self.rank_pattern.values().copied().fold(self.rank, u32::max)
+    }
+}
+
 impl Default for Lora {
     fn default() -> Lora {
         Lora {

@@ -1,22 +1,13 @@
 //! Which files of a model are needed.
 
+use crate::model::TOKENIZER_FILES;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Files beside the weights that wengu reads or that a serving stack beside it needs.
-const BESIDE: [&str; 17] = [
+/// Files beside the weights and the tokenizer's that wengu reads or that a serving stack beside it needs.
+const BESIDE: [&str; 7] = [
     "config.json",
     "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "chat_template.jinja",
     "chat_template.json",
     "modules.json",
     "sentence_bert_config.json",
@@ -37,7 +28,8 @@ pub fn needed(names: &[String]) -> Vec<String> {
             name == INDEX || is_shard(name)
         }
     };
-    let beside = names.iter().filter(|name| BESIDE.contains(&name.as_str()));
+    let is_beside = |name: &&String| BESIDE.contains(&name.as_str()) || TOKENIZER_FILES.contains(&name.as_str());
+    let beside = names.iter().filter(is_beside);
     let mut weights: Vec<String> = names.iter().filter(|name| is_weight(name)).cloned().collect();
     weights.sort_by_key(|name| (name != INDEX, name.clone()));
     beside.cloned().chain(weights).collect()
