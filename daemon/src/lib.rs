@@ -18,7 +18,7 @@ mod intake;
 pub mod layout;
 pub mod learn;
 mod memory_plan;
-mod model;
+pub mod model;
 mod outbox;
 mod quarantine;
 mod rollback;

@@ -4,7 +4,7 @@ use crate::patterns::read_patterns;
 use crate::section::{Section, above, choose};
 use crate::types::{Gate, Learning};
 use wengu_decide::gate::{GateConfig, GateMode};
-use wengu_protocol::job::{self, FisherEstimate, Lora, Method, Task};
+use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Lora, Method, Task};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
 /// A kill costs at most so many steps.
@@ -69,6 +69,12 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                 0.0..=100.0,
                 if task == Task::CausalLm { 0.0 } else { 0.5 },
             ),
+            distill_loss: section.choice(
+                "distill_loss",
+                &[("kl", DistillLoss::Kl), ("logits", DistillLoss::Logits)],
+            ),
+            distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, 0.0),
+            prior_correction: section.number("prior_correction", 0.0..=10.0, 0.0),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
             fisher: section.choice(
@@ -142,12 +148,21 @@ fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
         let remedy = "leave it out, or set `task = \"sequence_classification\"`";
         report.error(&section.at("term_tokens"), message, remedy);
     }
+    if task != Task::SequenceClassification && learning.training.prior_correction > 0.0 {
+        let message = "logits are corrected for how often labels are replayed only where texts are classified";
+        report.error(&section.at("prior_correction"), message, "leave it out");
+    }
     if task != Task::CausalLm {
         return;
     }
-    if learning.training.distill_alpha > 0.0 {
-        let message = "a causal model's logits are too many to be kept for distillation";
-        report.error(&section.at("distill_alpha"), message, "set `distill_alpha = 0.0`");
+    for (name, alpha) in [
+        ("distill_alpha", learning.training.distill_alpha),
+        ("distill_new_alpha", learning.training.distill_new_alpha),
+    ] {
+        if alpha > 0.0 {
+            let message = "a causal model's logits are too many to be kept for distillation";
+            report.error(&section.at(name), message, format!("set `{name} = 0.0`"));
+        }
     }
     if learning.baselines.iter().any(|baseline| baseline == "head_only") {
         let message =

@@ -228,7 +228,8 @@ impl Default for Lora {
 }
 
 /// Hyper-parameters. The objective is
-/// `CE(new) + CE(replay) + alpha T^2 KL(teacher || student) on replay + lambda/2 sum F (W - W*)^2`.
+/// `CE(new) + CE(replay) + alpha D(replay) + alpha_new T^2 KL(teacher || student) on new + lambda/2 sum F (W - W*)^2`,
+/// where D is one of [`DistillLoss`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learning {
@@ -252,10 +253,22 @@ pub struct Learning {
     pub head_dropout: f64,
     /// Replay examples in a step, as a share of `batch_size`. 0 switches replay off.
     pub replay_ratio: f64,
-    /// Weight alpha of the distillation term. 0 switches it off.
+    /// Weight alpha of the distillation term on replay. 0 switches it off.
     pub distill_alpha: f64,
+    /// What distillation on replay is measured by.
+    #[serde(default)]
+    pub distill_loss: DistillLoss,
+    /// Weight of the distillation term on the new examples, which the parent answers before the first step (Learning without
+    /// Forgetting, Li and Hoiem 2016). 0 switches it off. It keeps no text.
+    #[serde(default)]
+    pub distill_new_alpha: f64,
     /// Temperature T of the distillation term.
     pub distill_temperature: f64,
+    /// Strength tau of the correction of logits for labels that are more or less frequent in a step than in all that was
+    /// learned ([`Data::learned`]): the cross entropy is of `logits + tau log(share in the step / share in all)` (Menon et al.
+    /// 2021, "Long-tail learning via logit adjustment", eq. 10). 0 switches it off.
+    #[serde(default)]
+    pub prior_correction: f64,
     /// Weight lambda of the EWC penalty. 0 switches it off.
     pub ewc_lambda: f64,
     /// How the Fisher information of the result is estimated.
@@ -266,6 +279,18 @@ pub struct Learning {
     pub fisher_decay: f64,
     /// Steps between checkpoints.
     pub checkpoint_steps: u32,
+}
+
+/// What distillation on replay is measured by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DistillLoss {
+    /// `T^2 KL(teacher || student)` (Hinton et al. 2015), on the examples whose cross entropy is taken.
+    #[default]
+    Kl,
+    /// The mean squared distance of the logits, on examples of their own beside those whose cross entropy is taken: dark experience
+    /// replay, DER++ (Buzzega et al. 2020, eq. 6).
+    Logits,
 }
 
 /// Estimators of the diagonal Fisher information (van de Ven 2025, section 3).
@@ -295,6 +320,9 @@ pub struct Data {
     pub champion_eval: BTreeMap<String, PathBuf>,
     /// Examples whose logits under the result are wanted (candidates for the memory).
     pub candidates: Option<PathBuf>,
+    /// How many examples of each of the job's labels this job and those before it learn; empty: not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<u64>,
 }
 
 /// A data file is a safetensors file with these tensors. Row i of the set is `ids[offsets[i]..offsets[i+1]]`.
@@ -375,7 +403,7 @@ pub struct LossTerms {
     pub new: f64,
     /// Cross entropy on replay examples.
     pub replay: f64,
-    /// Distillation on replay examples.
+    /// Distillation, on replay and on new examples.
     pub distill: f64,
     /// EWC penalty.
     pub ewc: f64,

@@ -81,6 +81,10 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
             replay,
             eval,
             candidates,
+            learned: match manifest.task {
+                Task::SequenceClassification => learned(prepared),
+                Task::TokenClassification | Task::CausalLm => Vec::new(),
+            },
         },
     })
 }
@@ -98,6 +102,8 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
     let mut learning = job::Learning {
         replay_ratio: 0.0,
         distill_alpha: 0.0,
+        distill_new_alpha: 0.0,
+        prior_correction: 0.0,
         ewc_lambda: 0.0,
         fisher_examples: 0,
         ..manifest.learning.clone()
@@ -130,6 +136,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
             replay: None,
             eval,
             candidates: None,
+            learned: Vec::new(),
         },
     })
 }
@@ -156,6 +163,20 @@ fn champion_sets(store: &Store, prepared: &Prepared, dir: &Path) -> Result<BTree
         return Ok(BTreeMap::new());
     }
     Writer::new(store, manifest, &manifest.terms[..known], dir)?.eval_sets(prepared, CHAMPION_SETS)
+}
+
+/// How many examples of each label this run and those that led to it learn.
+fn learned(prepared: &Prepared) -> Vec<u64> {
+    let manifest = prepared.manifest;
+    let runs = prepared.ancestors.iter().chain([manifest]);
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for item in runs.flat_map(|run| &run.train) {
+        *counts.entry(item.label.as_str()).or_default() += 1;
+    }
+    let labels = manifest.labels.iter();
+    labels
+        .map(|label| counts.get(label.as_str()).copied().unwrap_or(0))
+        .collect()
 }
 
 /// The parent's memory without the texts that this run teaches anew: a corrected label replaces the remembered one.

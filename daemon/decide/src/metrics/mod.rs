@@ -7,6 +7,7 @@ mod classes;
 mod exact;
 mod rouge;
 mod spans;
+mod stream;
 
 pub use bleu::{Bleu, BleuTokenizer};
 pub use calibration::expected_calibration_error;
@@ -14,3 +15,4 @@ pub use classes::{Confusion, MetricsError, argmax_rows};
 pub use exact::exact_match;
 pub use rouge::{RougeL, rouge_l};
 pub use spans::{SpanScores, Tag, TagError, spans};
+pub use stream::{StreamScores, negative_flip_rate};

@@ -220,6 +220,20 @@ impl TokenSet {
         }
     }
 
+    /// How much of each of `labels` labels the answers hold, in examples.
+    pub fn label_counts(&self, labels: usize) -> Result<Vec<f64>, TrainerError> {
+        if let Some(probabilities) = &self.probabilities {
+            let sums = probabilities.f_sum_dim_intlist(0, false, tch::Kind::Double)?;
+            return Ok(Vec::try_from(&sums)?);
+        }
+        let all: Vec<usize> = (0..self.len()).collect();
+        let mut counts = vec![0.0; labels];
+        for label in self.answer_labels(&all) {
+            counts[label as usize] += 1.0;
+        }
+        Ok(counts)
+    }
+
     /// The weights of their losses.
     pub fn answer_weights(&self, rows: &[usize]) -> Vec<f32> {
         match &self.asked {

@@ -43,7 +43,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let checkpoints = Checkpoints::new(&dir.root, &dir.digest);
     let saved = checkpoints.newest()?;
     let kept = clean_out(dir, saved.as_ref().map(|s| &s.state))?;
-    let sets = sets.prepare(dir, &model, &mut progress, cancel)?;
+    let mut sets = sets.prepare(dir, &model, &mut progress, cancel)?;
     progress.end()?;
 
     let asked = if sets.champion_eval.is_empty() {
@@ -52,6 +52,14 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         &sets.champion_eval
     };
     let champion = predict_champion(dir, asked, kept, &mut progress, cancel)?;
+
+    let known = dir.parent_labels() as i64;
+    if learning.distill_new_alpha > 0.0 && known > 0 {
+        // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
+        progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(sets.train.set()))?;
+        sets.train.teach(&model, known, &mut progress, cancel)?;
+        progress.end()?;
+    }
 
     let ewc = match &fisher {
         Some(parent) if learning.ewc_lambda > 0.0 => {

@@ -104,6 +104,7 @@ fn check(job: &Job) -> Result<(), String> {
     })?;
     method(&job.method)?;
     learning(&job.learning)?;
+    learned(job)?;
     term_tokens(job)?;
     for name in job.data.eval.keys() {
         let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);
@@ -124,11 +125,25 @@ fn causal(job: &Job) -> Result<(), String> {
     ensure(job.term_tokens.is_empty(), || {
         "a causal model would have to write `term_tokens` too, which no server can; leave them out".into()
     })?;
-    ensure(job.learning.distill_alpha == 0.0, || {
-        "`learning.distill_alpha` has to be 0 for a causal model: its logits are too many to be kept".into()
+    let distilled = job.learning.distill_alpha > 0.0 || job.learning.distill_new_alpha > 0.0;
+    ensure(!distilled, || {
+        "`learning.distill_alpha` and `learning.distill_new_alpha` have to be 0 for a causal model: its logits are too many to \
+         be kept"
+            .into()
     })?;
     ensure(job.data.candidates.is_none(), || {
         "`data.candidates` are of no use to a causal model: its logits are too many to be kept".into()
+    })
+}
+
+fn learned(job: &Job) -> Result<(), String> {
+    let (counts, labels) = (job.data.learned.len(), job.labels.len());
+    ensure(counts == 0 || counts == labels, || {
+        format!("`data.learned` counts the examples of {counts} labels; the job has {labels}")
+    })?;
+    let corrected = job.learning.prior_correction > 0.0;
+    ensure(!corrected || job.task == Task::SequenceClassification, || {
+        "`learning.prior_correction` is for texts with one label; set it to 0".into()
     })
 }
 
@@ -213,6 +228,8 @@ fn learning(learning: &Learning) -> Result<(), String> {
         ("head_learning_rate", l.head_learning_rate),
         ("weight_decay", l.weight_decay),
         ("distill_alpha", l.distill_alpha),
+        ("distill_new_alpha", l.distill_new_alpha),
+        ("prior_correction", l.prior_correction),
         ("ewc_lambda", l.ewc_lambda),
     ] {
         within(&format!("learning.{name}"), value, 0.0, f64::MAX)?;

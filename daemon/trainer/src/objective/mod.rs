@@ -2,8 +2,10 @@
 //! optimizer step, so that the split into micro-batches does not change the gradient.
 
 mod ewc;
+mod prior;
 
 pub use ewc::Ewc;
+pub use prior::prior_correction;
 
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};
@@ -54,4 +56,12 @@ pub fn distillation_sum(student: &Tensor, teacher: &Tensor, temperature: f64) ->
     let student = log_p(&student.f_narrow(1, 0, known)?)?;
     let divergence = teacher.f_exp()?.f_mul(&teacher.f_sub(&student)?)?.f_sum(None::<Kind>)?;
     Ok(divergence.f_mul_scalar(temperature * temperature)?)
+}
+
+/// `sum_i mean_c (student_ic - teacher_ic)^2` over the classes the teacher knew: the second term of dark experience replay
+/// (Buzzega et al. 2020, eq. 5; as in their code, the mean over classes).
+pub fn logit_distance_sum(student: &Tensor, teacher: &Tensor) -> Result<Tensor, TrainerError> {
+    let known = teacher.size()[1];
+    let apart = student.f_narrow(1, 0, known)?.f_sub(teacher)?;
+    Ok(apart.f_square()?.f_sum(None::<Kind>)?.f_div_scalar(known as f64)?)
 }

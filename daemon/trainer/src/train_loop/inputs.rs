@@ -40,6 +40,19 @@ impl Inputs {
         })
     }
 
+    /// Gives the rows a teacher: what the model answers now, for the first `known` labels.
+    pub fn teach(
+        &mut self,
+        model: &Model,
+        known: i64,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<(), TrainerError> {
+        let answers = self.answers(model, progress, cancel)?;
+        self.set.teacher = Some(answers.f_narrow(1, 0, known)?);
+        Ok(())
+    }
+
     /// The data file.
     pub fn set(&self) -> &TokenSet {
         &self.set

@@ -12,17 +12,35 @@ use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::{Model, ParamGroup, Recompute};
-use crate::objective::{Ewc, cross_entropy_sum, distillation_sum, soft_cross_entropy_sum};
+use crate::objective::{
+    Ewc, cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
+};
 use crate::optim::{AdamW, clip_gradients, gradient_norm, rate_at, zero_gradients};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Tensor;
-use wengu_protocol::job::{Job, JobEnd, Learning, Phase};
+use wengu_protocol::job::{DistillLoss, Job, JobEnd, Learning, Phase};
 
 /// Steps with a gradient that is not finite, one after the other, that end a job.
 const SKIPS_ALLOWED: u32 = 5;
+
+/// Examples of a step that are learned from in the same way.
+struct Part<'a> {
+    inputs: &'a Inputs,
+    rows: &'a [usize],
+    /// By their labels.
+    labelled: bool,
+    /// By their teacher's logits.
+    distilled: Option<Distilled>,
+}
+
+#[derive(Clone, Copy)]
+struct Distilled {
+    weight: f64,
+    loss: DistillLoss,
+}
 
 /// Whether the job was told to stop.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +86,7 @@ impl Training<'_> {
         progress: &mut ProgressLog,
     ) -> Result<LoopState, TrainerError> {
         let learning = &self.job.learning;
+        let correction = self.correction()?;
         let mut optimizer = self.optimizer()?;
         let mut state = LoopState::default();
         if let Some(saved) = &saved {
@@ -102,7 +121,7 @@ impl Training<'_> {
             let rows = epoch
                 .as_ref()
                 .map_or(&[][..], |(_, batches)| &batches[(state.step % per_epoch) as usize]);
-            let (terms, tokens) = self.step(rows, total, &mut state, &mut optimizer)?;
+            let (terms, tokens) = self.step(rows, total, correction.as_ref(), &mut state, &mut optimizer)?;
             if state.step.is_multiple_of(per_epoch) {
                 state.last_epoch_loss = state.epoch_loss.mean();
                 state.epoch_loss = LossSum::default();
@@ -145,12 +164,13 @@ impl Training<'_> {
         &self,
         rows: &[usize],
         total: u64,
+        correction: Option<&Tensor>,
         state: &mut LoopState,
         optimizer: &mut AdamW,
     ) -> Result<([f64; 4], u64), TrainerError> {
         let learning = &self.job.learning;
         zero_gradients(&optimizer.parameters())?;
-        let (terms, tokens) = self.gradients(rows, state.step)?;
+        let (terms, tokens) = self.gradients(rows, state.step, correction)?;
         let norm = gradient_norm(&optimizer.parameters())?;
         if norm.is_finite() && terms.iter().all(|t| t.is_finite()) {
             clip_gradients(&optimizer.parameters(), norm, learning.clip_norm)?;
@@ -171,47 +191,30 @@ impl Training<'_> {
     }
 
     /// Adds the gradient of the whole objective to the parameters. Gives the terms, each with its factor.
-    fn gradients(&self, rows: &[usize], step: u64) -> Result<([f64; 4], u64), TrainerError> {
+    fn gradients(
+        &self,
+        rows: &[usize],
+        step: u64,
+        correction: Option<&Tensor>,
+    ) -> Result<([f64; 4], u64), TrainerError> {
         let learning = &self.job.learning;
-        let parts = learning.accumulation as usize;
-        let drawn = match self.replay {
-            Some(replay) => {
-                let per_step = (f64::from(learning.batch_size) * learning.replay_ratio).round() as usize;
-                replay_rows(replay.set().len(), per_step, self.job.seed, step)
-            }
-            None => Vec::new(),
-        };
         let mut terms = [0.0; 4];
         let mut tokens = self.train.token_count(rows);
-        // Each answer weighs one over their number in the step, whichever micro-batch it is in.
-        let answers = |inputs: &Inputs, rows: &[usize]| inputs.set().answers_of(rows).len().max(1) as f64;
-        let (new, old) = (
-            answers(self.train, rows),
-            self.replay.map_or(1.0, |replay| answers(replay, &drawn)),
-        );
-        for (part, rows_of_part) in micro_batches(rows, parts).into_iter().enumerate() {
-            let (logits, kept) = self.answers(self.train, rows_of_part, self.dropout_seed(step, part, 0))?;
-            let loss = labelled_loss(self.train, rows_of_part, &logits)?.f_div_scalar(new)?;
-            terms[0] += loss.f_double_value(&[])?;
-            loss.f_backward()?;
-            kept.map_or(Ok(()), Recompute::backward)?;
-        }
+        let distilled = Distilled {
+            weight: learning.distill_new_alpha,
+            loss: DistillLoss::Kl,
+        };
+        let of_new = Part {
+            inputs: self.train,
+            rows,
+            labelled: true,
+            distilled: Some(distilled).filter(|distilled| distilled.weight > 0.0),
+        };
+        self.part(&of_new, (step, 0), correction, &mut terms)?;
         if let Some(replay) = self.replay {
-            tokens += replay.token_count(&drawn);
-            for (part, rows_of_part) in micro_batches(&drawn, parts).into_iter().enumerate() {
-                let (logits, kept) = self.answers(replay, rows_of_part, self.dropout_seed(step, part, 1))?;
-                let mut loss = labelled_loss(replay, rows_of_part, &logits)?.f_div_scalar(old)?;
-                terms[1] += loss.f_double_value(&[])?;
-                if let Some(teacher) = replay.set().teacher.as_ref().filter(|_| learning.distill_alpha > 0.0) {
-                    let rows = inputs::index(&replay.set().answers_of(rows_of_part))?;
-                    let teacher = teacher.f_index_select(0, &rows)?;
-                    let distilled = distillation_sum(&logits, &teacher, learning.distill_temperature)?
-                        .f_mul_scalar(learning.distill_alpha / old)?;
-                    terms[2] += distilled.f_double_value(&[])?;
-                    loss = loss.f_add(&distilled)?;
-                }
-                loss.f_backward()?;
-                kept.map_or(Ok(()), Recompute::backward)?;
+            for (stream, part) in self.replayed(replay, &self.drawn(replay, step)).iter().enumerate() {
+                tokens += replay.token_count(part.rows);
+                self.part(part, (step, 1 + stream as u64), correction, &mut terms)?;
             }
         }
         let ewc = self
@@ -222,6 +225,91 @@ impl Training<'_> {
             penalty.f_backward()?;
         }
         Ok((terms, tokens))
+    }
+
+    /// The replay rows of a step: with DER++ twice as many, for its two terms.
+    fn drawn(&self, replay: &Inputs, step: u64) -> Vec<usize> {
+        let learning = &self.job.learning;
+        let per_step = (f64::from(learning.batch_size) * learning.replay_ratio).round() as usize;
+        let twice = learning.distill_alpha > 0.0 && learning.distill_loss == DistillLoss::Logits;
+        let per_step = if twice { 2 * per_step } else { per_step };
+        replay_rows(replay.set().len(), per_step, self.job.seed, step)
+    }
+
+    /// What a step learns from its replay rows.
+    fn replayed<'s>(&self, replay: &'s Inputs, rows: &'s [usize]) -> Vec<Part<'s>> {
+        let learning = &self.job.learning;
+        let distilled = Distilled {
+            weight: learning.distill_alpha,
+            loss: learning.distill_loss,
+        };
+        let part = |rows, labelled, distilled| Part {
+            inputs: replay,
+            rows,
+            labelled,
+            distilled,
+        };
+        match distilled {
+            Distilled { weight: 0.0, .. } => vec![part(rows, true, None)],
+            Distilled {
+                loss: DistillLoss::Kl, ..
+            } => vec![part(rows, true, Some(distilled))],
+            Distilled {
+                loss: DistillLoss::Logits,
+                ..
+            } => {
+                let (labelled, matched) = rows.split_at(rows.len() / 2);
+                vec![part(labelled, true, None), part(matched, false, Some(distilled))]
+            }
+        }
+    }
+
+    /// Adds the gradient of one part of a step. `place` is the step and the part's number in it, for the dropout masks.
+    fn part(
+        &self,
+        part: &Part,
+        (step, stream): (u64, u64),
+        correction: Option<&Tensor>,
+        terms: &mut [f64; 4],
+    ) -> Result<(), TrainerError> {
+        let (inputs, set) = (part.inputs, part.inputs.set());
+        // Each answer weighs one over their number in the step, whichever micro-batch it is in.
+        let answers = set.answers_of(part.rows).len().max(1) as f64;
+        let accumulation = self.job.learning.accumulation as usize;
+        for (index, rows) in micro_batches(part.rows, accumulation).into_iter().enumerate() {
+            let (logits, kept) = self.answers(inputs, rows, self.dropout_seed(step, index, stream))?;
+            let mut losses = Vec::new();
+            if part.labelled {
+                let loss = labelled_loss(inputs, rows, &logits, correction)?.f_div_scalar(answers)?;
+                terms[stream.min(1) as usize] += loss.f_double_value(&[])?;
+                losses.push(loss);
+            }
+            if let (Some(Distilled { weight, loss }), Some(teacher)) = (part.distilled, &set.teacher) {
+                let teacher = teacher.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;
+                let distance = match loss {
+                    DistillLoss::Kl => distillation_sum(&logits, &teacher, self.job.learning.distill_temperature)?,
+                    DistillLoss::Logits => logit_distance_sum(&logits, &teacher)?,
+                };
+                let loss = distance.f_mul_scalar(weight / answers)?;
+                terms[2] += loss.f_double_value(&[])?;
+                losses.push(loss);
+            }
+            Tensor::f_stack(&losses, 0)?.f_sum(None::<tch::Kind>)?.f_backward()?;
+            kept.map_or(Ok(()), Recompute::backward)?;
+        }
+        Ok(())
+    }
+
+    /// What is added to logits before the cross entropy, F32 [labels]. None where nothing is.
+    fn correction(&self) -> Result<Option<Tensor>, TrainerError> {
+        let (tau, learned) = (self.job.learning.prior_correction, &self.job.data.learned);
+        if tau == 0.0 || learned.is_empty() {
+            return Ok(None);
+        }
+        let counts = |inputs: &Inputs| inputs.set().label_counts(self.job.labels.len());
+        let replayed = self.replay.map(counts).transpose()?;
+        let correction = prior_correction(tau, &counts(self.train)?, replayed.as_deref(), learned);
+        Ok(Some(Tensor::f_from_slice(&correction)?))
     }
 
     /// Logits of a micro-batch, and what is still to be gone back through after the loss.
@@ -243,14 +331,22 @@ impl Training<'_> {
         Stream::new(
             self.job.seed,
             Purpose::Dropout,
-            (step * parts + part as u64) * 2 + stream,
+            (step * parts + part as u64) * 3 + stream,
         )
         .bits()
     }
 }
 
-fn labelled_loss(inputs: &Inputs, rows: &[usize], logits: &Tensor) -> Result<Tensor, TrainerError> {
+fn labelled_loss(
+    inputs: &Inputs,
+    rows: &[usize],
+    logits: &Tensor,
+    correction: Option<&Tensor>,
+) -> Result<Tensor, TrainerError> {
     let set = inputs.set();
+    let corrected = correction.map(|correction| logits.f_add(&correction.f_to_device(logits.device())?));
+    let corrected = corrected.transpose()?;
+    let logits = corrected.as_ref().unwrap_or(logits);
     let weights = Tensor::f_from_slice(&set.answer_weights(rows))?;
     if let Some(probabilities) = &set.probabilities {
         let probabilities = probabilities.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{
-    BaseModel, Data, DataFile, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Lora, Method, Parent,
-    Task, layout,
+    BaseModel, Data, DataFile, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Lora, Method,
+    Parent, Task, layout,
 };
 use wengu_trainer::data::random::{Purpose, Stream};
 
@@ -197,6 +197,9 @@ impl Bench {
                 head_dropout: 0.1,
                 replay_ratio: 0.0,
                 distill_alpha: 0.0,
+                distill_loss: DistillLoss::Kl,
+                distill_new_alpha: 0.0,
+                prior_correction: 0.0,
                 distill_temperature: 2.0,
                 ewc_lambda: 0.0,
                 fisher: FisherEstimate::Exact,
@@ -212,6 +215,7 @@ impl Bench {
                 replay: None,
                 eval: BTreeMap::from([("test".to_owned(), PathBuf::from("data/test.safetensors"))]),
                 candidates: Some("data/train.safetensors".into()),
+                learned: Vec::new(),
             },
         };
         change(&mut job);

@@ -1,0 +1,50 @@
+//! What a label's frequency in a step has to do with its frequency in all that was learned.
+
+/// Added to a logit, so that its label does not gain by being replayed more or less often than it was learned: for label c,
+/// `tau (log p_step(c) - log p_all(c))` (Menon et al. 2021, eq. 10; there p_all is uniform).
+///
+/// A step shows the new examples and, with the same weight, the replayed ones; `new`, `replayed` and `learned` are how much of
+/// each label there is. Half an example is added to each, so that a label without any has a finite share.
+pub fn prior_correction(tau: f64, new: &[f64], replayed: Option<&[f64]>, learned: &[u64]) -> Vec<f32> {
+    let learned: Vec<f64> = learned.iter().map(|&n| n as f64).collect();
+    let (of_new, of_all) = (shares(new), shares(&learned));
+    let of_replayed = replayed.map(shares);
+    let step = |label: usize| match &of_replayed {
+        Some(replayed) => f64::midpoint(of_new[label], replayed[label]),
+        None => of_new[label],
+    };
+    let labels = 0..of_all.len();
+    labels
+        .map(|label| (tau * (step(label).ln() - of_all[label].ln())) as f32)
+        .collect()
+}
+
+fn shares(counts: &[f64]) -> Vec<f64> {
+    let all: f64 = counts.iter().sum::<f64>() + 0.5 * counts.len() as f64;
+    counts.iter().map(|count| (count + 0.5) / all).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_is_seen_as_often_as_it_was_learned_is_left_as_it_is() {
+        let counts = [30.0, 10.0, 60.0];
+        let same = prior_correction(1.0, &counts, None, &[30, 10, 60]);
+        assert!(same.iter().all(|c| c.abs() < 1e-6), "{same:?}");
+        assert_eq!(prior_correction(0.0, &[5.0, 0.0], None, &[1, 9]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn old_labels_of_a_small_memory_are_raised_in_the_step() {
+        // 100 of each label in all; the step shows the new label in one half, the two old ones in the other.
+        let correction = prior_correction(1.0, &[0.0, 0.0, 1e9], Some(&[5e8, 5e8, 0.0]), &[1_000_000_000; 3]);
+        for (found, share) in correction.iter().zip([0.25, 0.25, 0.5]) {
+            assert!(
+                (f64::from(*found) - (share * 3.0f64).ln()).abs() < 1e-6,
+                "{correction:?}"
+            );
+        }
+    }
+}
