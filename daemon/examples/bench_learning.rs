@@ -2,7 +2,7 @@
 //! without the gate's decision: every version is taken on. Streams are made, and runs compared, by `tests/bench/learning.py`.
 //!
 //! usage: bench_learning STREAM.json SETTINGS.toml OUT_DIR MODEL_DIR TRAINER
-//!            [--seed N] [--memory SHARE] [--mode stream|joint|head_only]
+//!            [--seed N] [--memory SHARE] [--mode stream|joint|head_only] [--precision fp32|bf16]
 //!
 //! SETTINGS.toml is the content of a `[domains.NAME.learning]` table; what it leaves out is the default. OUT_DIR/run.json gets
 //! for every delivery what the version after it answers to the test sets of all deliveries so far.
@@ -24,7 +24,7 @@ use wengu_config::Domain;
 use wengu_decide::marked::{self, Marked};
 use wengu_decide::metrics::{SpanScores, StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
-use wengu_protocol::job::{Method, Task};
+use wengu_protocol::job::{Method, Precision, Task};
 use wengu_store::{Hash, Options, Store};
 
 #[derive(Deserialize)]
@@ -88,6 +88,7 @@ struct Arguments {
     seed: u64,
     memory: f64,
     mode: String,
+    precision: String,
 }
 
 fn arguments() -> Result<Arguments> {
@@ -115,6 +116,7 @@ fn arguments() -> Result<Arguments> {
         seed: value("seed", "1").parse()?,
         memory: value("memory", "0.09").parse()?,
         mode: value("mode", "stream"),
+        precision: value("precision", "fp32"),
     };
     ensure!(named.is_empty(), "unknown: {named:?}");
     Ok(arguments)
@@ -124,7 +126,7 @@ fn main() -> Result<()> {
     let arguments = arguments()?;
     let stream: Stream = serde_json::from_slice(&std::fs::read(&arguments.stream)?).context("the stream")?;
     let settings = std::fs::read_to_string(&arguments.settings)?;
-    let domain = domain(&settings, &stream, &arguments)?;
+    let (domain, precision) = domain(&settings, &stream, &arguments)?;
     if arguments.out.exists() {
         std::fs::remove_dir_all(&arguments.out)?;
     }
@@ -139,6 +141,7 @@ fn main() -> Result<()> {
         stream_bytes: stream_bytes.sum(),
         stream,
         domain,
+        precision,
         arguments,
         store,
     };
@@ -155,22 +158,27 @@ fn main() -> Result<()> {
 }
 
 /// The domain as the product reads it from a configuration.
-fn domain(settings: &str, stream: &Stream, arguments: &Arguments) -> Result<Domain> {
+fn domain(settings: &str, stream: &Stream, arguments: &Arguments) -> Result<(Domain, Precision)> {
     let task = serde_json::to_string(&stream.task)?;
     let (seed, length) = (arguments.seed, stream.max_length);
     let text = format!(
-        "[models.base]\npath = {:?}\n[domains.bench]\nwatch = [\"inbox\"]\nmodel = \"base\"\ntask = {task}\n\
+        "state_dir = \"state\"\n[models.base]\npath = {:?}\nprecision = {:?}\ndevice = \"cpu\"\n[domains.bench]\nwatch = [\"inbox\"]\nmodel = \"base\"\ntask = {task}\n\
          [domains.bench.learning]\nseed = {seed}\nmax_length = {length}\n{settings}",
-        arguments.model
+        arguments.model, arguments.precision
     );
     let config = wengu_config::parse(&text, &arguments.settings).map_err(|e| anyhow::anyhow!("{e}"))?;
-    config.domains.get("bench").cloned().context("no domain")
+    let (domain, model) = (config.domains.get("bench"), config.models.get("base"));
+    Ok((
+        domain.cloned().context("no domain")?,
+        model.context("no model")?.precision,
+    ))
 }
 
 struct Runner {
     stream: Stream,
     stream_bytes: u64,
     domain: Domain,
+    precision: Precision,
     arguments: Arguments,
     store: Store,
 }
@@ -184,7 +192,12 @@ impl Runner {
             .iter()
             .map(|delivery| self.put(delivery))
             .collect::<Result<_>>()?;
-        let base = wengu::model::describe(&self.arguments.model)?;
+        let described = wengu::model::describe(&self.arguments.model)?;
+        let base = wengu_protocol::job::BaseModel {
+            precision: self.precision,
+            device: wengu_protocol::job::Device::Cpu,
+            ..described
+        };
         let (mut ancestors, mut updates, mut matrix) = (Vec::<Manifest>::new(), Vec::new(), Vec::new());
         let mut history = History::default();
         let mut parent: Option<String> = None;
@@ -205,7 +218,7 @@ impl Runner {
             let prepared = self.prepared(&manifest, &ancestors);
             let judgement = judge_job(&self.store, &job, &manifest, &ancestors, &prepared.parent_labels)?;
             let (version, memory) = match self.arguments.mode.as_str() {
-                "head_only" => (None, Memory::default()),
+                "head_only" | "joint" => (None, Memory::default()),
                 _ => {
                     let id = adopt(&Adoption {
                         store: &self.store,
@@ -399,6 +412,7 @@ impl Runner {
         let job = self.arguments.out.join("jobs").join(manifest.run.to_string());
         match self.arguments.mode.as_str() {
             "head_only" => prepare_baseline(&self.store, &prepared, "head_only", &job)?,
+            "joint" => prepare_baseline(&self.store, &prepared, "plain", &job)?,
             _ => prepare_update(&self.store, &prepared, &job)?,
         }
         let hours = |n: u64| Duration::from_secs(3600 * n);

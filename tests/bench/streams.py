@@ -44,7 +44,7 @@ def by_labels(data, deliveries, order, per_label, per_label_test):
 
 def clause_types(data, order, scale):
     """(a) 28 types of contract clauses arrive in 4 deliveries."""
-    return by_labels(data / "cuad_clause", 4, order, 60 if scale else None, 20 if scale else None), 96
+    return by_labels(data / "cuad_clause", 4, order, 40 if scale else None, 20 if scale else None), 64 if scale else 96
 
 
 def long_stream(data, order, scale):

@@ -68,6 +68,24 @@ def terms():
         put(f"ewc.gradient/{name}", parameter.grad)
     put("ewc.scaling", torch.tensor(scaling))
     put("ewc.lambda", torch.tensor(strength))
+
+    # DER++ after the head has grown by three classes: mean squared distance over the classes that the teacher knew.
+    student, teacher = leaf(6, 7), 3 * torch.randn(6, 4)
+    value = 6 * F.mse_loss(student[:, :4], teacher)
+    value.backward()
+    for name, tensor in dict(student=student, teacher=teacher, value=value, gradient=student.grad).items():
+        put(f"der.{name}", tensor)
+
+    # Logit adjustment: a step shows the new labels in one half and the memory in the other.
+    new, replayed, learned = torch.tensor([0.0, 0, 30, 10]), torch.tensor([3.0, 5, 0, 0]), torch.tensor([50.0, 90, 30, 10])
+    share = lambda counts: (counts + 0.5) / (counts + 0.5).sum()
+    correction = 0.7 * ((share(new) + share(replayed)) / 2 / share(learned)).log()
+    logits, labels = leaf(5, 4), torch.randint(0, 4, (5,))
+    value = F.cross_entropy(logits + correction, labels, reduction="sum")
+    value.backward()
+    for name, tensor in dict(new=new, replayed=replayed, learned=learned, correction=correction, logits=logits,
+                             labels=labels, value=value, gradient=logits.grad).items():
+        put(f"prior.{name}", tensor)
     return tensors
 
 

@@ -2,6 +2,7 @@
 //! do everything; its mode is 0660.
 
 pub mod client;
+mod history;
 pub mod server;
 pub mod types;
 pub mod views;

@@ -1,5 +1,6 @@
 //! The daemon's side of the control socket.
 
+use super::history;
 use super::types::*;
 use super::views;
 use crate::clock::now_ms;
@@ -57,6 +58,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/files/explain", get(explain_file))
         .route("/v1/files/release", post(release))
         .route("/v1/functions", get(functions))
+        .route("/v1/learning", get(learning))
         .route("/v1/versions", get(versions))
         .route("/v1/versions/explain", get(explain_version))
         .route("/v1/run", get(run))
@@ -139,6 +141,11 @@ struct VersionQuery {
 async fn versions(State(engine): State<Arc<Engine>>, Query(query): Query<VersionQuery>) -> Answer<Vec<VersionView>> {
     known_domain(&engine, &query.domain)?;
     blocking(move || views::versions(&engine, &query.domain)).await
+}
+
+async fn learning(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<LearningHistory> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || history::learning(&engine, &query.domain)).await
 }
 
 async fn explain_version(

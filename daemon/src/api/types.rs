@@ -4,6 +4,7 @@ use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use wengu_decide::metrics::StreamScores;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{Counts, EraAccuracy, RunState};
 
@@ -233,6 +234,12 @@ pub struct VersionExplanation {
     pub scores: Option<BothScores>,
     /// What the plugin's evaluator said of the same items.
     pub plugin_scores: Option<PluginScores>,
+    /// What the updates that led to it did to old and new work.
+    #[serde(default)]
+    pub learning: Option<StreamScores>,
+    /// Share of the held-out items that were right before and are wrong after.
+    #[serde(default)]
+    pub negative_flip_rate: Option<f64>,
     /// Items whose answer changed.
     pub flips: Vec<Flip>,
     /// SHA-256 of the base model's weights.
@@ -241,6 +248,46 @@ pub struct VersionExplanation {
     pub seed: u64,
     /// Plugins that labelled and segmented.
     pub plugins: Vec<String>,
+}
+
+/// `GET /v1/learning`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LearningHistory {
+    /// The domain.
+    pub domain: String,
+    /// The version in service.
+    pub serving: Option<String>,
+    /// Every update that was judged, oldest first.
+    pub updates: Vec<UpdateView>,
+    /// The runs that led to the version in service and brought held-out items: rows and columns of the matrix.
+    pub eras: Vec<u64>,
+    /// Accuracy of the version of row i on the held-out items of column j.
+    pub matrix: Vec<Vec<Option<f64>>>,
+    /// What follows from the matrix.
+    pub scores: Option<StreamScores>,
+}
+
+/// One judged update.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UpdateView {
+    /// Its run.
+    pub run: u64,
+    /// The version that it made.
+    pub version: Option<String>,
+    /// The gate's decision.
+    pub decision: String,
+    /// New training examples.
+    pub train_examples: u64,
+    /// Examples in the version's replay memory.
+    pub memory_examples: u64,
+    /// When it was planned.
+    pub planned_ms: i64,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// Accuracy of all models on every era.
+    pub accuracy: Vec<EraAccuracy>,
+    /// Share of the held-out items that were right before and are wrong after.
+    pub negative_flip_rate: Option<f64>,
 }
 
 /// An item that exactly one of champion and challenger has right.

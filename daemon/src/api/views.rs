@@ -1,5 +1,6 @@
 //! From records to answers.
 
+use super::history::{self, flip_rate};
 use super::types::*;
 use crate::alerts::OutboxRecord;
 use crate::clock;
@@ -150,7 +151,7 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
     })
 }
 
-fn judgement(engine: &Engine, hash: &Hash) -> Result<Judgement> {
+pub(super) fn judgement(engine: &Engine, hash: &Hash) -> Result<Judgement> {
     serde_json::from_slice(&engine.store.objects().get(hash)?).with_context(|| format!("verdict {hash}"))
 }
 
@@ -221,7 +222,7 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
         reading: Vec::new(),
         examples: Vec::new(),
         rejected: Vec::new(),
-        history: history(engine, &key)?,
+        history: file_history(engine, &key)?,
     };
     if let Some((hash, _)) = file.state.examples() {
         let read: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
@@ -286,7 +287,7 @@ fn dropped(engine: &Engine, domain: &str, examples: &Hash) -> Result<HashMap<u32
 }
 
 /// The journal's events about one record.
-fn history(engine: &Engine, key: &str) -> Result<Vec<(i64, String)>> {
+fn file_history(engine: &Engine, key: &str) -> Result<Vec<(i64, String)>> {
     let mut history = Vec::new();
     for event in engine.store.journal_events(1)? {
         let event = event?;
@@ -345,9 +346,10 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let manifest = engine.manifest(&run.manifest)?;
     let dir = engine.layout.version(domain, &id);
     let (mut audit, mut flips) = (Vec::new(), Vec::new());
-    let (mut scores, mut plugin_scores) = (None, None);
+    let (mut scores, mut plugin_scores, mut negative_flip_rate) = (None, None, None);
     if let Some(hash) = &run.verdict {
         let judgement = judgement(engine, hash)?;
+        negative_flip_rate = flip_rate(&judgement);
         audit = judgement.audit;
         scores = judgement.scores;
         plugin_scores = judgement.plugin_scores;
@@ -385,6 +387,8 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         audit,
         scores,
         plugin_scores,
+        learning: history::scores(engine, domain, &id)?,
+        negative_flip_rate,
         flips,
         base_sha256: manifest
             .base

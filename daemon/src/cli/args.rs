@@ -50,6 +50,8 @@ pub enum Command {
     Versions(VersionsArgs),
     /// Put an earlier version back in service, with its memory and Fisher
     Rollback(RollbackArgs),
+    /// Write a page with curves: what the updates of a domain did to old and new work
+    Report(ReportArgs),
     /// Write a version as a model folder of its own, or its adapter alone, for other programs
     Export(ExportArgs),
     /// Install and list domain plugins
@@ -76,6 +78,19 @@ pub struct InitArgs {
     /// Plugin of the first domain
     #[arg(long, value_name = "ID")]
     pub plugin: Option<String>,
+}
+
+/// `wengu report`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The page needs nothing but a browser and loads nothing.\n\nExamples:\n  wengu report contracts\n  wengu report contracts --out /srv/www/contracts.html\n  wengu report contracts --json"
+)]
+pub struct ReportArgs {
+    /// The domain
+    pub domain: String,
+    /// File to write [default: ./DOMAIN-report.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// `wengu run`.

@@ -8,6 +8,7 @@ mod init;
 mod model;
 mod plugin;
 mod render;
+mod report;
 mod run;
 mod status;
 mod train;
@@ -58,6 +59,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Train(train) => train::train(&connect(config)?, &train, json).await,
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
+        Command::Report(args) => report::report(&connect(config)?, &args, json).await,
         Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,

@@ -7,6 +7,7 @@ use crate::clock::human;
 use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::Scores;
 use anyhow::Result;
+use wengu_decide::metrics::StreamScores;
 
 pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result<Exit> {
     if let Some(VersionsAction::Explain { domain, id }) = args.action {
@@ -98,6 +99,21 @@ fn print_plugin_scores(scores: &PluginScores) {
     }
 }
 
+/// What the updates up to this version did to earlier deliveries.
+fn print_learning(scores: &StreamScores, negative_flip_rate: Option<f64>) {
+    let points = |value: Option<f64>| value.map_or("-".into(), |value| format!("{:+.1} points", 100.0 * value));
+    println!("old and new work, from the first update to this version:");
+    println!(
+        "    - mean accuracy over all deliveries {}",
+        percent(scores.average_accuracy)
+    );
+    println!("    - backward transfer {}", points(scores.backward_transfer));
+    println!("    - forgetting {}", points(scores.forgetting.map(|f| -f)));
+    if let Some(rate) = negative_flip_rate {
+        println!("    - right before, wrong after: {}", percent(rate));
+    }
+}
+
 fn explain(e: &VersionExplanation) {
     let v = &e.version;
     println!("version {}{}", v.id, if v.serving { " (serving)" } else { "" });
@@ -136,6 +152,13 @@ fn explain(e: &VersionExplanation) {
             further("calibration error", &|scores| scores.calibration_error),
             further("F1 of all spans", &|scores| scores.span_f1),
         );
+    }
+    if let Some(scores) = e
+        .learning
+        .as_ref()
+        .filter(|scores| !scores.forgetting_by_era.is_empty())
+    {
+        print_learning(scores, e.negative_flip_rate);
     }
     if let Some(scores) = &e.plugin_scores {
         print_plugin_scores(scores);

@@ -6,7 +6,9 @@ use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
 use wengu_trainer::model::{HEAD, LoraSite, Tap};
-use wengu_trainer::objective::{Ewc, cross_entropy_sum, distillation_sum, soft_cross_entropy_sum};
+use wengu_trainer::objective::{
+    Ewc, cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
+};
 use wengu_trainer::optim::AdamW;
 
 fn golden(file: &str) -> BTreeMap<String, Tensor> {
@@ -81,6 +83,35 @@ fn distillation_and_its_gradient_at_three_temperatures() {
         let new = student.grad().narrow(1, 4, 3).abs().max().double_value(&[]);
         assert_eq!(new, 0.0);
     }
+}
+
+#[test]
+fn the_distance_of_logits_of_a_grown_head_and_its_gradient() {
+    let g = golden("terms.safetensors");
+    let student = leaf(&g["der.student"]);
+    let value = logit_distance_sum(&student, &g["der.teacher"]).unwrap();
+    value.backward();
+    assert_close(&value.detach(), &g["der.value"], 1e-13, "value");
+    assert_close(&student.grad(), &g["der.gradient"], 1e-13, "gradient");
+    let new = student.grad().narrow(1, 4, 3).abs().max().double_value(&[]);
+    assert_eq!(new, 0.0);
+}
+
+#[test]
+fn logits_are_corrected_by_the_shares_of_their_labels() {
+    let g = golden("terms.safetensors");
+    let counts = |name: &str| Vec::<f64>::try_from(&g[&format!("prior.{name}")]).unwrap();
+    let learned: Vec<u64> = counts("learned").iter().map(|n| *n as u64).collect();
+    let correction = prior_correction(0.7, &counts("new"), Some(&counts("replayed")), &learned);
+    let correction = Tensor::from_slice(&correction).to_kind(Kind::Double);
+    assert_close(&correction, &g["prior.correction"], 1e-6, "correction");
+    let logits = leaf(&g["prior.logits"]);
+    let ones = Tensor::ones([5], (Kind::Double, tch::Device::Cpu));
+    let corrected = &logits + &g["prior.correction"];
+    let value = cross_entropy_sum(&corrected, &g["prior.labels"], &ones).unwrap();
+    value.backward();
+    assert_close(&value.detach(), &g["prior.value"], 1e-13, "value");
+    assert_close(&logits.grad(), &g["prior.gradient"], 1e-12, "gradient");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use train_support::{Bench, JobDir, labels, write_set};
-use wengu_protocol::job::{Job, JobEnd, layout};
+use wengu_protocol::job::{DistillLoss, Job, JobEnd, layout};
 use wengu_trainer::data::random::{Purpose, Stream};
 
 /// A job with every term of the objective, dropout and accumulation, on a parent with two labels less.
@@ -56,6 +56,10 @@ impl Case {
         job.learning.accumulation = 3;
         job.learning.replay_ratio = 0.5;
         job.learning.distill_alpha = 1.0;
+        job.learning.distill_loss = DistillLoss::Logits;
+        job.learning.distill_new_alpha = 0.5;
+        job.learning.prior_correction = 1.0;
+        job.data.learned = vec![60, 50, 24, 24];
         job.learning.ewc_lambda = 50.0;
         job.learning.checkpoint_steps = 7;
         job.data.replay = Some("data/replay.safetensors".into());

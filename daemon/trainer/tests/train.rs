@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, Row, labels, toy_rows, write_set};
-use wengu_protocol::job::{FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, layout};
+use wengu_protocol::job::{DistillLoss, FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, layout};
 use wengu_trainer::data::random::{Purpose, Stream};
 use wengu_trainer::fisher::{FisherState, HEAD_BIAS, HEAD_WEIGHT};
 
@@ -280,7 +280,15 @@ fn replay_and_ewc_forget_less_than_neither() {
         replay(job);
         job.learning.distill_alpha = 1.0;
     });
+    let (with_dark, _, dark) = second("dark", &|job| {
+        replay(job);
+        job.learning.distill_alpha = 1.0;
+        job.learning.distill_loss = DistillLoss::Logits;
+    });
+    // Nothing of the old texts is kept: the parent answers the new ones, and its answers hold what it knew.
+    let (with_answers, _, answers) = second("answers", &|job| job.learning.distill_new_alpha = 2.0);
     println!("old: neither {neither}, EWC {with_ewc}, replay {with_replay}, and teacher {with_teacher}");
+    println!("old: DER++ {with_dark}, distillation on new texts {with_answers}");
     println!("new: EWC {ewc_new}, replay {replay_new}");
     assert!(
         neither < learned - 0.2,
@@ -295,6 +303,14 @@ fn replay_and_ewc_forget_less_than_neither() {
         "replay: {with_replay} for {neither}, new {replay_new}"
     );
     assert!(with_teacher > neither + 0.2, "teacher: {with_teacher} for {neither}");
+    assert!(with_dark > neither + 0.2, "DER++: {with_dark} for {neither}");
+    assert!(
+        with_answers > neither + 0.1,
+        "distillation on new texts: {with_answers} for {neither}"
+    );
+    let (dark, answers) = (dark.result().last_epoch_loss, answers.result().last_epoch_loss);
+    assert!(dark.is_some_and(|loss| loss.distill > 0.0 && loss.replay > 0.0));
+    assert!(answers.is_some_and(|loss| loss.distill > 0.0 && loss.replay == 0.0));
     let loss = dir.result().last_epoch_loss.unwrap();
     assert!(loss.distill > 0.0 && loss.replay > 0.0);
     let sum = loss.new + loss.replay + loss.distill + loss.ewc;
