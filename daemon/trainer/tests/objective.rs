@@ -292,15 +292,7 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
         ("empirical", Labels::Given(g["labels"].shallow_clone())),
         ("sampled", Labels::Given(g["drawn"].shallow_clone())),
     ] {
-        let (logits, taps) = tapped(&g);
-        let mut estimate = Estimate::default();
-        estimate
-            .add(
-                squared_gradients(&logits, &taps, &g["mask"], &labels, Rows::Examples).unwrap(),
-                7,
-            )
-            .unwrap();
-        let mean = estimate.mean().unwrap();
+        let mean = fisher(&g, &labels);
         assert_eq!(mean.len(), 4);
         for (name, fisher) in mean {
             assert_close(
@@ -310,6 +302,46 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
                 &format!("{estimator} {name}"),
             );
         }
+    }
+}
+
+fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Tensor> {
+    let (logits, taps) = tapped(g);
+    let squares = squared_gradients(&logits, &taps, &g["mask"], labels, Rows::Examples).unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 7).unwrap();
+    estimate.mean().unwrap()
+}
+
+#[test]
+fn avalanches_fisher_is_ours_with_batches_of_one_and_none_with_batches_of_four() {
+    let g = golden("fisher.safetensors");
+    let peers = golden("fisher-peers.safetensors");
+    for (name, fisher) in fisher(&g, &Labels::Given(g["labels"].shallow_clone())) {
+        assert_close(&fisher, &peers[&format!("avalanche.1/{name}")], 1e-10, &name);
+        // The squared mean gradient of a batch: what is not used here.
+        let share =
+            (peers[&format!("avalanche.4/{name}")].sum(Kind::Double) / fisher.sum(Kind::Double)).double_value(&[]);
+        assert!(share < 0.8, "{name}: a batch's gradient has {share} of the examples'");
+    }
+}
+
+#[test]
+fn the_exact_fisher_of_a_head_is_backpacks() {
+    let g = golden("fisher-peers.safetensors");
+    let (x, weight, bias) = (&g["backpack/x"], &g["backpack/weight"], &g["backpack/bias"]);
+    let logits = x.linear(weight, Some(bias));
+    let tap = Tap {
+        name: HEAD.into(),
+        input: x.shallow_clone(),
+        output: logits.shallow_clone(),
+    };
+    let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
+    let mut estimate = Estimate::default();
+    let squares = squared_gradients(&logits, &[tap], &mask, &Labels::Expected, Rows::Examples).unwrap();
+    estimate.add(squares, 6).unwrap();
+    for (name, fisher) in estimate.mean().unwrap() {
+        assert_close(&fisher, &g[&format!("backpack/fisher/{name}")], 1e-10, &name);
     }
 }
 
