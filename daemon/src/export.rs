@@ -55,6 +55,9 @@ pub fn merged(
     let version = find(config, domain, id)?;
     let bytes = Objects::read(&Layout::new(&config.state_dir).store(), &version.lineage.manifest)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).context("the version's manifest")?;
+    if let Some(reason) = manifest.method.why_not_merged() {
+        bail!("version {}: {reason} (--adapter)", version.lineage.id);
+    }
     let told = into_place(out, |building| {
         let merged = start_trainer(config, &spec(&version, &manifest, building, precision)?, building)?;
         for name in TOKENIZER_FILES.into_iter().chain([GENERATION]) {

@@ -260,6 +260,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let base = model_of(engine, domain)?;
     let method = method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
+    crate::fit::require(domain, &method, &base.path)?;
     let described = BaseModel {
         precision: base.precision,
         device: base.device,

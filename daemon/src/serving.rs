@@ -41,20 +41,25 @@ pub fn require(domain: &Domain, method: &Method) -> Result<()> {
 
 /// `own` are the layers that are adapted where the method names none.
 fn refused(domain: &Domain, method: &Method, own: &[String]) -> Vec<Refusal> {
-    let (Some(server), Method::Lora(lora)) = (domain.serve, method) else {
+    let Some(server) = domain.serve else {
         return Vec::new();
     };
-    let target_modules = match lora.target_modules.is_empty() {
-        true => own,
-        false => &lora.target_modules,
+    let kind = match method {
+        Method::Lora(lora) => AdapterKind::Lora {
+            rank: lora.largest_rank(),
+            target_modules: match lora.target_modules.is_empty() {
+                true => own,
+                false => &lora.target_modules,
+            },
+            dora: lora.use_dora,
+        },
+        Method::PromptTuning(_) => AdapterKind::PromptTuning,
+        // Measured beside an update, never served.
+        Method::HeadOnly => return Vec::new(),
     };
     let adapter = Adapter {
         task: domain.task,
-        kind: AdapterKind::Lora {
-            rank: lora.largest_rank(),
-            target_modules,
-            dora: lora.use_dora,
-        },
+        kind,
         term_tokens: domain.learning.term_tokens > 0,
     };
     refusals(server, &adapter)
@@ -90,6 +95,19 @@ mod tests {
         let domain = &config.domains["contracts"];
         let said = require(domain, &domain.learning.method).unwrap_err().to_string();
         assert!(said.contains("rank 32") && said.contains("query"), "{said}");
+    }
+
+    #[test]
+    fn a_prompt_is_loaded_by_no_server() {
+        let writes = "task = \"causal_lm\"\nserve = { kind = \"vllm\" }";
+        let config = config(writes, "method = \"prompt_tuning\"");
+        let problems = check(&config);
+        let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
+        assert_eq!(told, [("domains.contracts.learning.method", Some(11))]);
+        assert!(
+            problems[0].message.contains("vLLM loads no trained prompt"),
+            "{problems:?}"
+        );
     }
 
     #[test]

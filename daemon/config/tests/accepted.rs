@@ -18,6 +18,7 @@ fn example_spelled_out() -> String {
         "target_modules",
         "rank_pattern",
         "alpha_pattern",
+        "virtual_tokens",
         "case_field",
         "encoding",
         "max_staleness_hours",

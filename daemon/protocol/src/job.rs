@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
-pub const JOB_SCHEMA: u32 = 3;
+pub const JOB_SCHEMA: u32 = 4;
 
 /// `job.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,8 +175,39 @@ fn is_zero(n: &u32) -> bool {
 pub enum Method {
     /// Low-rank adapters (Hu et al. 2021) and the classification head.
     Lora(Lora),
+    /// Embeddings of virtual tokens that stand before each example (Lester et al. 2021), and the classification head.
+    PromptTuning(PromptTuning),
     /// The base model stays as it is; only the head is trained.
     HeadOnly,
+}
+
+impl Method {
+    /// Why what it trains cannot become part of the base model's weights; None where it can.
+    pub fn why_not_merged(&self) -> Option<&'static str> {
+        match self {
+            Method::Lora(_) | Method::HeadOnly => None,
+            Method::PromptTuning(_) => Some(
+                "a trained prompt stands before every text and is part of no weight, so it cannot be merged; export the \
+                 adapter alone",
+            ),
+        }
+    }
+
+    /// Tokens that the model reads before each example.
+    pub fn virtual_tokens(&self) -> u32 {
+        match self {
+            Method::PromptTuning(prompt) => prompt.virtual_tokens,
+            Method::Lora(_) | Method::HeadOnly => 0,
+        }
+    }
+}
+
+/// A prompt. Named as in PEFT's PromptTuningConfig, without "num_".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptTuning {
+    /// Virtual tokens before each example. They count among the tokens that the base model takes.
+    pub virtual_tokens: u32,
 }
 
 /// A low-rank adapter. Fields are named as in PEFT's LoraConfig.
@@ -456,7 +487,7 @@ pub mod layout {
     pub const PROGRESS: &str = "progress.jsonl";
     /// The result.
     pub const RESULT: &str = "result.json";
-    /// PEFT directory of the result (method `lora` only).
+    /// PEFT directory of the result, unless only a head was trained.
     pub const ADAPTER: &str = "out/adapter";
     /// `head.safetensors` and `labels.json`.
     pub const HEAD: &str = "out/head";

@@ -7,7 +7,6 @@ use super::decoder::{self, Cache, Decoder, DecoderConfig};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::pooling::Pooling;
-use super::terms::TermRows;
 use super::weights::{TensorFiles, Weights};
 use crate::error::TrainerError;
 use serde::Deserialize;
@@ -26,8 +25,8 @@ pub struct Encoder {
     pub output: Option<Tensor>,
     /// Where the parts of this encoder are in the model with a head.
     prefix: &'static str,
-    /// Rows beyond the vocabulary of the base model.
-    pub terms: Option<TermRows>,
+    /// Attention heads of a layer.
+    pub heads: i64,
     /// What it takes.
     pub limits: ModelLimits,
 }
@@ -115,7 +114,7 @@ impl Encoder {
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
         let read = cache.as_ref().map_or(0, |cache| cache.tokens());
-        let (mut hidden, shared) = self.begin(ids, mask, read)?;
+        let (mut hidden, shared) = self.begin(ids, mask, read, pass)?;
         for index in 0..self.layers() {
             hidden = self.layer(index, &hidden, &shared, cache.as_deref_mut(), pass)?;
         }
@@ -123,11 +122,14 @@ impl Encoder {
     }
 
     /// What the first layer reads, [b, t, hidden], and what all layers share. `read` tokens are in a cache.
-    pub fn begin(&self, ids: &Tensor, mask: &Tensor, read: i64) -> Result<(Tensor, Shared), TrainerError> {
-        let words = match &self.terms {
-            None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
-            Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
-        };
+    pub fn begin(
+        &self,
+        ids: &Tensor,
+        mask: &Tensor,
+        read: i64,
+        pass: &mut Pass,
+    ) -> Result<(Tensor, Shared), TrainerError> {
+        let words = pass.look_up(&self.word_embeddings, ids)?;
         match &self.body {
             Body::Bert(bert) => {
                 let (hidden, bias) = bert.begin(&words, mask)?;
@@ -240,7 +242,7 @@ fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<
         word_embeddings,
         output: None,
         prefix: config.family.prefix(),
-        terms: None,
+        heads: config.num_attention_heads,
         limits,
     })
 }
@@ -278,7 +280,7 @@ fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<En
         word_embeddings,
         output,
         prefix: "model.",
-        terms: None,
+        heads: config.num_attention_heads,
         limits,
     })
 }

@@ -169,7 +169,6 @@ impl AdapterConfig {
     /// What is in the file and changes the result in a way that is not implemented here.
     pub(super) fn check(&self) -> Result<(), String> {
         let refused = [
-            (self.peft_type != "LORA", "peft_type must be \"LORA\""),
             (self.r == 0, "r must not be 0"),
             (!self.lora_alpha.is_finite(), "lora_alpha must be a number"),
             (self.bias != "none", "bias must be \"none\""),

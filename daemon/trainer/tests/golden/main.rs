@@ -7,6 +7,7 @@ mod merged;
 mod methods;
 mod minilm;
 mod precision;
+mod prompts;
 mod recompute;
 mod tasks;
 mod terms;

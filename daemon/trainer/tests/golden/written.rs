@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{Lora, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{Lora, Method, Parent, PromptTuning, Task, TermToken};
 use wengu_trainer::model::Model;
 
 /// Moves every factor and the head away from where they begin.
@@ -63,7 +63,11 @@ fn described(folder: &Path) -> serde_json::Value {
 }
 
 fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
-    let questions = if terms.is_empty() { "tiny" } else { "terms" };
+    let questions = match method {
+        Method::PromptTuning(_) => "prompt_bert",
+        _ if terms.is_empty() => "tiny",
+        _ => "terms",
+    };
     let expected = tensors(&golden(questions).join("expected.safetensors"));
     let model = Model::load(
         Task::SequenceClassification,
@@ -145,14 +149,29 @@ fn an_adapter_with_term_tokens_is_as_peft_writes_it() {
 
 #[test]
 fn an_adapter_of_a_bare_encoder_is_as_peft_writes_it() {
-    // PEFT reads the base model too, from the path in adapter_config.json.
+    let (kept, folder) = base_with_mean_pooling("feature_extraction");
+    check("feature_extraction", &folder, &tiny_method(0.05), &[]);
+    drop(kept);
+}
+
+#[test]
+fn a_prompt_is_as_peft_writes_it() {
+    let method = Method::PromptTuning(PromptTuning { virtual_tokens: 5 });
+    check("prompt", &golden("tiny/base"), &method, &[]);
+    let (kept, folder) = base_with_mean_pooling("prompt_mean");
+    check("prompt_mean", &folder, &method, &[]);
+    drop(kept);
+}
+
+/// PEFT reads the base model too, from the path in adapter_config.json. The folder is there as long as what comes with it.
+fn base_with_mean_pooling(name: &str) -> (tempfile::TempDir, PathBuf) {
     let kept = tempfile::tempdir().unwrap();
     let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
-        Some(out) => PathBuf::from(out).join("base_with_mean_pooling"),
+        Some(out) => PathBuf::from(out).join(format!("base_of_{name}")),
         None => kept.path().join("base"),
     };
     tiny_with_mean_pooling(&folder);
-    check("feature_extraction", &folder, &tiny_method(0.05), &[]);
+    (kept, folder)
 }
 
 #[test]
