@@ -1,4 +1,4 @@
-//! A version as others take it: a model folder of its own, or the PEFT directory alone. What is written lies under another
+//! A version as others take it: a model folder of its own, or the adapter alone. What is written lies under another
 //! name beside its own until it is whole and durable.
 
 use crate::layout::Layout;
@@ -83,7 +83,7 @@ pub fn merged(
     })
 }
 
-/// Copies the version's PEFT directory, with its tokenizer where terms have tokens of their own.
+/// Copies the version's adapter, with its tokenizer where terms have tokens of their own.
 ///
 /// # Errors
 /// As [`merged`]; and a version that has no adapter.

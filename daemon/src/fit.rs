@@ -4,7 +4,7 @@ use crate::headers;
 use anyhow::{Result, bail};
 use std::path::Path;
 use wengu_config::{Config, Domain, Problem};
-use wengu_protocol::job::Method;
+use wengu_protocol::job::{BOTTLENECK_FAMILIES, Method};
 
 /// A setting that does not go with the model.
 struct Misfit {
@@ -54,6 +54,17 @@ fn misfit(domain: &Domain, method: &Method, model_dir: &Path) -> Result<Option<M
             remedy: format!("set `max_length = {}`", limit.saturating_sub(virtual_tokens).max(1)),
         }));
     }
+    let family = described.family.as_str();
+    if matches!(method, Method::Bottleneck(_)) && !BOTTLENECK_FAMILIES.contains(&family) {
+        return Ok(Some(Misfit {
+            key: "learning.method",
+            message: format!(
+                "bottleneck adapters have a place in {} only, and the model is \"{family}\"",
+                BOTTLENECK_FAMILIES.join(", ")
+            ),
+            remedy: "set `method = \"lora\"`, or take another model".into(),
+        }));
+    }
     Ok(None)
 }
 
@@ -61,8 +72,9 @@ fn misfit(domain: &Domain, method: &Method, model_dir: &Path) -> Result<Option<M
 mod tests {
     use super::*;
 
-    fn config(learning: &str) -> Config {
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/trainer/tiny/base");
+    fn config(model: &str, learning: &str) -> Config {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/trainer");
+        let model = golden.join(model).join("base");
         let text = format!(
             "state_dir = \"state\"\n[models.base]\npath = \"{}\"\n[domains.contracts]\nwatch = \"inbox\"\nmodel = \"base\"\n\
              [domains.contracts.learning]\n{learning}\n",
@@ -74,7 +86,10 @@ mod tests {
     #[test]
     fn a_prompt_has_to_leave_room_for_the_texts() {
         // The model takes 24 tokens.
-        let config = config("method = \"prompt_tuning\"\nvirtual_tokens = 5\nmax_length = 20");
+        let config = config(
+            "tiny",
+            "method = \"prompt_tuning\"\nvirtual_tokens = 5\nmax_length = 20",
+        );
         let problems = check(&config);
         let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
         assert_eq!(told, [("domains.contracts.learning.max_length", Some(10))]);
@@ -86,13 +101,30 @@ mod tests {
     }
 
     #[test]
+    fn bottlenecks_need_a_family_that_has_a_place_for_them() {
+        for model in ["qwen2", "qwen3", "deepseek_v2", "deepseek_v3"] {
+            let config = config(model, "method = \"bottleneck\"");
+            let problems = check(&config);
+            let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
+            assert_eq!(told, [("domains.contracts.learning.method", Some(8))]);
+            assert!(problems[0].message.contains(&format!("\"{model}\"")), "{problems:?}");
+        }
+    }
+
+    #[test]
     fn what_fits_is_no_problem() {
-        for learning in [
-            "method = \"prompt_tuning\"\nvirtual_tokens = 5\nmax_length = 19",
+        for (model, learning) in [
+            (
+                "tiny",
+                "method = \"prompt_tuning\"\nvirtual_tokens = 5\nmax_length = 19",
+            ),
             // Without a prompt the tokenizer says what is too long.
-            "max_length = 20",
+            ("tiny", "max_length = 25"),
+            ("tiny", "method = \"bottleneck\""),
+            ("xlmr", "method = \"bottleneck\""),
+            ("llama", "method = \"bottleneck\""),
         ] {
-            let config = config(learning);
+            let config = config(model, learning);
             assert_eq!(check(&config), []);
             let domain = &config.domains["contracts"];
             require(domain, &domain.learning.method, &config.models["base"].path).unwrap();

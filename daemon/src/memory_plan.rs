@@ -3,7 +3,9 @@
 use crate::headers;
 use anyhow::{Context, Result};
 use wengu_config::Trainer;
-use wengu_decide::footprint::{head_parameters, lora_parameters, prompt_parameters};
+use wengu_decide::footprint::{
+    affine_parameters, bottleneck_sites, head_parameters, lora_parameters, prompt_parameters,
+};
 use wengu_decide::memory_plan::{MemoryPlan, Step};
 use wengu_protocol::job::{BaseModel, Device, Learning, Method, Precision, Task};
 
@@ -29,6 +31,13 @@ pub fn step(
             (sites, adapter)
         }
         Method::PromptTuning(_) => (Vec::new(), prompt_parameters(virtual_tokens, described.shape.hidden)),
+        Method::Bottleneck(bottleneck) => {
+            let (hidden, layers) = (described.shape.hidden, described.shape.layers);
+            let count = layers * bottleneck.placement.per_layer();
+            let sites = bottleneck_sites(count, hidden, bottleneck.width(hidden));
+            let adapter = affine_parameters(&sites);
+            (sites, adapter)
+        }
         Method::HeadOnly => (Vec::new(), 0),
     };
     let parameters = tensors.iter().filter(|tensor| tensor.is_parameter());
@@ -90,7 +99,7 @@ pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
 mod tests {
     use super::*;
     use std::path::Path;
-    use wengu_protocol::job::{Lora, PromptTuning};
+    use wengu_protocol::job::{Bottleneck, Lora, NonLinearity, Placement, PromptTuning};
 
     #[test]
     fn every_method_counts_what_it_trains_and_reads() {
@@ -116,5 +125,13 @@ mod tests {
         assert_eq!(of(Method::Lora(lora)), (4 * 4 * 64 + head, 10, 4));
         let prompt = PromptTuning { virtual_tokens: 5 };
         assert_eq!(of(Method::PromptTuning(prompt)), (5 * 32 + head, 15, 0));
+        let bottleneck = Bottleneck {
+            placement: Placement::DoubleSeqBn,
+            reduction_factor: 8,
+            non_linearity: NonLinearity::Swish,
+        };
+        // Two of width 4 in each of two layers.
+        let numbers = 4 * (2 * 4 * 32 + 4 + 32);
+        assert_eq!(of(Method::Bottleneck(bottleneck)), (numbers + head, 10, 8));
     }
 }

@@ -54,6 +54,7 @@ fn refused(domain: &Domain, method: &Method, own: &[String]) -> Vec<Refusal> {
             dora: lora.use_dora,
         },
         Method::PromptTuning(_) => AdapterKind::PromptTuning,
+        Method::Bottleneck(_) => AdapterKind::Bottleneck,
         // Measured beside an update, never served.
         Method::HeadOnly => return Vec::new(),
     };
@@ -98,16 +99,18 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_is_loaded_by_no_server() {
+    fn prompts_and_bottlenecks_are_loaded_by_no_server() {
         let writes = "task = \"causal_lm\"\nserve = { kind = \"vllm\" }";
-        let config = config(writes, "method = \"prompt_tuning\"");
-        let problems = check(&config);
-        let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
-        assert_eq!(told, [("domains.contracts.learning.method", Some(11))]);
-        assert!(
-            problems[0].message.contains("vLLM loads no trained prompt"),
-            "{problems:?}"
-        );
+        for (method, said) in [
+            ("prompt_tuning", "vLLM loads no trained prompt"),
+            ("bottleneck", "vLLM loads no bottleneck adapter"),
+        ] {
+            let config = config(writes, &format!("method = \"{method}\""));
+            let problems = check(&config);
+            let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
+            assert_eq!(told, [("domains.contracts.learning.method", Some(11))]);
+            assert!(problems[0].message.contains(said), "{problems:?}");
+        }
     }
 
     #[test]

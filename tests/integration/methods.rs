@@ -68,3 +68,25 @@ fn a_prompt_is_learned_judged_continued_and_exported() {
     grows(&site, &dir);
     exported(&site, &dir, "stands before every text");
 }
+
+#[test]
+fn bottlenecks_are_learned_judged_continued_and_exported() {
+    if model().is_none() {
+        return;
+    }
+    let (site, dir) = learned("method = \"bottleneck\"\nplacement = \"seq_bn\"\nepochs = 4");
+    let written = config(dir.join("adapter"));
+    let of = |key: &str| written["config"][key].clone();
+    assert_eq!(
+        [
+            of("mh_adapter"),
+            of("output_adapter"),
+            of("reduction_factor"),
+            of("non_linearity")
+        ],
+        [json!(false), json!(true), json!(16), json!("relu")]
+    );
+    assert_eq!(written["model_class"], "BertModel");
+    grows(&site, &dir);
+    exported(&site, &dir, "non-linearity of its own");
+}

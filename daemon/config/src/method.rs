@@ -2,10 +2,10 @@
 
 use crate::patterns::read_patterns;
 use crate::section::{Section, above};
-use wengu_protocol::job::{Lora, Method, PromptTuning};
+use wengu_protocol::job::{Bottleneck, Lora, Method, NonLinearity, Placement, PromptTuning};
 
 /// The words of `method`, the default first, each with the keys that only it has.
-const METHODS: [(&str, &[&str]); 2] = [
+const METHODS: [(&str, &[&str]); 3] = [
     (
         "lora",
         &[
@@ -20,6 +20,7 @@ const METHODS: [(&str, &[&str]); 2] = [
         ],
     ),
     ("prompt_tuning", &["virtual_tokens"]),
+    ("bottleneck", &["placement", "reduction_factor", "non_linearity"]),
 ];
 /// More would leave little room for texts in most models.
 const VIRTUAL_TOKENS_MAX: u64 = 1024;
@@ -38,9 +39,32 @@ pub(crate) fn read_method(section: &mut Section<'_>) -> Method {
     let prompt = PromptTuning {
         virtual_tokens: section.integer("virtual_tokens", 1..=VIRTUAL_TOKENS_MAX, 20) as u32,
     };
+    let bottleneck = read_bottleneck(section);
     match chosen {
+        "bottleneck" => Method::Bottleneck(bottleneck),
         "prompt_tuning" => Method::PromptTuning(prompt),
         _ => Method::Lora(lora),
+    }
+}
+
+fn read_bottleneck(section: &mut Section<'_>) -> Bottleneck {
+    let placements = [("double_seq_bn", Placement::DoubleSeqBn), ("seq_bn", Placement::SeqBn)];
+    let placement = section.choice("placement", &placements);
+    let mut activations = [
+        ("relu", NonLinearity::Relu),
+        ("swish", NonLinearity::Swish),
+        ("gelu", NonLinearity::Gelu),
+        ("gelu_new", NonLinearity::GeluNew),
+        ("tanh", NonLinearity::Tanh),
+    ];
+    // The first is the default: that of AdapterHub's configuration of the placement.
+    if placement == Placement::DoubleSeqBn {
+        activations.swap(0, 1);
+    }
+    Bottleneck {
+        placement,
+        reduction_factor: section.integer("reduction_factor", 1..=1024, 16) as u32,
+        non_linearity: section.choice("non_linearity", &activations),
     }
 }
 

@@ -34,7 +34,17 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 37] = [
+const ONE_MISTAKE: [(&str, &str, &str); 39] = [
+    (
+        "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
+        "learning.placement",
+        "\"parallel\" is not known",
+    ),
+    (
+        "[domains.contracts.learning]\nreduction_factor = 16",
+        "learning.reduction_factor",
+        "belongs to the method \"bottleneck\", and the method is \"lora\"",
+    ),
     (
         "[domains.contracts.learning]\nmethod = \"prefix\"",
         "learning.method",

@@ -6,13 +6,42 @@ use std::collections::BTreeMap;
 use tch::Kind;
 use train_support::stop::stop_at;
 use train_support::{Bench, JobDir, Row, labels, toy_rows, write_set};
-use wengu_protocol::job::{Job, JobEnd, Method, PromptTuning, layout};
+use wengu_protocol::job::{Bottleneck, Job, JobEnd, Method, NonLinearity, Placement, PromptTuning, layout};
 use wengu_trainer::fisher::{FisherState, HEAD_BIAS, HEAD_WEIGHT};
 
 /// Name, method, and what EWC holds of it beside the head.
 fn methods() -> Vec<(&'static str, Method, Vec<String>)> {
     let prompt = Method::PromptTuning(PromptTuning { virtual_tokens: 4 });
-    vec![("prompt", prompt, vec!["prompt_embeddings".into()])]
+    let bottleneck = |placement, non_linearity| {
+        Method::Bottleneck(Bottleneck {
+            placement,
+            reduction_factor: 4,
+            non_linearity,
+        })
+    };
+    let held = |modules: &[&str]| -> Vec<String> {
+        let layers = (0..2).flat_map(|layer| {
+            modules
+                .iter()
+                .map(move |m| format!("encoder.layer.{layer}.{m}.adapters.wengu"))
+        });
+        let parts = [
+            "adapter_down.0.weight",
+            "adapter_down.0.bias",
+            "adapter_up.weight",
+            "adapter_up.bias",
+        ];
+        layers
+            .flat_map(|module| parts.map(|part| format!("{module}.{part}")))
+            .collect()
+    };
+    let single = bottleneck(Placement::SeqBn, NonLinearity::Relu);
+    let double = bottleneck(Placement::DoubleSeqBn, NonLinearity::Swish);
+    vec![
+        ("prompt", prompt, vec!["prompt_embeddings".into()]),
+        ("seq_bn", single, held(&["output"])),
+        ("double_seq_bn", double, held(&["attention.output", "output"])),
+    ]
 }
 
 /// A job that learns two of the classes.
@@ -161,6 +190,15 @@ fn settings_that_cannot_be_are_refused_before_anything_is_read() {
         let said = String::from_utf8(dir.run(JobEnd::BadJob).stderr).unwrap();
         assert!(said.contains("method.virtual_tokens"), "{said}");
     }
+    let dir = bench.job("reduced", |job| {
+        job.method = Method::Bottleneck(Bottleneck {
+            placement: Placement::SeqBn,
+            reduction_factor: 0,
+            non_linearity: NonLinearity::Relu,
+        });
+    });
+    let said = String::from_utf8(dir.run(JobEnd::BadJob).stderr).unwrap();
+    assert!(said.contains("method.reduction_factor"), "{said}");
     // The model takes 32 tokens, and a row has 12.
     let dir = bench.job("long", |job| {
         job.method = Method::PromptTuning(PromptTuning { virtual_tokens: 24 })

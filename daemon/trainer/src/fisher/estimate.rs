@@ -127,6 +127,13 @@ fn widened(tensor: &Tensor) -> Result<Tensor, TrainerError> {
     }
 }
 
+/// The shape in which one number an example multiplies all of its own, [b, ..].
+fn by_example(square: &Tensor) -> Vec<i64> {
+    let mut shape = vec![1; square.dim()];
+    shape[0] = -1;
+    shape
+}
+
 /// The gradient of each example of the batch, [b, ..], from that of the output.
 fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Tensor, TrainerError> {
     match trained {
@@ -141,6 +148,11 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
                 .f_unsqueeze(2)?;
             let input = widened(&input.f_detach()?)?;
             Ok(gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?)
+        }
+        Trained::Bias => {
+            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
+            let sum = mask.f_unsqueeze(1)?.f_matmul(gradient)?;
+            Ok(sum.f_squeeze_dim(1)?)
         }
         Trained::Rows { places, count } => {
             // [b, count, t]: 1 where the token is the row.
@@ -176,7 +188,7 @@ fn add_layers(
         }
         let mut square = of_examples(&tap.trained, &widened(&gradient)?, mask)?.f_square()?;
         if let Some(weights) = weights {
-            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape([-1, 1, 1])?)?;
+            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape(by_example(&square))?)?;
         }
         let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
         match squares.iter_mut().find(|(name, _)| *name == tap.name) {

@@ -5,7 +5,7 @@ use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::{
-    FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task, layout,
+    Bottleneck, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task, layout,
 };
 
 /// A checked job and where it lies.
@@ -172,6 +172,9 @@ fn method(method: &Method) -> Result<(), String> {
         Method::Lora(settings) => lora(settings),
         Method::PromptTuning(PromptTuning { virtual_tokens }) => {
             within("method.virtual_tokens", f64::from(*virtual_tokens), 1.0, 4096.0)
+        }
+        Method::Bottleneck(Bottleneck { reduction_factor, .. }) => {
+            within("method.reduction_factor", f64::from(*reduction_factor), 1.0, 65_536.0)
         }
         Method::HeadOnly => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! What is trained beside the head.
 
+use super::bottleneck::Bottlenecks;
 use super::rows::TrainedRows;
 use super::{Held, LoraSite, ParamGroup};
 use crate::error::TrainerError;
@@ -21,6 +22,8 @@ pub enum Adapter {
     },
     /// Embeddings of virtual tokens that stand before each example (Lester et al. 2021).
     Prompt(TrainedRows),
+    /// Small layers behind sub-layers of the model.
+    Bottleneck(Bottlenecks),
 }
 
 impl Adapter {
@@ -33,7 +36,7 @@ impl Adapter {
     pub fn sites(&self) -> &[LoraSite] {
         match self {
             Adapter::Lora { sites, .. } => sites,
-            Adapter::None | Adapter::Prompt(_) => &[],
+            Adapter::None | Adapter::Prompt(_) | Adapter::Bottleneck(_) => &[],
         }
     }
 
@@ -41,7 +44,7 @@ impl Adapter {
     pub fn terms(&self) -> Option<&TrainedRows> {
         match self {
             Adapter::Lora { terms, .. } => terms.as_ref(),
-            Adapter::None | Adapter::Prompt(_) => None,
+            Adapter::None | Adapter::Prompt(_) | Adapter::Bottleneck(_) => None,
         }
     }
 
@@ -49,7 +52,15 @@ impl Adapter {
     pub fn prompt(&self) -> Option<&TrainedRows> {
         match self {
             Adapter::Prompt(rows) => Some(rows),
-            Adapter::None | Adapter::Lora { .. } => None,
+            Adapter::None | Adapter::Lora { .. } | Adapter::Bottleneck(_) => None,
+        }
+    }
+
+    /// Small layers behind sub-layers.
+    pub fn bottlenecks(&self) -> Option<&Bottlenecks> {
+        match self {
+            Adapter::Bottleneck(bottlenecks) => Some(bottlenecks),
+            Adapter::None | Adapter::Lora { .. } | Adapter::Prompt(_) => None,
         }
     }
 
@@ -57,13 +68,16 @@ impl Adapter {
     pub fn dropout(&self) -> f64 {
         match self {
             Adapter::Lora { settings, .. } => settings.dropout,
-            Adapter::None | Adapter::Prompt(_) => 0.0,
+            Adapter::None | Adapter::Prompt(_) | Adapter::Bottleneck(_) => 0.0,
         }
     }
 
     /// Whether something is trained in the layer whose parts' names begin so.
     pub fn trains_in(&self, layer_prefix: &str) -> bool {
-        self.sites().iter().any(|site| site.name.starts_with(layer_prefix))
+        let low_rank = self.sites().iter().map(|site| &site.name);
+        let bottlenecks = self.bottlenecks().into_iter().flat_map(|all| &all.sites);
+        let mut names = low_rank.chain(bottlenecks.map(|site| &site.place.module));
+        names.any(|name| name.starts_with(layer_prefix))
     }
 
     /// Its parameters in an order that never changes; `table` is the name of the table of embeddings.
@@ -84,6 +98,7 @@ impl Adapter {
         if let Some(prompt) = self.prompt() {
             add(PROMPT.into(), &prompt.rows, ParamGroup::Embeddings);
         }
+        all.extend(self.bottlenecks().map(Bottlenecks::trainable).unwrap_or_default());
         all
     }
 
@@ -103,6 +118,7 @@ impl Adapter {
                 grows: false,
             })
         });
-        products.chain(prompt).collect()
+        let bottlenecks = self.bottlenecks().map(Bottlenecks::held).unwrap_or_default();
+        products.chain(prompt).chain(bottlenecks.into_iter().map(Ok)).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The base model without heads: from token ids to vectors.
 
 use super::bert::Bert;
+use super::bottleneck::SubLayer;
 use super::compute::Compute;
 use super::config::{BertConfig, Family};
 use super::decoder::{self, Cache, Decoder, DecoderConfig};
@@ -27,6 +28,8 @@ pub struct Encoder {
     prefix: &'static str,
     /// Attention heads of a layer.
     pub heads: i64,
+    /// As config.json has it.
+    pub model_type: String,
     /// What it takes.
     pub limits: ModelLimits,
 }
@@ -87,7 +90,7 @@ impl Encoder {
                 }
                 let pooling = Pooling::load(folder, default)?;
                 let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
-                bert(weights, &config, with_pooler).map(|encoder| (encoder, pooling))
+                bert(weights, &config, with_pooler, model_type).map(|encoder| (encoder, pooling))
             }
             "llama" | "qwen2" | "qwen3" | "deepseek_v2" | "deepseek_v3" => {
                 let config = DecoderConfig::parse(&text).map_err(|message| bad(&message))?;
@@ -95,7 +98,8 @@ impl Encoder {
                 if pooling == Pooling::Pooler {
                     return Err(bad(&"a decoder has no pooler"));
                 }
-                causal(weights.in_blocks(config.weight_blocks()), &config, task).map(|encoder| (encoder, pooling))
+                let weights = weights.in_blocks(config.weight_blocks());
+                causal(weights, &config, task, model_type).map(|encoder| (encoder, pooling))
             }
             other => {
                 let known = "bert, xlm-roberta, roberta, llama, qwen2, qwen3, deepseek_v2 and deepseek_v3";
@@ -158,6 +162,17 @@ impl Encoder {
         }
     }
 
+    /// Path of the module that a bottleneck behind this sub-layer belongs to, as the `adapters` library has it.
+    pub fn bottleneck_module(&self, index: usize, sub_layer: SubLayer) -> String {
+        let part = match (&self.body, sub_layer) {
+            (Body::Bert(_), SubLayer::Attention) => "attention.output",
+            (Body::Bert(_), SubLayer::FeedForward) => "output",
+            (Body::Decoder(_), SubLayer::Attention) => "attention_adapters",
+            (Body::Decoder(_), SubLayer::FeedForward) => "output_adapters",
+        };
+        self.layer_prefix(index) + part
+    }
+
     /// What one layer makes of its input, [b, t, hidden].
     pub fn layer(
         &self,
@@ -218,7 +233,12 @@ impl Encoder {
 }
 
 /// The encoder of a file of the bare encoder, or of one with heads, whose names begin with the family's prefix.
-fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<Encoder, TrainerError> {
+fn bert(
+    mut weights: Weights,
+    config: &BertConfig,
+    with_pooler: bool,
+    model_type: String,
+) -> Result<Encoder, TrainerError> {
     if !weights.has("embeddings.word_embeddings.weight") {
         weights = weights.below(config.family.prefix());
     }
@@ -243,12 +263,18 @@ fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<
         output: None,
         prefix: config.family.prefix(),
         heads: config.num_attention_heads,
+        model_type,
         limits,
     })
 }
 
 /// The decoder of a file of the bare decoder, or of a causal language model, whose names begin with `model.`.
-fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<Encoder, TrainerError> {
+fn causal(
+    mut weights: Weights,
+    config: &DecoderConfig,
+    task: Task,
+    model_type: String,
+) -> Result<Encoder, TrainerError> {
     let shape = [config.vocab_size, config.hidden_size];
     let output = match task {
         Task::CausalLm if !config.tie_word_embeddings => Some(weights.tensor("lm_head.weight", &shape)?),
@@ -281,6 +307,7 @@ fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<En
         output,
         prefix: "model.",
         heads: config.num_attention_heads,
+        model_type,
         limits,
     })
 }

@@ -22,6 +22,8 @@ pub enum Trained {
     /// The weight [out, in] (of an adapter: what it adds to it): `sum_t g_t (x) a_t`, with what the layer saw, a, [b, t, in] or
     /// [b, in].
     Weight(Tensor),
+    /// The bias [out]: `sum_t g_t`.
+    Bias,
     /// Rows [count, out] of a table that was looked up: the sum of g over the places of each row.
     Rows {
         /// Which row each token is, I64 [b, t]; below 0: a frozen one.

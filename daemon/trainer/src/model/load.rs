@@ -1,6 +1,7 @@
 //! Loading a model: the base, checked by digest, then the parent's adapter and head.
 
 use super::adapter::Adapter;
+use super::bottleneck::{self, BottleneckSite, Bottlenecks};
 use super::classifier::Classifier;
 use super::compute::Compute;
 use super::encoder::Encoder;
@@ -8,13 +9,14 @@ use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
 use super::rows::TrainedRows;
 use super::{LoraSite, Model};
+use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
 use crate::peft::{self, TokenRows};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{BaseModel, JobEnd, Lora, Method, Parent, PromptTuning, Task, TermToken};
+use wengu_protocol::job::{BaseModel, Bottleneck, JobEnd, Lora, Method, Parent, PromptTuning, Task, TermToken};
 
 impl Model {
     /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
@@ -71,6 +73,10 @@ impl Model {
             (Method::PromptTuning(settings), adapter) => {
                 Adapter::Prompt(prompt(&encoder, settings, adapter, keys, old_head, seed)?)
             }
+            (Method::Bottleneck(settings), adapter) => Adapter::Bottleneck(Bottlenecks {
+                settings: settings.clone(),
+                sites: bottlenecks(&encoder, settings, adapter, keys, seed)?,
+            }),
         };
         let head = match encoder.output.take() {
             Some(output) => Head::Language(output),
@@ -240,6 +246,32 @@ fn prompt(
         return Err(TrainerError::new(JobEnd::BadJob, message));
     }
     Ok(prompt)
+}
+
+/// The parent's bottlenecks, or fresh ones.
+fn bottlenecks(
+    encoder: &Encoder,
+    settings: &Bottleneck,
+    parent: Option<&Path>,
+    keys: peft::Keys,
+    seed: u64,
+) -> Result<Vec<BottleneckSite>, TrainerError> {
+    let hidden = encoder.limits.hidden_size;
+    let places = bottleneck::places(encoder, settings.placement)?;
+    let width = settings.width(hidden as u64) as i64;
+    match parent {
+        Some(dir) => {
+            let base = adapter_hub::Base {
+                model_type: &encoder.model_type,
+                hidden,
+            };
+            adapter_hub::read(dir, base, keys, settings, places, width)
+        }
+        None => {
+            let fresh = |place| BottleneckSite::fresh(place, hidden, width, seed);
+            places.into_iter().map(fresh).collect()
+        }
+    }
 }
 
 fn described(lora: &Lora) -> String {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod bert;
+pub(crate) mod bottleneck;
 mod classifier;
 mod compute;
 mod config;
@@ -56,8 +57,10 @@ pub struct Batch {
 /// Which learning rate and weight decay a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
-    /// A low-rank factor.
+    /// A low-rank factor, or a weight of a bottleneck.
     Adapter,
+    /// A bias of a bottleneck.
+    AdapterBias,
     /// Lengths of the rows of an adapted weight.
     Magnitude,
     /// Embeddings of term tokens, or of a prompt.

@@ -1,6 +1,7 @@
 //! What goes along with one forward pass.
 
 use super::adapter::{Adapter, PROMPT};
+use super::bottleneck::SubLayer;
 use super::lora::{Dropout, Linear};
 use super::{Tap, Trained};
 use crate::error::TrainerError;
@@ -27,6 +28,21 @@ impl Pass<'_> {
             });
         }
         Ok(output)
+    }
+
+    /// What follows a sub-layer that reads `input` and gives `said`, both [b, t, hidden]: `norm(said + input)`, with a bottleneck
+    /// where one stands there.
+    pub fn join(
+        &mut self,
+        place: (usize, SubLayer),
+        said: &Tensor,
+        input: &Tensor,
+        norm: impl Fn(Tensor) -> Result<Tensor, TrainerError>,
+    ) -> Result<Tensor, TrainerError> {
+        match self.adapter.bottlenecks() {
+            None => norm(said.f_add(input)?),
+            Some(bottlenecks) => bottlenecks.join(place, said, input, norm, self.taps),
+        }
     }
 
     /// Embeddings of ids [b, t], from `table` [vocabulary, hidden] and from the trained rows beyond it: [b, t, hidden].

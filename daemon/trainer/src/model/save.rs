@@ -1,16 +1,19 @@
-//! What a trained model leaves behind: the adapter as a PEFT directory, and the head.
+//! What a trained model leaves behind: the adapter and the head.
 
 use super::adapter::Adapter;
+use super::bottleneck::Bottlenecks;
 use super::head::Head;
+use super::merged::family_name;
 use super::pooling::Pooling;
 use super::{Model, bert, lora};
+use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::peft;
 use std::path::Path;
 use wengu_protocol::job::Task;
 
 impl Model {
-    /// Writes the adapter as a PEFT directory. Nothing where only the head is trained.
+    /// Writes the adapter as PEFT, or the `adapters` library, keeps it. Nothing where only the head is trained.
     pub fn save_adapter(&self, dir: &Path) -> Result<(), TrainerError> {
         let task = Model::adapter_task(self.task, self.pooling);
         match &self.adapter {
@@ -32,6 +35,15 @@ impl Model {
                 let config = peft::PromptConfig::new(task, &self.base_path, &prompt.rows, shape);
                 let keys = peft::Keys::new(task, self.encoder.prefix());
                 peft::write_prompt(dir, &config, keys, &prompt.rows, self.head())
+            }
+            Adapter::Bottleneck(Bottlenecks { settings, sites }) => {
+                let base = adapter_hub::Base {
+                    model_type: &self.encoder.model_type,
+                    hidden: self.encoder.limits.hidden_size,
+                };
+                let class = format!("{}{}", family_name(base.model_type)?, task.class_suffix());
+                let keys = peft::Keys::new(task, self.encoder.prefix());
+                adapter_hub::write(dir, base, (&self.base_path, class), keys, settings, sites)
             }
         }
     }

@@ -27,6 +27,16 @@ impl Task {
     pub fn has_head(self) -> bool {
         matches!(self, Task::SequenceClassification | Task::TokenClassification)
     }
+
+    /// What the name of transformers' class for it ends in.
+    pub fn class_suffix(self) -> &'static str {
+        match self {
+            Task::FeatureExtraction => "Model",
+            Task::SequenceClassification => "ForSequenceClassification",
+            Task::TokenClassification => "ForTokenClassification",
+            Task::CausalLm => "ForCausalLM",
+        }
+    }
 }
 
 /// adapter_config.json, with the fields of peft 0.21 that LoRA needs, in its (alphabetical) order.

@@ -71,7 +71,7 @@ pub(super) fn read_config<C: DeserializeOwned>(dir: &Path, peft_type: &str) -> R
 }
 
 /// Fails where a file has other tensors than these.
-pub(super) fn check_names(weights: &Weights, expected: &BTreeSet<String>) -> Result<(), TrainerError> {
+pub(crate) fn check_names(weights: &Weights, expected: &BTreeSet<String>) -> Result<(), TrainerError> {
     let found = weights.names();
     let missing: Vec<_> = expected.difference(&found).cloned().collect();
     let unexpected: Vec<_> = found.difference(expected).cloned().collect();

@@ -11,6 +11,7 @@ mod pattern;
 mod prompt;
 
 pub use config::{AdapterConfig, Task};
+pub(crate) use io::check_names;
 pub use io::{read, tensor_bytes, write};
 pub use keys::Keys;
 pub use pattern::rank_and_scaling;

@@ -130,6 +130,7 @@ impl Training<'_> {
         for (name, parameter, group) in self.model.trainable() {
             let (decay, head) = match group {
                 ParamGroup::Adapter => (decay, false),
+                ParamGroup::AdapterBias => (0.0, false),
                 // Decay would draw an embedding towards no meaning and a row towards no length, not towards the base model's.
                 ParamGroup::Embeddings | ParamGroup::Magnitude => (0.0, false),
                 ParamGroup::HeadWeight => (decay, true),

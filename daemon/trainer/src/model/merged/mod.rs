@@ -9,6 +9,7 @@ use super::weights::{TensorFiles, Weights};
 use super::{Model, lora};
 use crate::error::TrainerError;
 use crate::job::files::{create_dirs, write_durable, write_failed};
+pub use class::family_name;
 use class::{Class, HeadNames};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError};
