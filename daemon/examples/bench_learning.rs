@@ -24,7 +24,7 @@ use wengu_config::Domain;
 use wengu_decide::marked::{self, Marked};
 use wengu_decide::metrics::{SpanScores, StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
-use wengu_protocol::job::{Method, Precision, Task};
+use wengu_protocol::job::{Precision, Task};
 use wengu_store::{Hash, Options, Store};
 
 #[derive(Deserialize)]
@@ -353,12 +353,6 @@ impl Runner {
         let known = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
         let planned = plan(std::slice::from_ref(file), self.stream.task, &known, history);
         let learning = &self.domain.learning;
-        let mut method = learning.method.clone();
-        if let Method::Lora(lora) = &mut method
-            && lora.target_modules.is_empty()
-        {
-            lora.target_modules = wengu::model::target_modules(&self.arguments.model)?;
-        }
         let mut train = planned.train;
         if self.arguments.mode != "stream" {
             let earlier = ancestors.iter().flat_map(|m| m.train.clone());
@@ -380,7 +374,7 @@ impl Runner {
             audit: planned.audit,
             dropped: planned.dropped,
             base: base.clone(),
-            method,
+            method: wengu::model::method(&learning.method, &self.arguments.model)?,
             learning: learning.training.clone(),
             gradient_checkpointing: false,
             max_length: learning.max_length,

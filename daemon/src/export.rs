@@ -1,4 +1,4 @@
-//! A version as others take it: a model folder of its own, or the PEFT directory alone. What is written lies under another
+//! A version as others take it: a model folder of its own, or the adapter alone. What is written lies under another
 //! name beside its own until it is whole and durable.
 
 use crate::layout::Layout;
@@ -55,6 +55,9 @@ pub fn merged(
     let version = find(config, domain, id)?;
     let bytes = Objects::read(&Layout::new(&config.state_dir).store(), &version.lineage.manifest)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).context("the version's manifest")?;
+    if let Some(reason) = manifest.method.why_not_merged() {
+        bail!("version {}: {reason} (--adapter)", version.lineage.id);
+    }
     let told = into_place(out, |building| {
         let merged = start_trainer(config, &spec(&version, &manifest, building, precision)?, building)?;
         for name in TOKENIZER_FILES.into_iter().chain([GENERATION]) {
@@ -80,7 +83,7 @@ pub fn merged(
     })
 }
 
-/// Copies the version's PEFT directory, with its tokenizer where terms have tokens of their own.
+/// Copies the version's adapter, with its tokenizer where terms have tokens of their own.
 ///
 /// # Errors
 /// As [`merged`]; and a version that has no adapter.

@@ -12,6 +12,7 @@ mod digest;
 pub mod engine;
 mod export;
 mod files;
+mod fit;
 mod headers;
 mod hub;
 mod intake;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wengu_config::Config;
-use wengu_protocol::job::{BaseModel, Device, Precision};
+use wengu_protocol::job::{BaseModel, Device, Method, Precision};
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "1_Pooling/config.json"];
@@ -92,6 +92,17 @@ pub fn target_modules(path: &Path) -> Result<Vec<String>> {
         _ => ["q_proj", "v_proj"],
     };
     Ok(names.map(String::from).into())
+}
+
+/// The configured method; the layers that it adapts are the model's own where none are named.
+pub fn method(configured: &Method, model_dir: &Path) -> Result<Method> {
+    let mut method = configured.clone();
+    if let Method::Lora(lora) = &mut method
+        && lora.target_modules.is_empty()
+    {
+        lora.target_modules = target_modules(model_dir)?;
+    }
+    Ok(method)
 }
 
 /// The trainer's program and first arguments.

@@ -11,13 +11,12 @@ use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
-use wengu_protocol::job::{BaseModel, Lora, Method, Task};
+use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
@@ -258,8 +257,9 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
     let base = model_of(engine, domain)?;
-    let method = method(&learning.method, &base.path)?;
+    let method = crate::model::method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
+    crate::fit::require(domain, &method, &base.path)?;
     let described = BaseModel {
         precision: base.precision,
         device: base.device,
@@ -324,17 +324,6 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
 fn model_of<'a>(engine: &'a Engine, domain: &Domain) -> Result<&'a Model> {
     let model = engine.config.models.get(&domain.model);
     model.context("the domain's model is not configured")
-}
-
-/// The configured method; the layers that it adapts are the model's own where none are named.
-fn method(configured: &Method, model_dir: &Path) -> Result<Method> {
-    let mut method = configured.clone();
-    if let Method::Lora(Lora { target_modules, .. }) = &mut method
-        && target_modules.is_empty()
-    {
-        *target_modules = crate::model::target_modules(model_dir)?;
-    }
-    Ok(method)
 }
 
 /// Held-out examples of accepted runs whose label could not be learned then: it may be now.

@@ -41,20 +41,26 @@ pub fn require(domain: &Domain, method: &Method) -> Result<()> {
 
 /// `own` are the layers that are adapted where the method names none.
 fn refused(domain: &Domain, method: &Method, own: &[String]) -> Vec<Refusal> {
-    let (Some(server), Method::Lora(lora)) = (domain.serve, method) else {
+    let Some(server) = domain.serve else {
         return Vec::new();
     };
-    let target_modules = match lora.target_modules.is_empty() {
-        true => own,
-        false => &lora.target_modules,
+    let kind = match method {
+        Method::Lora(lora) => AdapterKind::Lora {
+            rank: lora.largest_rank(),
+            target_modules: match lora.target_modules.is_empty() {
+                true => own,
+                false => &lora.target_modules,
+            },
+            dora: lora.use_dora,
+        },
+        Method::PromptTuning(_) => AdapterKind::PromptTuning,
+        Method::Bottleneck(_) => AdapterKind::Bottleneck,
+        // Measured beside an update, never served.
+        Method::HeadOnly => return Vec::new(),
     };
     let adapter = Adapter {
         task: domain.task,
-        kind: AdapterKind::Lora {
-            rank: lora.largest_rank(),
-            target_modules,
-            dora: lora.use_dora,
-        },
+        kind,
         term_tokens: domain.learning.term_tokens > 0,
     };
     refusals(server, &adapter)
@@ -90,6 +96,21 @@ mod tests {
         let domain = &config.domains["contracts"];
         let said = require(domain, &domain.learning.method).unwrap_err().to_string();
         assert!(said.contains("rank 32") && said.contains("query"), "{said}");
+    }
+
+    #[test]
+    fn prompts_and_bottlenecks_are_loaded_by_no_server() {
+        let writes = "task = \"causal_lm\"\nserve = { kind = \"vllm\" }";
+        for (method, said) in [
+            ("prompt_tuning", "vLLM loads no trained prompt"),
+            ("bottleneck", "vLLM loads no bottleneck adapter"),
+        ] {
+            let config = config(writes, &format!("method = \"{method}\""));
+            let problems = check(&config);
+            let told: Vec<_> = problems.iter().map(|p| (p.key.as_str(), p.line)).collect();
+            assert_eq!(told, [("domains.contracts.learning.method", Some(11))]);
+            assert!(problems[0].message.contains(said), "{problems:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod harness;
 mod intake;
 mod invariants;
 mod learning;
+mod methods;
 mod plugins;
 mod service;
 mod tasks;

@@ -70,6 +70,8 @@ def save_adapter(model, folder, name):
     (folder / "README.md").unlink()
     (folder / "adapter_model.safetensors").chmod(0o644)
     config = json.loads((folder / "adapter_config.json").read_text())
-    # A set in PEFT: its order differs from run to run.
-    config["target_modules"] = sorted(config["target_modules"])
+    # Sets in PEFT: their order differs from run to run.
+    for field in ("target_modules", "modules_to_save"):
+        if config.get(field):
+            config[field] = sorted(set(config[field]))
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -1,10 +1,10 @@
 //! `[domains.NAME.learning]` and `[domains.NAME.gate]`.
 
-use crate::patterns::read_patterns;
+use crate::method::read_method;
 use crate::section::{Section, above, choose};
 use crate::types::{Gate, Learning};
 use wengu_decide::gate::{GateConfig, GateMode};
-use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Lora, Method, Task};
+use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Method, Task};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
 /// A kill costs at most so many steps.
@@ -18,39 +18,10 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
     let small = |section: &mut Section<'_>, name, most: u32, default: u32| {
         section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
     };
-    let modules = section.strings("target_modules");
-    if modules.as_ref().is_some_and(Vec::is_empty) {
-        let remedy = "name linear layers of the model, as in `target_modules = [\"query\", \"value\"]`";
-        report.error(&section.at("target_modules"), "names no layer", remedy);
-    }
-    let modules = modules
-        .unwrap_or_default()
-        .into_iter()
-        .map(|module| module.value)
-        .collect();
     let baselines = section.strings("baselines").unwrap_or_default();
     let learning = Learning {
         seed: section.integer("seed", 0..=i64::MAX as u64, 1),
-        method: Method::Lora(Lora {
-            rank: small(&mut section, "rank", 512, 8),
-            alpha: section.number("alpha", above(0.0..1024.0), 16.0),
-            dropout: section.number("dropout", 0.0..1.0, 0.05),
-            target_modules: modules,
-            use_rslora: section.boolean("use_rslora", false),
-            use_dora: section.boolean("use_dora", false),
-            rank_pattern: read_patterns(
-                &mut section,
-                "rank_pattern",
-                "rank_pattern = { \"o_proj\" = 4 }",
-                |rank| ((1.0..=512.0).contains(&rank) && rank.fract() == 0.0).then_some(rank as u32),
-            ),
-            alpha_pattern: read_patterns(
-                &mut section,
-                "alpha_pattern",
-                "alpha_pattern = { \"o_proj\" = 8 }",
-                |alpha| (alpha > 0.0 && alpha < 1024.0).then_some(alpha),
-            ),
-        }),
+        method: read_method(&mut section),
         max_length: small(&mut section, "max_length", 131_072, 128),
         term_tokens: section.integer("term_tokens", 0..=4096, 0) as u32,
         training: job::Learning {
@@ -106,6 +77,14 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
 fn check_learning(section: &Section<'_>, learning: &Learning) {
     let report = section.report;
     let training = &learning.training;
+    if learning.term_tokens > 0 && !matches!(learning.method, Method::Lora(_)) {
+        let message = "tokens of terms are trained with the method \"lora\" only";
+        report.error(
+            &section.at("term_tokens"),
+            message,
+            "leave it out, or set `method = \"lora\"`",
+        );
+    }
     if training.accumulation > training.batch_size {
         let message = format!(
             "{} micro-batches of a batch of {}",

@@ -4,6 +4,7 @@ mod domain;
 mod environment;
 mod folders;
 mod learning;
+mod method;
 mod patterns;
 mod problem;
 mod section;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wengu_config::{Config, example, parse};
+use wengu_protocol::job::{Bottleneck, Method, NonLinearity, Placement, PromptTuning};
 
 fn accept(text: &str) -> Config {
     parse(text, Path::new("/etc/wengu/wengu.toml")).unwrap_or_else(|problems| panic!("{problems}"))
@@ -18,6 +19,10 @@ fn example_spelled_out() -> String {
         "target_modules",
         "rank_pattern",
         "alpha_pattern",
+        "virtual_tokens",
+        "placement",
+        "reduction_factor",
+        "non_linearity",
         "case_field",
         "encoding",
         "max_staleness_hours",
@@ -98,6 +103,39 @@ fn paths_are_relative_to_the_file() {
     );
     assert_eq!(config.webhooks["w"].secret_file, PathBuf::from("/etc/wengu/secret"));
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn each_method_has_settings_and_defaults_of_its_own() {
+    let method = |learning: &str| {
+        let text = format!(
+            "state_dir = 's'\n[models.m]\npath = 'm'\n[domains.d]\nwatch = 'in'\nmodel = 'm'\n[domains.d.learning]\n{learning}\n"
+        );
+        accept(&text).domains["d"].learning.method.clone()
+    };
+    assert!(matches!(method(""), Method::Lora(_)));
+    let prompt = |virtual_tokens| Method::PromptTuning(PromptTuning { virtual_tokens });
+    assert_eq!(method("method = 'prompt_tuning'"), prompt(20));
+    assert_eq!(method("method = 'prompt_tuning'\nvirtual_tokens = 7"), prompt(7));
+    let bottleneck = |placement, reduction_factor, non_linearity| {
+        Method::Bottleneck(Bottleneck {
+            placement,
+            reduction_factor,
+            non_linearity,
+        })
+    };
+    assert_eq!(
+        method("method = 'bottleneck'"),
+        bottleneck(Placement::DoubleSeqBn, 16, NonLinearity::Swish)
+    );
+    assert_eq!(
+        method("method = 'bottleneck'\nplacement = 'seq_bn'\nreduction_factor = 8"),
+        bottleneck(Placement::SeqBn, 8, NonLinearity::Relu)
+    );
+    assert_eq!(
+        method("method = 'bottleneck'\nnon_linearity = 'relu'"),
+        bottleneck(Placement::DoubleSeqBn, 16, NonLinearity::Relu)
+    );
 }
 
 #[test]

@@ -34,7 +34,37 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 33] = [
+const ONE_MISTAKE: [(&str, &str, &str); 39] = [
+    (
+        "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
+        "learning.placement",
+        "\"parallel\" is not known",
+    ),
+    (
+        "[domains.contracts.learning]\nreduction_factor = 16",
+        "learning.reduction_factor",
+        "belongs to the method \"bottleneck\", and the method is \"lora\"",
+    ),
+    (
+        "[domains.contracts.learning]\nmethod = \"prefix\"",
+        "learning.method",
+        "\"prefix\" is not known",
+    ),
+    (
+        "[domains.contracts.learning]\nmethod = \"prompt_tuning\"\nuse_dora = true",
+        "learning.use_dora",
+        "belongs to the method \"lora\", and the method is \"prompt_tuning\"",
+    ),
+    (
+        "[domains.contracts.learning]\nvirtual_tokens = 8",
+        "learning.virtual_tokens",
+        "belongs to the method \"prompt_tuning\", and the method is \"lora\"",
+    ),
+    (
+        "[domains.contracts.learning]\nmethod = \"prompt_tuning\"\nterm_tokens = 8",
+        "learning.term_tokens",
+        "the method \"lora\" only",
+    ),
     (
         "[domains.contracts.serve]\nkind = \"vlm\"",
         "serve.kind",

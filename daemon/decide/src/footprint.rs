@@ -104,6 +104,16 @@ pub fn prompt_parameters(tokens: u64, hidden: u64) -> u64 {
     tokens * hidden
 }
 
+/// (in, out) of the layers of bottleneck adapters: to the small width and back, `count` times.
+pub fn bottleneck_sites(count: u64, hidden: u64, width: u64) -> Vec<(u64, u64)> {
+    (0..count).flat_map(|_| [(hidden, width), (width, hidden)]).collect()
+}
+
+/// Numbers of weights [out, in] and biases [out] over `sites`, given as (in, out).
+pub fn affine_parameters(sites: &[(u64, u64)]) -> u64 {
+    sites.iter().map(|(inputs, outputs)| outputs * (inputs + 1)).sum()
+}
+
 /// Memory to train `trained` of a model with `parameters`; `sites` are the adapted layers, given as (in, out).
 pub fn to_train(shape: &Shape, parameters: u64, trained: u64, sites: &[(u64, u64)], load: Load) -> Memory {
     let inputs: u64 = sites.iter().map(|(inputs, _)| inputs).sum();
@@ -204,12 +214,15 @@ mod tests {
     const PARAMETERS: u64 = 8_030_261_248;
 
     #[test]
-    fn trained_numbers_are_those_that_peft_counts() {
+    fn trained_numbers_are_those_that_peft_and_adapters_count() {
         // q_proj 4096 -> 4096 and v_proj 4096 -> 1024 of 32 layers at rank 8: print_trainable_parameters says 3,407,872.
         let sites = [(4096, 4096), (4096, 1024)].repeat(32);
         assert_eq!(lora_parameters(&sites, 8), 3_407_872);
         assert_eq!(head_parameters(3, 384), 1155);
         assert_eq!(prompt_parameters(20, 4096), 81_920);
+        // SeqBnConfig with reduction_factor 16 in BERT-base: adapter_summary() of adapters 1.3 says 894,528.
+        let sites = bottleneck_sites(12, 768, 48);
+        assert_eq!((sites.len(), affine_parameters(&sites)), (24, 894_528));
     }
 
     #[test]

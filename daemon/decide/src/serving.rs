@@ -68,6 +68,8 @@ pub enum AdapterKind<'a> {
     },
     /// Embeddings before the text.
     PromptTuning,
+    /// Small layers behind the model's own.
+    Bottleneck,
 }
 
 /// An adapter that is to be trained.
@@ -126,6 +128,13 @@ pub fn refusals(server: Server, adapter: &Adapter) -> Vec<Refusal> {
             refuse(
                 "learning.method",
                 format!("{name} loads no trained prompt"),
+                "train a LoRA adapter instead".into(),
+            );
+        }
+        AdapterKind::Bottleneck => {
+            refuse(
+                "learning.method",
+                format!("{name} loads no bottleneck adapter"),
                 "train a LoRA adapter instead".into(),
             );
         }
@@ -277,16 +286,18 @@ mod tests {
     }
 
     #[test]
-    fn a_trained_prompt_and_the_head_of_labelled_tokens_are_refused() {
-        let adapter = Adapter {
-            task: Task::TokenClassification,
-            kind: AdapterKind::PromptTuning,
-            term_tokens: false,
-        };
-        let server = Server {
-            kind: ServerKind::Vllm,
-            max_lora_rank: None,
-        };
-        assert_eq!(keys(server, &adapter), ["task", "learning.method"]);
+    fn other_adapters_than_lora_and_the_head_of_labelled_tokens_are_refused() {
+        for kind in [AdapterKind::PromptTuning, AdapterKind::Bottleneck] {
+            let adapter = Adapter {
+                task: Task::TokenClassification,
+                kind,
+                term_tokens: false,
+            };
+            let server = Server {
+                kind: ServerKind::Vllm,
+                max_lora_rank: None,
+            };
+            assert_eq!(keys(server, &adapter), ["task", "learning.method"]);
+        }
     }
 }

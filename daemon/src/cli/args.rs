@@ -213,7 +213,7 @@ pub struct ExportTarget {
     /// A model that transformers loads, the adapter merged into its weights
     #[arg(long, value_name = "FOLDER")]
     pub merged: Option<PathBuf>,
-    /// The PEFT directory
+    /// The adapter alone, as PEFT loads it, or AdapterHub's library what the method "bottleneck" trained
     #[arg(long, value_name = "FOLDER")]
     pub adapter: Option<PathBuf>,
 }
@@ -430,6 +430,9 @@ pub struct ModelInfoArgs {
     /// Tokens of a trained prompt
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub prompt_tokens: u64,
+    /// How many times narrower than the model bottleneck adapters are
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub reduction_factor: u32,
     /// Examples at once in training
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub batch: u64,

@@ -99,6 +99,7 @@ fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
             problems.extend(plugin::check(&config));
             problems.extend(webhook::check(&config));
             problems.extend(crate::serving::check(&config));
+            problems.extend(crate::fit::check(&config));
             Problems::new(&path, problems)
         }
         Err(problems) => problems,

@@ -1,5 +1,6 @@
 //! One training job: read a job directory, train, write the results, exit.
 
+pub mod adapter_hub;
 pub mod checkpoint;
 pub mod data;
 pub mod error;

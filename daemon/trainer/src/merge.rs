@@ -14,6 +14,9 @@ pub fn merge(spec: &Path) -> Result<Merged, TrainerError> {
     if spec.schema != MERGE_SCHEMA {
         return Err(bad(&format!("schema {} is not {MERGE_SCHEMA}", spec.schema)));
     }
+    if let Some(reason) = spec.method.why_not_merged() {
+        return Err(bad(&reason));
+    }
     run(&spec)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
-use wengu_trainer::model::{HEAD, LoraSite, Tap};
+use wengu_trainer::model::{HEAD, Held, LoraSite, Tap, Tapped, Trained, held_head};
 use wengu_trainer::objective::{
     Ewc, cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
 };
@@ -128,14 +128,9 @@ fn the_ewc_penalty_and_its_gradient() {
     let sites = [site("first"), site("second")];
     let (weight, bias) = (parameter(HEAD_WEIGHT), parameter(HEAD_BIAS));
     let parent = parent_state(&g, &["first", "second", HEAD_WEIGHT, HEAD_BIAS]);
-    let ewc = Ewc::new(
-        g["ewc.lambda"].double_value(&[]),
-        &parent,
-        &sites,
-        Some((&weight, &bias)),
-    )
-    .unwrap();
-    let value = ewc.penalty(&sites, Some((&weight, &bias))).unwrap().unwrap();
+    let held = held(&sites, &weight, &bias);
+    let ewc = Ewc::new(g["ewc.lambda"].double_value(&[]), &parent, &held).unwrap();
+    let value = ewc.penalty(&held).unwrap().unwrap();
     value.backward();
     assert_close(&value.detach(), &g["ewc.value"], 1e-13, "value");
     for (name, tensor) in [
@@ -148,6 +143,16 @@ fn the_ewc_penalty_and_its_gradient() {
     ] {
         assert_close(&tensor.grad(), &g[&format!("ewc.gradient/{name}")], 1e-12, name);
     }
+}
+
+/// What a model with these sites and this head holds.
+fn held(sites: &[LoraSite], weight: &Tensor, bias: &Tensor) -> Vec<Held> {
+    let products = sites.iter().map(|site| Held {
+        name: site.name.clone(),
+        value: site.product().unwrap(),
+        grows: false,
+    });
+    products.chain(held_head(weight, bias)).collect()
 }
 
 fn parent_state(g: &BTreeMap<String, Tensor>, names: &[&str]) -> FisherState {
@@ -179,9 +184,10 @@ fn one_step_from_the_anchor_the_penalty_pulls_back_with_lambda_f_times_the_dista
             anchor: start.copy(),
         },
     );
-    let ewc = Ewc::new(10.0, &parent, &[], Some((&weight, &bias))).unwrap();
+    let held = held_head(&weight, &bias);
+    let ewc = Ewc::new(10.0, &parent, &held).unwrap();
 
-    let at_anchor = ewc.penalty(&[], Some((&weight, &bias))).unwrap().unwrap();
+    let at_anchor = ewc.penalty(&held).unwrap().unwrap();
     assert_eq!(at_anchor.double_value(&[]), 0.0);
     let mut optimizer = AdamW::new();
     optimizer.add(HEAD_WEIGHT, &weight, 0.0, true).unwrap();
@@ -191,7 +197,7 @@ fn one_step_from_the_anchor_the_penalty_pulls_back_with_lambda_f_times_the_dista
     optimizer.step(0.0, 0.1).unwrap();
     wengu_trainer::optim::zero_gradients(&optimizer.parameters()).unwrap();
 
-    let penalty = ewc.penalty(&[], Some((&weight, &bias))).unwrap().unwrap();
+    let penalty = ewc.penalty(&held).unwrap().unwrap();
     penalty.backward();
     assert!(penalty.double_value(&[]) > 0.0);
     assert_close(
@@ -210,7 +216,7 @@ fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
         g["ewc.parameter/classifier.bias"].copy(),
     );
     let parent = parent_state(&g, &["first"]);
-    let error = Ewc::new(1.0, &parent, &[], Some((&weight, &bias))).unwrap_err();
+    let error = Ewc::new(1.0, &parent, &held_head(&weight, &bias)).unwrap_err();
     assert!(
         error.message.contains("`first`") && error.message.contains("not there"),
         "{}",
@@ -218,7 +224,20 @@ fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
     );
     let shrunk = weight.narrow(0, 0, 2);
     let parent = parent_state(&g, &[HEAD_WEIGHT]);
-    assert!(Ewc::new(1.0, &parent, &[], Some((&shrunk, &bias))).is_err());
+    assert!(Ewc::new(1.0, &parent, &held_head(&shrunk, &bias)).is_err());
+    // A prompt of another length is another one: only a head grows.
+    let rows = |count: i64| Tensor::ones([count, 3], (Kind::Float, tch::Device::Cpu));
+    let prompt = |count: i64| Held {
+        name: "prompt_embeddings".into(),
+        value: rows(count),
+        grows: false,
+    };
+    let mut parent = FisherState::default();
+    let (fisher, anchor) = (rows(4), rows(4));
+    parent.insert("prompt_embeddings", Entry { fisher, anchor });
+    assert!(Ewc::new(1.0, &parent, &[prompt(4)]).is_ok());
+    let error = Ewc::new(1.0, &parent, &[prompt(5)]).unwrap_err();
+    assert!(error.message.contains("[5, 3]"), "{}", error.message);
 }
 
 #[test]
@@ -257,7 +276,7 @@ fn adamw_over_twenty_steps() {
 }
 
 /// The oracle's network, with taps where a model has them.
-fn tapped(g: &BTreeMap<String, Tensor>) -> (Tensor, Vec<Tap>) {
+fn tapped(g: &BTreeMap<String, Tensor>) -> Tapped {
     let layer = |x: &Tensor, n: u32| {
         x.linear(
             &(&g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")])),
@@ -273,15 +292,16 @@ fn tapped(g: &BTreeMap<String, Tensor>) -> (Tensor, Vec<Tap>) {
     let logits = pooled.linear(&leaf(&g["weight"]), Some(&leaf(&g["bias"])));
     let tap = |name: &str, input: &Tensor, output: &Tensor| Tap {
         name: name.into(),
-        input: input.shallow_clone(),
         output: output.shallow_clone(),
+        trained: Trained::Weight(input.shallow_clone()),
     };
     let taps = vec![
         tap("first", &g["x"], &first),
         tap("second", &hidden, &second),
         tap(HEAD, &pooled, &logits),
     ];
-    (logits, taps)
+    let mask = g["mask"].shallow_clone();
+    Tapped { logits, taps, mask }
 }
 
 #[test]
@@ -306,8 +326,7 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
 }
 
 fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Tensor> {
-    let (logits, taps) = tapped(g);
-    let squares = squared_gradients(&logits, &taps, &g["mask"], labels, Rows::Examples).unwrap();
+    let squares = squared_gradients(&tapped(g), labels, Rows::Examples).unwrap();
     let mut estimate = Estimate::default();
     estimate.add(squares, 7).unwrap();
     estimate.mean().unwrap()
@@ -333,12 +352,16 @@ fn the_exact_fisher_of_a_head_is_backpacks() {
     let logits = x.linear(weight, Some(bias));
     let tap = Tap {
         name: HEAD.into(),
-        input: x.shallow_clone(),
         output: logits.shallow_clone(),
+        trained: Trained::Weight(x.shallow_clone()),
     };
-    let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
+    let tapped = Tapped {
+        logits,
+        taps: vec![tap],
+        mask: Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu)),
+    };
     let mut estimate = Estimate::default();
-    let squares = squared_gradients(&logits, &[tap], &mask, &Labels::Expected, Rows::Examples).unwrap();
+    let squares = squared_gradients(&tapped, &Labels::Expected, Rows::Examples).unwrap();
     estimate.add(squares, 6).unwrap();
     for (name, fisher) in estimate.mean().unwrap() {
         assert_close(&fisher, &g[&format!("backpack/fisher/{name}")], 1e-10, &name);
@@ -355,24 +378,25 @@ fn the_fisher_of_a_linear_softmax_has_a_closed_form() {
     let tokens = x.unsqueeze(1);
     let output = tokens.linear(&weight, None::<&Tensor>);
     let logits = output.squeeze_dim(1);
-    let taps = [
+    let taps = vec![
         Tap {
             name: "layer".into(),
-            input: tokens,
             output: output.shallow_clone(),
+            trained: Trained::Weight(tokens),
         },
         Tap {
             name: HEAD.into(),
-            input: x.shallow_clone(),
             output: logits.shallow_clone(),
+            trained: Trained::Weight(x.shallow_clone()),
         },
     ];
     let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
-    let squares: BTreeMap<String, Tensor> = squared_gradients(&logits, &taps, &mask, &Labels::Expected, Rows::Examples)
+    let p = logits.softmax(1, Kind::Double).detach();
+    let tapped = Tapped { logits, taps, mask };
+    let squares: BTreeMap<String, Tensor> = squared_gradients(&tapped, &Labels::Expected, Rows::Examples)
         .unwrap()
         .into_iter()
         .collect();
-    let p = logits.softmax(1, Kind::Double).detach();
     let spread: Tensor = &p * (1.0 - &p);
     let expected = spread.transpose(0, 1).matmul(&x.square());
     assert_close(&squares["layer"], &expected, 1e-12, "layer");
@@ -417,7 +441,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         ("site".to_owned(), values(&[1.], &[1, 1])),
     ]);
     let sites = [site];
-    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &sites, Some((&weight, &bias))).unwrap();
+    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &held(&sites, &weight, &bias)).unwrap();
     let entries: BTreeMap<&str, &Entry> = state.entries().collect();
     assert_eq!(entries[HEAD_WEIGHT].fisher, values(&[10.5, 11., 20., 20.], &[2, 2]));
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wengu_decide::footprint::{self, Load, Memory, Shape};
+use wengu_protocol::job::{BOTTLENECK_FAMILIES, Bottleneck, NonLinearity, Placement};
 
 /// Bytes of a number in each precision that a model is loaded in.
 const PRECISIONS: [(&str, u64); 2] = [("fp32", 4), ("bf16", 2)];
@@ -47,6 +48,8 @@ struct Row {
     fits: bool,
     train_lora: Memory,
     train_prompt: Memory,
+    /// None: the family has no place for them.
+    train_bottleneck: Option<Memory>,
     train_head: Memory,
     serve: Memory,
 }
@@ -80,6 +83,18 @@ fn gather(args: &ModelInfoArgs) -> Result<Info> {
     let beside = if shape.decoder { 0 } else { head };
     let lora = footprint::lora_parameters(&sites, args.rank) + beside;
     let prompt = footprint::prompt_parameters(args.prompt_tokens, shape.hidden) + beside;
+    let bottleneck = |placement: Placement| {
+        let settings = Bottleneck {
+            placement,
+            reduction_factor: args.reduction_factor,
+            non_linearity: NonLinearity::Relu,
+        };
+        let count = shape.layers * placement.per_layer();
+        footprint::bottleneck_sites(count, shape.hidden, settings.width(shape.hidden))
+    };
+    let [single, double] = [Placement::SeqBn, Placement::DoubleSeqBn].map(bottleneck);
+    let has_place = BOTTLENECK_FAMILIES.contains(&described.family.as_str());
+    let of_bottleneck = |sites: &[(u64, u64)]| footprint::affine_parameters(sites) + beside;
     let method = |name, trained| Method {
         name,
         trained,
@@ -99,12 +114,20 @@ fn gather(args: &ModelInfoArgs) -> Result<Info> {
                     let train = load(args.batch, tokens + args.prompt_tokens);
                     footprint::to_train(&shape, parameters, prompt, &[], train)
                 },
+                train_bottleneck: has_place
+                    .then(|| footprint::to_train(&shape, parameters, of_bottleneck(&double), &double, train)),
                 train_head: footprint::to_train_head(&shape, parameters, head, train),
                 serve: footprint::to_serve(&shape, parameters, load(1, tokens)),
             });
         }
     }
     let trained = headers::ENCODERS.iter().chain(&headers::DECODERS);
+    let mut methods = vec![method("lora", lora), method("prompt_tuning", prompt)];
+    if has_place {
+        methods.push(method("seq_bn", of_bottleneck(&single)));
+        methods.push(method("double_seq_bn", of_bottleneck(&double)));
+    }
+    methods.push(method("head_only", head));
     Ok(Info {
         can_be_trained: trained.into_iter().any(|family| *family == described.family),
         family: described.family,
@@ -113,11 +136,7 @@ fn gather(args: &ModelInfoArgs) -> Result<Info> {
         parameters,
         stored,
         target_modules,
-        methods: vec![
-            method("lora", lora),
-            method("prompt_tuning", prompt),
-            method("head_only", head),
-        ],
+        methods,
         memory,
     })
 }
@@ -139,6 +158,9 @@ fn print(args: &ModelInfoArgs, info: &Info) {
         let name = match method.name {
             "lora" => format!("LoRA, rank {}, {}", args.rank, info.target_modules.join(" and ")),
             "prompt_tuning" => format!("prompt tuning, {} tokens", args.prompt_tokens),
+            placement @ ("seq_bn" | "double_seq_bn") => {
+                format!("bottleneck, {placement}, width 1/{}", args.reduction_factor)
+            }
             _ => format!("head only, {} labels", args.labels),
         };
         methods.add_row([name, grouped(method.trained), format!("{:.4} %", method.share * 100.0)]);
@@ -149,6 +171,7 @@ fn print(args: &ModelInfoArgs, info: &Info) {
         "tokens",
         "train LoRA",
         "train a prompt",
+        "train double_seq_bn",
         "train a head",
         "serve",
     ]);
@@ -165,6 +188,7 @@ fn print(args: &ModelInfoArgs, info: &Info) {
             row.tokens.to_string(),
             of(&row.train_lora),
             of(&row.train_prompt),
+            row.train_bottleneck.as_ref().map_or("-".into(), of),
             of(&row.train_head),
             of(&row.serve),
         ]);
@@ -211,6 +235,7 @@ mod tests {
             rank: 4,
             labels: 3,
             prompt_tokens: 20,
+            reduction_factor: 8,
             batch: 16,
             lengths: vec![16, 512],
         }
@@ -223,12 +248,19 @@ mod tests {
         assert_eq!(info.target_modules, ["query", "value"]);
         let trained: Vec<u64> = info.methods.iter().map(|method| method.trained).collect();
         // Four layers of 32 x 32 at rank 4, and a head of three labels.
-        assert_eq!(trained, [4 * 4 * 64 + 99, 20 * 32 + 99, 99]);
+        // Two or four bottlenecks of width 4.
+        let bottleneck = 2 * 4 * 32 + 4 + 32;
+        let expected = [4 * 4 * 64, 20 * 32, 2 * bottleneck, 4 * bottleneck, 0].map(|numbers| numbers + 99);
+        assert_eq!(trained, expected);
         assert_eq!(
             info.memory.iter().map(|row| row.fits).collect::<Vec<_>>(),
             [true, false, true, false]
         );
         assert!(info.memory[0].serve.total() > info.memory[2].serve.total());
+        // No place for bottlenecks.
+        let info = gather(&args("qwen2")).unwrap();
+        assert_eq!(info.methods.len(), 3);
+        assert!(info.memory.iter().all(|row| row.train_bottleneck.is_none()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which examples an optimizer step sees, and how they are padded.
 
+use super::Limits;
 use super::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::model::Batch;
@@ -79,18 +80,20 @@ pub struct Place {
 pub enum Lines {
     /// One row a line, padded.
     OneRow,
-    /// As many rows as fit into lines as wide as the longest row, which do not see each other (Krell et al. 2021).
+    /// As many rows, each with its virtual tokens, as fit into lines as wide as the longest row, which do not see each other
+    /// (Krell et al. 2021).
     Packed,
 }
 
 /// A place for each row, the number of lines and their width.
-pub fn arrange(lengths: &[usize], lines: Lines, longest_allowed: usize) -> (Vec<Place>, usize, usize) {
+pub fn arrange(lengths: &[usize], lines: Lines, limits: &Limits) -> (Vec<Place>, usize, usize) {
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let width = longest
         .next_multiple_of(LENGTH_MULTIPLE)
-        .min(longest_allowed.max(longest));
+        .min(limits.max_tokens.max(longest));
     let mut places = vec![Place { line: 0, begin: 0 }; lengths.len()];
-    let mut filled: Vec<usize> = Vec::new();
+    // Columns of each line that are taken, and how many rows have taken them.
+    let mut filled: Vec<(usize, usize)> = Vec::new();
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     if lines == Lines::Packed {
         // First fit, longest first: at most 11/9 of the fewest lines, and one more (Johnson 1973).
@@ -98,16 +101,18 @@ pub fn arrange(lengths: &[usize], lines: Lines, longest_allowed: usize) -> (Vec<
     }
     for row in order {
         let length = lengths[row];
-        let fits = |used: &usize| lines == Lines::Packed && used + length <= width;
+        // The first row's virtual tokens come on top of the width in every line.
+        let fits = |(used, rows): &(usize, usize)| {
+            lines == Lines::Packed && used + length + rows * limits.virtual_tokens <= width
+        };
         let line = filled.iter().position(fits).unwrap_or_else(|| {
-            filled.push(0);
+            filled.push((0, 0));
             filled.len() - 1
         });
-        places[row] = Place {
-            line,
-            begin: filled[line],
-        };
-        filled[line] += length;
+        let (used, rows) = &mut filled[line];
+        places[row] = Place { line, begin: *used };
+        *used += length;
+        *rows += 1;
     }
     (places, filled.len(), width)
 }
@@ -176,9 +181,20 @@ mod tests {
         assert!(micro_batches(&[], 4).is_empty());
     }
 
+    fn limits(max_tokens: usize, virtual_tokens: usize) -> Limits {
+        Limits {
+            task: wengu_protocol::job::Task::CausalLm,
+            vocab_size: 100,
+            max_tokens,
+            virtual_tokens,
+            labels: 0,
+            teacher_labels: 0,
+        }
+    }
+
     fn batch(rows: &[&[i64]], lines: Lines, longest_allowed: usize) -> Batch {
         let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        let (places, lines, width) = arrange(&lengths, lines, longest_allowed);
+        let (places, lines, width) = arrange(&lengths, lines, &limits(longest_allowed, 0));
         fill(rows, &places, lines, width).unwrap()
     }
 
@@ -191,6 +207,13 @@ mod tests {
             [3, 1]
         );
         assert_eq!(batch(&[&[1; 9]], Lines::OneRow, 10).ids.size(), [1, 10]);
+    }
+
+    #[test]
+    fn a_line_has_room_for_the_virtual_tokens_of_every_row_but_the_first() {
+        let lines = |lengths: &[usize], virtual_tokens| arrange(lengths, Lines::Packed, &limits(512, virtual_tokens)).1;
+        assert_eq!([lines(&[8, 4, 4], 0), lines(&[8, 4, 4], 1)], [2, 3]);
+        assert_eq!([lines(&[8, 4, 2], 2), lines(&[8, 4, 2], 3)], [2, 3]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Limits {
     pub vocab_size: usize,
     /// Rows have at most this many tokens.
     pub max_tokens: usize,
+    /// Tokens that the model puts before each row.
+    pub virtual_tokens: usize,
     /// Labels are below this.
     pub labels: usize,
     /// Teacher logits have at most this many columns.
@@ -42,7 +44,7 @@ pub struct Limits {
 pub struct TokenSet {
     ids: Vec<i64>,
     offsets: Vec<usize>,
-    max_tokens: usize,
+    limits: Limits,
     lines: Lines,
     asked: Option<Asked>,
     /// One a row; -1 where there is none.
@@ -154,7 +156,7 @@ impl TokenSet {
         Ok(TokenSet {
             ids,
             offsets,
-            max_tokens: limits.max_tokens,
+            limits,
             lines: match limits.task {
                 Task::CausalLm => Lines::Packed,
                 Task::SequenceClassification | Task::TokenClassification => Lines::OneRow,
@@ -191,7 +193,7 @@ impl TokenSet {
     pub fn batch(&self, rows: &[usize]) -> Result<Batch, TrainerError> {
         let tokens: Vec<&[i64]> = rows.iter().map(|&row| self.row(row)).collect();
         let lengths: Vec<usize> = tokens.iter().map(|row| row.len()).collect();
-        let (places, lines, width) = arrange(&lengths, self.lines, self.max_tokens);
+        let (places, lines, width) = arrange(&lengths, self.lines, &self.limits);
         let mut batch = fill(&tokens, &places, lines, width)?;
         if let Some(asked) = &self.asked {
             batch.items = Some(Tensor::f_from_slice(&asked.places(rows, &places, width))?);

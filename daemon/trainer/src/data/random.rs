@@ -18,6 +18,8 @@ pub enum Purpose {
     FisherLabels = 5,
     /// Tokens that are drawn where a model answers.
     Generation = 6,
+    /// Entries of the vocabulary that a prompt begins as.
+    Prompt = 7,
 }
 
 /// A stream of random numbers.

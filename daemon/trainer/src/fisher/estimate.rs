@@ -1,6 +1,6 @@
 use super::{HEAD_BIAS, HEAD_WEIGHT};
 use crate::error::TrainerError;
-use crate::model::{HEAD, Tap};
+use crate::model::{HEAD, Tap, Tapped, Trained};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::JobEnd;
@@ -59,15 +59,13 @@ impl Estimate {
     }
 }
 
-/// Sum over the examples of the squared gradient of `log p(label | example)` with respect to each tapped layer's
-/// weight (for an adapter: of the product that it adds), and to the head's weight and bias.
+/// Sum over the examples of the squared gradient of `log p(label | example)` with respect to what is trained at each tap (for a
+/// low-rank update: the product that it adds), and to the head's weight and bias.
 ///
-/// The gradient of one example is `G_b = sum_t g_bt (x) a_bt`, from what the layer saw (a) and the gradient of what it
-/// answered (g): squared only after the sum over tokens, summed over examples only after the square.
+/// The gradient of one example (see [`Trained`]) is squared only after the sum over tokens, and summed over examples only after
+/// the square.
 pub fn squared_gradients(
-    logits: &Tensor,
-    taps: &[Tap],
-    mask: &Tensor,
+    Tapped { logits, taps, mask }: &Tapped,
     labels: &Labels,
     rows: Rows,
 ) -> Result<Vec<(String, Tensor)>, TrainerError> {
@@ -94,7 +92,10 @@ pub fn squared_gradients(
     let _guard = tch::no_grad_guard();
     for tap in head {
         // The gradient of the logits is known: onehot(label) - p; over the model's own labels its square is p (1 - p).
-        let input = tap.input.f_detach()?;
+        let Trained::Weight(input) = &tap.trained else {
+            return Err(TrainerError::new(JobEnd::Internal, "the head's input was not tapped"));
+        };
+        let input = input.f_detach()?;
         let slope = |labels: &Tensor| labels.f_one_hot(p.size()[1])?.f_to_kind(p.f_kind()?)?.f_sub(&p);
         let (weight, bias) = match (labels, rows) {
             (Labels::Given(labels), Rows::TokensOfOneExample) => {
@@ -126,6 +127,42 @@ fn widened(tensor: &Tensor) -> Result<Tensor, TrainerError> {
     }
 }
 
+/// The shape in which one number an example multiplies all of its own, [b, ..].
+fn by_example(square: &Tensor) -> Vec<i64> {
+    let mut shape = vec![1; square.dim()];
+    shape[0] = -1;
+    shape
+}
+
+/// The gradient of each example of the batch, [b, ..], from that of the output.
+fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Tensor, TrainerError> {
+    match trained {
+        Trained::Weight(input) if input.dim() == 2 => {
+            let input = widened(&input.f_detach()?)?;
+            Ok(gradient.f_unsqueeze(2)?.f_mul(&input.f_unsqueeze(1)?)?)
+        }
+        Trained::Weight(input) => {
+            let mask = mask
+                .f_to_device(gradient.device())?
+                .f_to_kind(gradient.kind())?
+                .f_unsqueeze(2)?;
+            let input = widened(&input.f_detach()?)?;
+            Ok(gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?)
+        }
+        Trained::Bias => {
+            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
+            let sum = mask.f_unsqueeze(1)?.f_matmul(gradient)?;
+            Ok(sum.f_squeeze_dim(1)?)
+        }
+        Trained::Rows { places, count } => {
+            // [b, count, t]: 1 where the token is the row.
+            let rows = Tensor::f_arange(*count, (Kind::Int64, places.device()))?.f_reshape([1, -1, 1])?;
+            let looked_up = places.f_unsqueeze(1)?.f_eq_tensor(&rows)?.f_to_kind(gradient.kind())?;
+            Ok(looked_up.f_matmul(gradient)?)
+        }
+    }
+}
+
 /// Adds what one backward pass says about the layers, weighted by `weights` [b].
 fn add_layers(
     squares: &mut Vec<(String, Tensor)>,
@@ -149,19 +186,9 @@ fn add_layers(
             );
             return Err(TrainerError::new(JobEnd::Internal, text));
         }
-        let (input, gradient) = (widened(&tap.input.f_detach()?)?, widened(&gradient)?);
-        let per_example = if input.dim() == 2 {
-            gradient.f_unsqueeze(2)?.f_mul(&input.f_unsqueeze(1)?)?
-        } else {
-            let mask = mask
-                .f_to_device(gradient.device())?
-                .f_to_kind(gradient.kind())?
-                .f_unsqueeze(2)?;
-            gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?
-        };
-        let mut square = per_example.f_square()?;
+        let mut square = of_examples(&tap.trained, &widened(&gradient)?, mask)?.f_square()?;
         if let Some(weights) = weights {
-            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape([-1, 1, 1])?)?;
+            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape(by_example(&square))?)?;
         }
         let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
         match squares.iter_mut().find(|(name, _)| *name == tap.name) {

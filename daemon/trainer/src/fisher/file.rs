@@ -1,7 +1,6 @@
-use super::{HEAD_BIAS, HEAD_WEIGHT};
 use crate::error::TrainerError;
 use crate::job::tensors;
-use crate::model::LoraSite;
+use crate::model::Held;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +12,7 @@ use wengu_protocol::job::{FisherEstimate, JobEnd};
 pub struct Entry {
     /// Diagonal Fisher, not negative.
     pub fisher: Tensor,
-    /// The weight then (for an adapter: [`LoraSite::product`]).
+    /// The weight then: [`Held::value`].
     pub anchor: Tensor,
 }
 
@@ -55,25 +54,14 @@ impl FisherState {
         parent: Option<&FisherState>,
         decay: f64,
         mean: &BTreeMap<String, Tensor>,
-        sites: &[LoraSite],
-        head: Option<(&Tensor, &Tensor)>,
+        held: &[Held],
     ) -> Result<FisherState, TrainerError> {
         let _guard = tch::no_grad_guard();
         let mut state = FisherState::default();
         for (name, new) in mean {
-            let anchor = match (name.as_str(), head) {
-                (HEAD_WEIGHT, Some((weight, _))) => weight.f_detach()?.copy(),
-                (HEAD_BIAS, Some((_, bias))) => bias.f_detach()?.copy(),
-                _ => match sites.iter().find(|site| site.name == *name) {
-                    Some(site) => site.product()?,
-                    None => {
-                        return Err(TrainerError::new(
-                            JobEnd::Internal,
-                            format!("no site is named `{name}`"),
-                        ));
-                    }
-                },
-            };
+            let held = held.iter().find(|held| held.name == *name);
+            let missing = || TrainerError::new(JobEnd::Internal, format!("the model holds no `{name}`"));
+            let anchor = held.ok_or_else(missing)?.value.f_detach()?.copy();
             let fisher = new.f_to_kind(Kind::Double)?.copy();
             if let Some(old) = parent.and_then(|p| p.entries.get(name)) {
                 let rows = old.fisher.size()[0];

@@ -62,9 +62,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     }
 
     let ewc = match &fisher {
-        Some(parent) if learning.ewc_lambda > 0.0 => {
-            Some(Ewc::new(learning.ewc_lambda, parent, model.adapters(), model.head())?)
-        }
+        Some(parent) if learning.ewc_lambda > 0.0 => Some(Ewc::new(learning.ewc_lambda, parent, &model.held()?)?),
         _ => None,
     };
     let replay = sets
@@ -116,9 +114,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
 
     cancel.check()?;
     progress.begin(Phase::Write, 0, 0)?;
-    if matches!(dir.job.method, Method::Lora(_)) {
-        model.save_adapter(&dir.path(layout::ADAPTER))?;
-    }
+    model.save_adapter(&dir.path(layout::ADAPTER))?;
     model.save_head(&dir.path(layout::HEAD))?;
     if let Some((fisher, provenance)) = accumulated {
         fisher.write(&dir.path(layout::FISHER), &provenance)?;
@@ -137,7 +133,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
 pub fn check(dir: &JobDir) -> Result<String, TrainerError> {
     let Loaded { model, sets, fisher } = load(dir)?;
     if let Some(fisher) = &fisher {
-        Ewc::new(dir.job.learning.ewc_lambda, fisher, model.adapters(), model.head())?;
+        Ewc::new(dir.job.learning.ewc_lambda, fisher, &model.held()?)?;
     }
     let parameters: usize = model.trainable().iter().map(|(_, tensor, _)| tensor.numel()).sum();
     Ok(format!(
@@ -167,6 +163,7 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         task: job.task,
         vocab_size: model.vocab_size() as usize,
         max_tokens: model.limits().max_tokens as usize,
+        virtual_tokens: model.virtual_tokens() as usize,
         labels: job.labels.len(),
         teacher_labels: match dir.parent_labels() {
             0 => job.labels.len(),
@@ -289,11 +286,10 @@ fn predict_champion(
     }
     let steps = missing.iter().map(|name| Inputs::answer_steps(eval[*name].set())).sum();
     progress.begin(Phase::PredictChampion, 0, steps)?;
-    // With its own labels: the answers are the champion's, not those of a head that has grown already. A fresh adapter changes
-    // nothing.
+    // With its own labels: the answers are the champion's, not those of a head that has grown already.
     let parent = job.parent.as_ref();
     let known = parent.map_or(0, |parent| parent.term_tokens as usize);
-    let champion = Model::load(
+    let mut champion = Model::load(
         job.task,
         &job.base,
         parent,
@@ -303,6 +299,10 @@ fn predict_champion(
         0.0,
         job.seed,
     )?;
+    if parent.is_none() {
+        // A fresh prompt has its say already.
+        champion = champion.without_adapter();
+    }
     for name in missing {
         let logits = eval[name].answers(&champion, progress, cancel)?;
         let path = prediction(dir, layout::CHAMPION, name);
@@ -326,7 +326,7 @@ fn accumulate_fisher(
 ) -> Result<(FisherState, Provenance), TrainerError> {
     let learning = &dir.job.learning;
     let (mean, examples) = estimate_fisher(&dir.job, model, train, progress, cancel)?;
-    let state = FisherState::accumulate(parent, learning.fisher_decay, &mean, model.adapters(), model.head())?;
+    let state = FisherState::accumulate(parent, learning.fisher_decay, &mean, &model.held()?)?;
     let provenance = Provenance {
         estimator: learning.fisher,
         examples,

@@ -4,7 +4,9 @@ use super::files::sha256_hex;
 use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use wengu_protocol::job::{FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, Task, layout};
+use wengu_protocol::job::{
+    Bottleneck, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task, layout,
+};
 
 /// A checked job and where it lies.
 #[derive(Debug)]
@@ -119,8 +121,8 @@ fn causal(job: &Job) -> Result<(), String> {
     ensure(job.labels.is_empty(), || {
         "a causal model has no `labels`; leave them empty".into()
     })?;
-    ensure(matches!(job.method, Method::Lora(_)), || {
-        "a causal model has no head to train; take the method \"lora\"".into()
+    ensure(job.method != Method::HeadOnly, || {
+        "a causal model has no head to train; take another method than \"head_only\"".into()
     })?;
     ensure(job.term_tokens.is_empty(), || {
         "a causal model would have to write `term_tokens` too, which no server can; leave them out".into()
@@ -181,7 +183,19 @@ fn labels(field: &str, labels: &[String]) -> Result<(), String> {
 }
 
 fn method(method: &Method) -> Result<(), String> {
-    let Method::Lora(lora) = method else { return Ok(()) };
+    match method {
+        Method::Lora(settings) => lora(settings),
+        Method::PromptTuning(PromptTuning { virtual_tokens }) => {
+            within("method.virtual_tokens", f64::from(*virtual_tokens), 1.0, 4096.0)
+        }
+        Method::Bottleneck(Bottleneck { reduction_factor, .. }) => {
+            within("method.reduction_factor", f64::from(*reduction_factor), 1.0, 65_536.0)
+        }
+        Method::HeadOnly => Ok(()),
+    }
+}
+
+fn lora(lora: &Lora) -> Result<(), String> {
     let Lora {
         rank,
         alpha,

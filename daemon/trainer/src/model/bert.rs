@@ -1,5 +1,6 @@
 //! The BERT encoder (Devlin et al. 2019), its base weights frozen.
 
+use super::bottleneck::SubLayer;
 use super::compute::{for_attention, unseen};
 use super::config::{Activation, BertConfig, Family};
 use super::lora::Linear;
@@ -167,13 +168,13 @@ impl Bert {
             .f_transpose(1, 2)?
             .f_reshape([b, t, hidden])?
             .f_to_kind(input.kind())?;
-        let attended = layer
-            .attention_norm
-            .forward(&pass.linear(&layer.attention_output, &mixed)?.f_add(input)?)?;
+        let said = pass.linear(&layer.attention_output, &mixed)?;
+        let norm = |sum: Tensor| layer.attention_norm.forward(&sum);
+        let attended = pass.join((index, SubLayer::Attention), &said, input, norm)?;
         let inner = self.activation.apply(&pass.linear(&layer.intermediate, &attended)?)?;
-        layer
-            .output_norm
-            .forward(&pass.linear(&layer.output, &inner)?.f_add(&attended)?)
+        let said = pass.linear(&layer.output, &inner)?;
+        let norm = |sum: Tensor| layer.output_norm.forward(&sum);
+        pass.join((index, SubLayer::FeedForward), &said, &attended, norm)
     }
 
     /// BERT's pooled embedding of the first token's vector, [b, hidden].

@@ -1,13 +1,13 @@
 //! The base model without heads: from token ids to vectors.
 
 use super::bert::Bert;
+use super::bottleneck::SubLayer;
 use super::compute::Compute;
 use super::config::{BertConfig, Family};
 use super::decoder::{self, Cache, Decoder, DecoderConfig};
 use super::lora::Linear;
 use super::pass::Pass;
 use super::pooling::Pooling;
-use super::terms::TermRows;
 use super::weights::{TensorFiles, Weights};
 use crate::error::TrainerError;
 use serde::Deserialize;
@@ -26,8 +26,10 @@ pub struct Encoder {
     pub output: Option<Tensor>,
     /// Where the parts of this encoder are in the model with a head.
     prefix: &'static str,
-    /// Rows beyond the vocabulary of the base model.
-    pub terms: Option<TermRows>,
+    /// Attention heads of a layer.
+    pub heads: i64,
+    /// As config.json has it.
+    pub model_type: String,
     /// What it takes.
     pub limits: ModelLimits,
 }
@@ -88,7 +90,7 @@ impl Encoder {
                 }
                 let pooling = Pooling::load(folder, default)?;
                 let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
-                bert(weights, &config, with_pooler).map(|encoder| (encoder, pooling))
+                bert(weights, &config, with_pooler, model_type).map(|encoder| (encoder, pooling))
             }
             "llama" | "qwen2" | "qwen3" | "deepseek_v2" | "deepseek_v3" => {
                 let config = DecoderConfig::parse(&text).map_err(|message| bad(&message))?;
@@ -96,7 +98,8 @@ impl Encoder {
                 if pooling == Pooling::Pooler {
                     return Err(bad(&"a decoder has no pooler"));
                 }
-                causal(weights.in_blocks(config.weight_blocks()), &config, task).map(|encoder| (encoder, pooling))
+                let weights = weights.in_blocks(config.weight_blocks());
+                causal(weights, &config, task, model_type).map(|encoder| (encoder, pooling))
             }
             other => {
                 let known = "bert, xlm-roberta, roberta, llama, qwen2, qwen3, deepseek_v2 and deepseek_v3";
@@ -115,7 +118,7 @@ impl Encoder {
         pass: &mut Pass,
     ) -> Result<Tensor, TrainerError> {
         let read = cache.as_ref().map_or(0, |cache| cache.tokens());
-        let (mut hidden, shared) = self.begin(ids, mask, read)?;
+        let (mut hidden, shared) = self.begin(ids, mask, read, pass)?;
         for index in 0..self.layers() {
             hidden = self.layer(index, &hidden, &shared, cache.as_deref_mut(), pass)?;
         }
@@ -123,11 +126,14 @@ impl Encoder {
     }
 
     /// What the first layer reads, [b, t, hidden], and what all layers share. `read` tokens are in a cache.
-    pub fn begin(&self, ids: &Tensor, mask: &Tensor, read: i64) -> Result<(Tensor, Shared), TrainerError> {
-        let words = match &self.terms {
-            None => Tensor::f_embedding(&self.word_embeddings, ids, -1, false, false)?,
-            Some(terms) => terms.look_up(&self.word_embeddings, ids)?,
-        };
+    pub fn begin(
+        &self,
+        ids: &Tensor,
+        mask: &Tensor,
+        read: i64,
+        pass: &mut Pass,
+    ) -> Result<(Tensor, Shared), TrainerError> {
+        let words = pass.look_up(&self.word_embeddings, ids)?;
         match &self.body {
             Body::Bert(bert) => {
                 let (hidden, bias) = bert.begin(&words, mask)?;
@@ -154,6 +160,17 @@ impl Encoder {
             Body::Bert(_) => format!("encoder.layer.{index}."),
             Body::Decoder(_) => format!("layers.{index}."),
         }
+    }
+
+    /// Path of the module that a bottleneck behind this sub-layer belongs to, as the `adapters` library has it.
+    pub fn bottleneck_module(&self, index: usize, sub_layer: SubLayer) -> String {
+        let part = match (&self.body, sub_layer) {
+            (Body::Bert(_), SubLayer::Attention) => "attention.output",
+            (Body::Bert(_), SubLayer::FeedForward) => "output",
+            (Body::Decoder(_), SubLayer::Attention) => "attention_adapters",
+            (Body::Decoder(_), SubLayer::FeedForward) => "output_adapters",
+        };
+        self.layer_prefix(index) + part
     }
 
     /// What one layer makes of its input, [b, t, hidden].
@@ -216,7 +233,12 @@ impl Encoder {
 }
 
 /// The encoder of a file of the bare encoder, or of one with heads, whose names begin with the family's prefix.
-fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<Encoder, TrainerError> {
+fn bert(
+    mut weights: Weights,
+    config: &BertConfig,
+    with_pooler: bool,
+    model_type: String,
+) -> Result<Encoder, TrainerError> {
     if !weights.has("embeddings.word_embeddings.weight") {
         weights = weights.below(config.family.prefix());
     }
@@ -240,13 +262,19 @@ fn bert(mut weights: Weights, config: &BertConfig, with_pooler: bool) -> Result<
         word_embeddings,
         output: None,
         prefix: config.family.prefix(),
-        terms: None,
+        heads: config.num_attention_heads,
+        model_type,
         limits,
     })
 }
 
 /// The decoder of a file of the bare decoder, or of a causal language model, whose names begin with `model.`.
-fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<Encoder, TrainerError> {
+fn causal(
+    mut weights: Weights,
+    config: &DecoderConfig,
+    task: Task,
+    model_type: String,
+) -> Result<Encoder, TrainerError> {
     let shape = [config.vocab_size, config.hidden_size];
     let output = match task {
         Task::CausalLm if !config.tie_word_embeddings => Some(weights.tensor("lm_head.weight", &shape)?),
@@ -278,7 +306,8 @@ fn causal(mut weights: Weights, config: &DecoderConfig, task: Task) -> Result<En
         word_embeddings,
         output,
         prefix: "model.",
-        terms: None,
+        heads: config.num_attention_heads,
+        model_type,
         limits,
     })
 }

@@ -49,17 +49,12 @@ impl Model {
     ) -> Result<Vec<Vec<i64>>, TrainerError> {
         let _guard = tch::no_grad_guard();
         self.check_generation(prompts, generation)?;
-        let (ids, mut mask) = padded_left(prompts)?;
-        let mut next = Batch {
-            ids,
-            mask: mask.shallow_clone(),
-            items: None,
-        };
+        let Batch { mut ids, mut mask, .. } = self.placed(&padded_left(prompts)?)?;
         let mut cache = Cache::default();
         let mut rows: Vec<Vec<i64>> = vec![Vec::new(); prompts.len()];
         let mut ended = vec![false; prompts.len()];
         for step in 0..generation.max_new_tokens {
-            let logits = self.next_logits(&next, &mask, &mut cache)?;
+            let logits = self.next_logits(&ids, &mask, &mut cache)?;
             let chosen = choose(&logits, generation.sampling, step)?;
             for (row, &token) in chosen.iter().enumerate().filter(|(row, _)| !ended[*row]) {
                 rows[row].push(token);
@@ -71,14 +66,11 @@ impl Model {
             if ended.iter().all(|&ended| ended) {
                 break;
             }
-            let ids = Tensor::f_from_slice(&chosen)?.f_unsqueeze(1)?;
-            let seen = Tensor::f_ones_like(&ids)?;
+            ids = Tensor::f_from_slice(&chosen)?
+                .f_unsqueeze(1)?
+                .f_to_device(mask.device())?;
+            let seen = Tensor::f_ones([prompts.len() as i64, 1], (Kind::Float, mask.device()))?;
             mask = Tensor::f_cat(&[&mask, &seen], 1)?;
-            next = Batch {
-                ids,
-                mask: seen,
-                items: None,
-            };
         }
         Ok(rows)
     }
@@ -107,8 +99,8 @@ impl Model {
     }
 }
 
-/// Prompts that end together: ids and mask, I64 [b, t].
-fn padded_left(prompts: &[&[i64]]) -> Result<(Tensor, Tensor), TrainerError> {
+/// Prompts that end together.
+fn padded_left(prompts: &[&[i64]]) -> Result<Batch, TrainerError> {
     let width = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
     let mut ids = vec![0i64; prompts.len() * width];
     let mut mask = vec![0i64; prompts.len() * width];
@@ -118,10 +110,11 @@ fn padded_left(prompts: &[&[i64]]) -> Result<(Tensor, Tensor), TrainerError> {
         mask[begin..][..prompt.len()].fill(1);
     }
     let shape = [prompts.len() as i64, width as i64];
-    Ok((
-        Tensor::f_from_slice(&ids)?.f_reshape(shape)?,
-        Tensor::f_from_slice(&mask)?.f_reshape(shape)?,
-    ))
+    Ok(Batch {
+        ids: Tensor::f_from_slice(&ids)?.f_reshape(shape)?,
+        mask: Tensor::f_from_slice(&mask)?.f_reshape(shape)?,
+        items: None,
+    })
 }
 
 /// One token a row from logits [b, vocabulary]. A row's draw depends on the seed, the row and the step alone.

@@ -1,19 +1,22 @@
 //! Loading a model: the base, checked by digest, then the parent's adapter and head.
 
+use super::adapter::Adapter;
+use super::bottleneck::{self, BottleneckSite, Bottlenecks};
 use super::classifier::Classifier;
 use super::compute::Compute;
 use super::encoder::Encoder;
 use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
-use super::terms::TermRows;
+use super::rows::TrainedRows;
 use super::{LoraSite, Model};
+use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
 use crate::peft::{self, TokenRows};
 use std::collections::BTreeSet;
 use std::path::Path;
 use tch::Tensor;
-use wengu_protocol::job::{BaseModel, JobEnd, Lora, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{BaseModel, Bottleneck, JobEnd, Lora, Method, Parent, PromptTuning, Task, TermToken};
 
 impl Model {
     /// Loads the base model and either continues the parent's adapter and head or begins new ones from the seed.
@@ -44,26 +47,36 @@ impl Model {
                 Some(Classifier::read(folder, &parent.labels, hidden)?)
             }
         };
+        let keys = peft::Keys::new(Model::adapter_task(task, pooling), encoder.prefix());
+        let old_head = old.as_ref().map(|(weight, bias)| (weight, bias));
         let adapter = parent.and_then(|parent| parent.adapter.as_deref());
-        let (lora, sites) = match (method, adapter) {
+        let adapter = match (method, adapter) {
             (Method::HeadOnly, _) if task == Task::CausalLm => {
-                let message = "a causal model has no head to train; use method \"lora\"";
+                let message = "a causal model has no head to train; use another method";
                 return Err(TrainerError::new(JobEnd::BadJob, message));
             }
-            (Method::HeadOnly, None) => (None, Vec::new()),
+            (Method::HeadOnly, None) => Adapter::None,
             (Method::HeadOnly, Some(_)) => {
-                let message = "the parent has an adapter, which method \"head_only\" would drop; use method \"lora\"";
+                let message = "the parent has an adapter, which method \"head_only\" would drop; use its own method";
                 return Err(TrainerError::new(JobEnd::BadJob, message));
             }
             (Method::Lora(settings), adapter) => {
                 check(settings)?;
-                let keys = peft::Keys::new(Model::adapter_task(task, pooling), encoder.prefix());
-                let head = old.as_ref().map(|(weight, bias)| (weight, bias));
-                let (sites, rows) = attach(&mut encoder, settings, adapter, keys, head, seed)?;
-                let table = encoder.word_embeddings();
-                encoder.terms = TermRows::new(terms, known_rows(parent, terms, rows)?, table)?;
-                (Some(settings.clone()), sites)
+                let (sites, rows) = attach(&mut encoder, settings, adapter, keys, old_head, seed)?;
+                let known = known_rows(parent, terms, rows)?;
+                Adapter::Lora {
+                    settings: settings.clone(),
+                    sites,
+                    terms: TrainedRows::of_terms(terms, known, encoder.word_embeddings())?,
+                }
             }
+            (Method::PromptTuning(settings), adapter) => {
+                Adapter::Prompt(prompt(&encoder, settings, adapter, keys, old_head, seed)?)
+            }
+            (Method::Bottleneck(settings), adapter) => Adapter::Bottleneck(Bottlenecks {
+                settings: settings.clone(),
+                sites: bottlenecks(&encoder, settings, adapter, keys, seed)?,
+            }),
         };
         let head = match encoder.output.take() {
             Some(output) => Head::Language(output),
@@ -74,8 +87,7 @@ impl Model {
             task,
             pooling,
             encoder,
-            sites,
-            lora,
+            adapter,
             head,
             labels,
             base_path,
@@ -202,6 +214,64 @@ fn attach(
         return Err(TrainerError::new(JobEnd::BadJob, message));
     }
     Ok((sites, rows))
+}
+
+/// The parent's prompt, or a fresh one.
+fn prompt(
+    encoder: &Encoder,
+    settings: &PromptTuning,
+    parent: Option<&Path>,
+    keys: peft::Keys,
+    head: Option<(&Tensor, &Tensor)>,
+    seed: u64,
+) -> Result<TrainedRows, TrainerError> {
+    let (table, asked) = (encoder.word_embeddings(), settings.virtual_tokens);
+    let limit = encoder.limits.max_tokens;
+    if asked == 0 || i64::from(asked) >= limit {
+        let message = format!("a prompt of {asked} virtual tokens has to leave room for texts in {limit} tokens");
+        return Err(TrainerError::new(JobEnd::BadJob, message));
+    }
+    let Some(dir) = parent else {
+        return TrainedRows::fresh_prompt(asked, table, seed);
+    };
+    let rows = peft::read_prompt(dir, keys, encoder.limits.hidden_size, head)?;
+    let first = encoder.limits.vocab_size;
+    let prompt = TrainedRows { first, rows };
+    if prompt.count() != i64::from(asked) {
+        let message = format!(
+            "the parent's prompt has {} virtual tokens, the job {asked}: go on with the parent's, or start anew from the base \
+             model",
+            prompt.count()
+        );
+        return Err(TrainerError::new(JobEnd::BadJob, message));
+    }
+    Ok(prompt)
+}
+
+/// The parent's bottlenecks, or fresh ones.
+fn bottlenecks(
+    encoder: &Encoder,
+    settings: &Bottleneck,
+    parent: Option<&Path>,
+    keys: peft::Keys,
+    seed: u64,
+) -> Result<Vec<BottleneckSite>, TrainerError> {
+    let hidden = encoder.limits.hidden_size;
+    let places = bottleneck::places(encoder, settings.placement)?;
+    let width = settings.width(hidden as u64) as i64;
+    match parent {
+        Some(dir) => {
+            let base = adapter_hub::Base {
+                model_type: &encoder.model_type,
+                hidden,
+            };
+            adapter_hub::read(dir, base, keys, settings, places, width)
+        }
+        None => {
+            let fresh = |place| BottleneckSite::fresh(place, hidden, width, seed);
+            places.into_iter().map(fresh).collect()
+        }
+    }
 }
 
 fn described(lora: &Lora) -> String {

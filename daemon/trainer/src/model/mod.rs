@@ -1,6 +1,8 @@
 //! The base model with its adapters and its classification head.
 
+mod adapter;
 mod bert;
+pub(crate) mod bottleneck;
 mod classifier;
 mod compute;
 mod config;
@@ -9,32 +11,37 @@ mod device;
 mod encoder;
 mod generate;
 mod head;
+mod importance;
 mod load;
 mod lora;
 mod merged;
 mod pass;
 mod pooling;
+mod prompt;
 mod random;
 mod recompute;
-mod terms;
+mod rows;
+mod save;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
 pub use encoder::ModelLimits;
 pub use generate::{Generation, Sampling};
+pub use importance::{HEAD, Held, Tap, Tapped, Trained, held_head};
 pub use pooling::Pooling;
 pub use recompute::Recompute;
 
 use crate::error::TrainerError;
-use crate::peft;
+use adapter::Adapter;
 use decoder::Cache;
 use encoder::Encoder;
 use head::Head;
 use lora::Dropout;
 use pass::Pass;
-use std::path::{Path, PathBuf};
+use rows::TrainedRows;
+use std::path::PathBuf;
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Lora, Task};
+use wengu_protocol::job::{JobEnd, Task};
 
 /// Examples padded to one length.
 pub struct Batch {
@@ -50,57 +57,50 @@ pub struct Batch {
 /// Which learning rate and weight decay a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamGroup {
-    /// A low-rank factor.
+    /// A low-rank factor, or a weight of a bottleneck.
     Adapter,
+    /// A bias of a bottleneck.
+    AdapterBias,
     /// Lengths of the rows of an adapted weight.
     Magnitude,
-    /// Embeddings of term tokens.
-    Terms,
+    /// Embeddings of term tokens, or of a prompt.
+    Embeddings,
     /// The head's weight.
     HeadWeight,
     /// The head's bias.
     HeadBias,
 }
 
-/// A trainable layer's input and output in one forward pass, for gradients of single examples.
-pub struct Tap {
-    /// The LoRA site, or [`HEAD`].
-    pub name: String,
-    /// What the layer saw: [b, t, in], or [b, in] where it works on the pooled embedding.
-    pub input: Tensor,
-    /// What the layer answered, a node of the graph: [b, t, out] or [b, out].
-    pub output: Tensor,
-}
-
-/// The head's name in [`Tap`] and in parameter names.
-pub const HEAD: &str = "classifier";
-
-/// The base model, frozen, with low-rank adapters and a classification head that are trained.
+/// The base model, frozen, with an adapter and a classification head that are trained.
 pub struct Model {
     task: Task,
     pooling: Pooling,
     encoder: Encoder,
-    sites: Vec<LoraSite>,
-    lora: Option<Lora>,
+    adapter: Adapter,
     head: Head,
     labels: Vec<String>,
     base_path: PathBuf,
 }
 
 impl Model {
-    /// What the base model takes.
+    /// What the base model takes, beside a prompt.
     pub fn limits(&self) -> ModelLimits {
-        self.encoder.limits
+        let limits = self.encoder.limits;
+        ModelLimits {
+            max_tokens: limits.max_tokens - self.virtual_tokens(),
+            ..limits
+        }
+    }
+
+    /// Tokens of the prompt that stands before each example. They are in no batch that the model is given.
+    pub fn virtual_tokens(&self) -> i64 {
+        self.adapter.prompt().map_or(0, TrainedRows::count)
     }
 
     /// Token ids are below this: the base model's vocabulary, and the term tokens beyond it.
     pub fn vocab_size(&self) -> i64 {
-        let terms = self
-            .encoder
-            .terms
-            .as_ref()
-            .map_or(0, |terms| terms.first + terms.rows.size()[0]);
-        self.limits().vocab_size.max(terms)
+        let terms = self.adapter.terms().map_or(0, |terms| terms.first + terms.count());
+        self.encoder.limits.vocab_size.max(terms)
     }
 
     /// How token vectors become one embedding.
@@ -123,15 +123,15 @@ impl Model {
     pub fn forward(&self, batch: &Batch, dropout: Option<u64>) -> Result<Tensor, TrainerError> {
         let vectors = {
             // Nothing below the head is trained.
-            let _frozen = self.sites.is_empty().then(tch::no_grad_guard);
-            self.vectors(batch, dropout, &mut None)?
+            let _frozen = self.adapter.is_none().then(tch::no_grad_guard);
+            self.vectors(&self.placed(batch)?, dropout, &mut None)?
         };
         self.answer(&vectors, dropout)
     }
 
     /// The vectors that the head answers, F32 [n, hidden], without dropout.
     pub fn embed(&self, batch: &Batch) -> Result<Tensor, TrainerError> {
-        self.vectors(batch, None, &mut None)
+        self.vectors(&self.placed(batch)?, None, &mut None)
     }
 
     /// Logits of the vectors that the head answers, F32 [n, labels or vocabulary].
@@ -139,51 +139,54 @@ impl Model {
         self.head.forward(vectors, dropout)
     }
 
-    /// Logits without dropout, and the input and output of each LoRA site and of the head.
-    pub fn forward_tapped(&self, batch: &Batch) -> Result<(Tensor, Vec<Tap>), TrainerError> {
-        let mut taps = Some(Vec::with_capacity(self.sites.len() + 1));
-        let vectors = self.vectors(batch, None, &mut taps)?;
+    /// Logits without dropout, with taps at all that is trained.
+    pub fn forward_tapped(&self, batch: &Batch) -> Result<Tapped, TrainerError> {
+        let batch = self.placed(batch)?;
+        let mut taps = Some(Vec::new());
+        let vectors = self.vectors(&batch, None, &mut taps)?;
         let logits = self.answer(&vectors, None)?;
         let mut taps = taps.unwrap_or_default();
         if self.head.trained().is_some() {
             taps.push(Tap {
                 name: HEAD.into(),
-                input: vectors,
                 output: logits.shallow_clone(),
+                trained: Trained::Weight(vectors),
             });
         }
-        Ok((logits, taps))
+        let mask = batch.mask;
+        Ok(Tapped { logits, taps, mask })
     }
 
-    /// Logits of the token after the batch's last, F32 [b, vocabulary]; the cache holds what was read before. The mask is
-    /// [b, read + t].
-    fn next_logits(&self, batch: &Batch, mask: &Tensor, cache: &mut Cache) -> Result<Tensor, TrainerError> {
+    /// Logits of the token after the last of `ids` [b, t], F32 [b, vocabulary]; the cache holds what was read before. The mask
+    /// is [b, read + t]. Both are where the model computes.
+    fn next_logits(&self, ids: &Tensor, mask: &Tensor, cache: &mut Cache) -> Result<Tensor, TrainerError> {
         if self.task != Task::CausalLm {
             return Err(TrainerError::new(JobEnd::BadJob, "only a causal model writes text"));
         }
-        let batch = self.placed(batch)?;
-        let mask = mask.f_to_device(batch.ids.device())?.f_to_kind(tch::Kind::Float)?;
         let mut taps = None;
         let mut pass = self.pass(None, &mut taps);
-        let hidden = self.encoder.forward(&batch.ids, &mask, Some(cache), &mut pass)?;
+        let hidden = self.encoder.forward(ids, mask, Some(cache), &mut pass)?;
         self.answer(&hidden.f_select(1, -1)?, None)
     }
 
+    /// The vectors that the head answers, from a batch in its place.
     fn vectors(
         &self,
         batch: &Batch,
         dropout: Option<u64>,
         taps: &mut Option<Vec<Tap>>,
     ) -> Result<Tensor, TrainerError> {
-        let batch = self.placed(batch)?;
         let mut pass = self.pass(dropout, taps);
         let hidden = self.encoder.forward(&batch.ids, &batch.mask, None, &mut pass)?;
-        self.pooled(&hidden, &batch, &mut pass)
+        self.pooled(&hidden, batch, &mut pass)
     }
 
-    /// The batch where the model computes, its mask F32.
+    /// The batch with its prompts, where the model computes; its mask is F32.
     fn placed(&self, batch: &Batch) -> Result<Batch, TrainerError> {
         self.check_batch(batch)?;
+        let prepended = self.adapter.prompt().map(|prompt| prompt::prepended(batch, prompt));
+        let prepended = prepended.transpose()?;
+        let batch = prepended.as_ref().unwrap_or(batch);
         let device = self.encoder.word_embeddings().device();
         let items = batch.items.as_ref().map(|items| items.f_to_device(device));
         Ok(Batch {
@@ -194,9 +197,9 @@ impl Model {
     }
 
     fn pass<'a>(&'a self, dropout: Option<u64>, taps: &'a mut Option<Vec<Tap>>) -> Pass<'a> {
-        let share = self.lora.as_ref().map_or(0.0, |lora| lora.dropout);
+        let share = self.adapter.dropout();
         Pass {
-            sites: &self.sites,
+            adapter: &self.adapter,
             dropout: dropout.map(|seed| Dropout { seed, share }),
             taps,
         }
@@ -231,8 +234,12 @@ impl Model {
         }
         if ids[1] > self.limits().max_tokens {
             let limit = self.limits().max_tokens;
+            let beside = match self.virtual_tokens() {
+                0 => String::new(),
+                more => format!(" beside the prompt's {more}"),
+            };
             return bad(format!(
-                "an example has {} tokens; the base model takes {limit} at most",
+                "an example has {} tokens; the base model takes {limit} at most{beside}",
                 ids[1]
             ));
         }
@@ -249,9 +256,21 @@ impl Model {
         Ok(())
     }
 
-    /// The adapter's sites in the model's order. Empty where only the head is trained.
+    /// The sites of low-rank updates, in the model's order.
     pub fn adapters(&self) -> &[LoraSite] {
-        &self.sites
+        self.adapter.sites()
+    }
+
+    /// Whether something is trained beside the head.
+    pub fn has_adapter(&self) -> bool {
+        !self.adapter.is_none()
+    }
+
+    /// The base model as it is, with the same head.
+    pub fn without_adapter(mut self) -> Model {
+        self.adapter = Adapter::None;
+        self.encoder.linears().into_iter().for_each(|linear| linear.site = None);
+        self
     }
 
     /// The trained head's weight [labels, hidden] and bias [labels]. A causal model has none.
@@ -264,78 +283,15 @@ impl Model {
         self.head.width()
     }
 
-    /// All that is trained, in an order that never changes: each site's A, B and magnitude, the term tokens, then the head. The tensors share
-    /// their storage with the model.
+    /// All that is trained, in an order that never changes: the adapter's parts, then the head. The tensors share their storage with the
+    /// model.
     pub fn trainable(&self) -> Vec<(String, Tensor, ParamGroup)> {
-        let mut all = Vec::with_capacity(2 * self.sites.len() + 2);
-        for site in &self.sites {
-            all.push((
-                format!("{}.lora_A.weight", site.name),
-                site.a.shallow_clone(),
-                ParamGroup::Adapter,
-            ));
-            all.push((
-                format!("{}.lora_B.weight", site.name),
-                site.b.shallow_clone(),
-                ParamGroup::Adapter,
-            ));
-            if let Some(dora) = &site.dora {
-                let name = format!("{}.lora_magnitude_vector", site.name);
-                all.push((name, dora.magnitude.shallow_clone(), ParamGroup::Magnitude));
-            }
-        }
-        if let Some(terms) = &self.encoder.terms {
-            let name = format!("{}.trainable_tokens", self.encoder.word_embeddings_name());
-            all.push((name, terms.rows.shallow_clone(), ParamGroup::Terms));
-        }
+        let mut all = self.adapter.trainable(self.encoder.word_embeddings_name());
         if let Some((weight, bias)) = self.head() {
             let of = |part: &str| format!("{HEAD}.{part}");
             all.push((of("weight"), weight.shallow_clone(), ParamGroup::HeadWeight));
             all.push((of("bias"), bias.shallow_clone(), ParamGroup::HeadBias));
         }
         all
-    }
-
-    /// Writes the adapter as a PEFT directory. Nothing where only the head is trained.
-    pub fn save_adapter(&self, dir: &Path) -> Result<(), TrainerError> {
-        let Some(lora) = &self.lora else { return Ok(()) };
-        let config = peft::AdapterConfig::lora(
-            Model::adapter_task(self.task, self.pooling),
-            &self.base_path,
-            lora,
-            &self.unused_modules(&lora.target_modules),
-        );
-        let terms = self.encoder.terms.as_ref();
-        let config = config.with_token_rows(terms.map(terms::TermRows::ids));
-        let table = self.encoder.word_embeddings_name();
-        let rows = terms.map(|terms| (table, &terms.rows));
-        let keys = peft::Keys::new(config.task_type, self.encoder.prefix());
-        peft::write(dir, &config, keys, &self.sites, rows, self.head())
-    }
-
-    /// Writes the head and its labels, where there is one that was trained.
-    pub fn save_head(&self, dir: &Path) -> Result<(), TrainerError> {
-        match &self.head {
-            Head::Classifier(classifier) => classifier.save(dir, &self.labels),
-            Head::Language(_) => Ok(()),
-        }
-    }
-
-    /// BERT's own pooler belongs to the model that classifies; embeddings of other poolings to the bare encoder.
-    fn adapter_task(task: Task, pooling: Pooling) -> peft::Task {
-        match (task, pooling) {
-            (Task::TokenClassification, _) => peft::Task::TokenClassification,
-            (Task::CausalLm, _) => peft::Task::CausalLm,
-            (Task::SequenceClassification, Pooling::Pooler) => peft::Task::SequenceClassification,
-            (Task::SequenceClassification, _) => peft::Task::FeatureExtraction,
-        }
-    }
-
-    /// Layers that PEFT would adapt and that take no part in this model's answer.
-    fn unused_modules(&self, target_modules: &[String]) -> Vec<String> {
-        let pooler = bert::POOLER_DENSE;
-        let loaded = self.task == Task::SequenceClassification;
-        let unused = loaded && self.pooling != Pooling::Pooler && lora::is_target(pooler, target_modules);
-        if unused { vec![pooler.to_owned()] } else { Vec::new() }
     }
 }

@@ -1,28 +1,65 @@
 //! What goes along with one forward pass.
 
+use super::adapter::{Adapter, PROMPT};
+use super::bottleneck::SubLayer;
 use super::lora::{Dropout, Linear};
-use super::{LoraSite, Tap};
+use super::{Tap, Trained};
 use crate::error::TrainerError;
 use tch::Tensor;
 
 /// What goes along with one forward pass.
 pub struct Pass<'a> {
-    pub sites: &'a [LoraSite],
+    pub adapter: &'a Adapter,
     /// Dropout on the adapters' input. The base model's own dropout is left out: its weights do not change.
     pub dropout: Option<Dropout>,
-    /// Where inputs and outputs of the sites are kept.
+    /// Where inputs and outputs of what is trained are kept.
     pub taps: &'a mut Option<Vec<Tap>>,
 }
 
 impl Pass<'_> {
     /// A linear layer, with its site where it is adapted.
     pub fn linear(&mut self, layer: &Linear, input: &Tensor) -> Result<Tensor, TrainerError> {
-        let output = layer.forward(input, self.sites, self.dropout)?;
+        let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
         if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
             taps.push(Tap {
                 name: layer.name.clone(),
-                input: input.shallow_clone(),
                 output: output.shallow_clone(),
+                trained: Trained::Weight(input.shallow_clone()),
+            });
+        }
+        Ok(output)
+    }
+
+    /// What follows a sub-layer that reads `input` and gives `said`, both [b, t, hidden]: `norm(said + input)`, with a bottleneck
+    /// where one stands there.
+    pub fn join(
+        &mut self,
+        place: (usize, SubLayer),
+        said: &Tensor,
+        input: &Tensor,
+        norm: impl Fn(Tensor) -> Result<Tensor, TrainerError>,
+    ) -> Result<Tensor, TrainerError> {
+        match self.adapter.bottlenecks() {
+            None => norm(said.f_add(input)?),
+            Some(bottlenecks) => bottlenecks.join(place, said, input, norm, self.taps),
+        }
+    }
+
+    /// Embeddings of ids [b, t], from `table` [vocabulary, hidden] and from the trained rows beyond it: [b, t, hidden].
+    pub fn look_up(&mut self, table: &Tensor, ids: &Tensor) -> Result<Tensor, TrainerError> {
+        let rows = self.adapter.terms().or(self.adapter.prompt());
+        let Some(rows) = rows else {
+            return Ok(Tensor::f_embedding(table, ids, -1, false, false)?);
+        };
+        let output = rows.look_up(table, ids)?;
+        if let (Some(taps), Some(prompt)) = (self.taps.as_mut(), self.adapter.prompt()) {
+            taps.push(Tap {
+                name: PROMPT.into(),
+                output: output.shallow_clone(),
+                trained: Trained::Rows {
+                    places: ids.f_sub_scalar(prompt.first)?,
+                    count: prompt.count(),
+                },
             });
         }
         Ok(output)

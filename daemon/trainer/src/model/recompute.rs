@@ -12,7 +12,7 @@ pub struct Recompute<'a> {
     model: &'a Model,
     dropout: u64,
     shared: Shared,
-    /// What the first layer read, a node of the graph where term tokens are trained.
+    /// What the first layer read, a node of the graph where embeddings are trained.
     begun: Tensor,
     /// Each layer's input, without a graph.
     inputs: Vec<Tensor>,
@@ -27,7 +27,7 @@ impl Model {
         let batch = self.placed(batch)?;
         let mut taps = None;
         let mut pass = self.pass(Some(dropout), &mut taps);
-        let (begun, shared) = self.encoder.begin(&batch.ids, &batch.mask, 0)?;
+        let (begun, shared) = self.encoder.begin(&batch.ids, &batch.mask, 0, &mut pass)?;
         let mut inputs = Vec::with_capacity(self.encoder.layers());
         let mut hidden = begun.f_detach()?;
         {
@@ -86,7 +86,7 @@ impl Recompute<'_> {
             .map(|index| {
                 let now = below;
                 let prefix = self.model.encoder.layer_prefix(index);
-                below |= self.model.sites.iter().any(|site| site.name.starts_with(&prefix));
+                below |= self.model.adapter.trains_in(&prefix);
                 now
             })
             .collect()

@@ -27,6 +27,16 @@ impl Task {
     pub fn has_head(self) -> bool {
         matches!(self, Task::SequenceClassification | Task::TokenClassification)
     }
+
+    /// What the name of transformers' class for it ends in.
+    pub fn class_suffix(self) -> &'static str {
+        match self {
+            Task::FeatureExtraction => "Model",
+            Task::SequenceClassification => "ForSequenceClassification",
+            Task::TokenClassification => "ForTokenClassification",
+            Task::CausalLm => "ForCausalLM",
+        }
+    }
 }
 
 /// adapter_config.json, with the fields of peft 0.21 that LoRA needs, in its (alphabetical) order.
@@ -169,7 +179,6 @@ impl AdapterConfig {
     /// What is in the file and changes the result in a way that is not implemented here.
     pub(super) fn check(&self) -> Result<(), String> {
         let refused = [
-            (self.peft_type != "LORA", "peft_type must be \"LORA\""),
             (self.r == 0, "r must not be 0"),
             (!self.lora_alpha.is_finite(), "lora_alpha must be a number"),
             (self.bias != "none", "bias must be \"none\""),

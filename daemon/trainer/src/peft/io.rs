@@ -4,9 +4,11 @@ use super::{AdapterConfig, CONFIG_FILE, Dora, Keys, LoraSite, TENSORS_FILE, Toke
 use crate::error::TrainerError;
 use crate::job::files::write_durable;
 use crate::job::tensors::encode;
-use crate::model::weights::TensorFile;
+use crate::model::weights::{TensorFile, Weights};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::Tensor;
 use wengu_protocol::job::JobEnd;
 
@@ -30,7 +32,16 @@ pub fn write(
     if let Some((weight, bias)) = head.filter(|_| keys.task.has_head()) {
         tensors.extend([(keys.head("weight"), weight), (keys.head("bias"), bias)]);
     }
-    write_durable(&dir.join(TENSORS_FILE), &tensor_bytes(&tensors)?)?;
+    write_files(dir, config, &tensors)
+}
+
+/// Writes the two files of a directory.
+pub(super) fn write_files(
+    dir: &Path,
+    config: &impl Serialize,
+    tensors: &[(String, &Tensor)],
+) -> Result<(), TrainerError> {
+    write_durable(&dir.join(TENSORS_FILE), &tensor_bytes(tensors)?)?;
     let mut text = serde_json::to_vec_pretty(config).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))?;
     text.push(b'\n');
     write_durable(&dir.join(CONFIG_FILE), &text)
@@ -42,6 +53,55 @@ pub fn tensor_bytes(tensors: &[(String, &Tensor)]) -> Result<Vec<u8>, TrainerErr
     encode(tensors, Some(("format", "pt".to_owned())))
 }
 
+/// adapter_config.json, which must be of this type, and its path.
+pub(super) fn read_config<C: DeserializeOwned>(dir: &Path, peft_type: &str) -> Result<(PathBuf, C), TrainerError> {
+    let path = dir.join(CONFIG_FILE);
+    let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
+    let text = std::fs::read(&path).map_err(|e| bad(&e))?;
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
+    if value["peft_type"] != peft_type {
+        let found = &value["peft_type"];
+        return Err(bad(&format!(
+            "peft_type is {found}; the job's method goes on with \"{peft_type}\": take the parent's method, or start anew from \
+             the base model"
+        )));
+    }
+    let config = serde_json::from_value(value).map_err(|e| bad(&e))?;
+    Ok((path, config))
+}
+
+/// Fails where a file has other tensors than these.
+pub(crate) fn check_names(weights: &Weights, expected: &BTreeSet<String>) -> Result<(), TrainerError> {
+    let found = weights.names();
+    let missing: Vec<_> = expected.difference(&found).cloned().collect();
+    let unexpected: Vec<_> = found.difference(expected).cloned().collect();
+    if missing.is_empty() && unexpected.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "missing tensors: [{}]; unexpected tensors: [{}]",
+        list(&missing),
+        list(&unexpected)
+    );
+    Err(TrainerError::at(JobEnd::BadModel, weights.path(), message))
+}
+
+/// Fails where the head beside the adapter is another one; `key` names its "weight" and "bias".
+pub(super) fn check_head(
+    weights: &Weights,
+    head: Option<(&Tensor, &Tensor)>,
+    key: impl Fn(&str) -> String,
+) -> Result<(), TrainerError> {
+    let Some((weight, bias)) = head else { return Ok(()) };
+    for (part, tensor) in [("weight", weight), ("bias", bias)] {
+        if !weights.tensor(&key(part), &tensor.size())?.f_equal(tensor)? {
+            let message = format!("{} differs from the head that belongs to the adapter", key(part));
+            return Err(TrainerError::at(JobEnd::BadModel, weights.path(), message));
+        }
+    }
+    Ok(())
+}
+
 /// Reads a directory that adapts exactly `layers`, given as their names and weights, and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
 pub fn read(
     dir: &Path,
@@ -50,16 +110,11 @@ pub fn read(
     (table, hidden): (&str, i64),
     head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
-    let path = dir.join(CONFIG_FILE);
+    let (path, config) = read_config::<AdapterConfig>(dir, "LORA")?;
     let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
-    let text = std::fs::read(&path).map_err(|e| bad(&e))?;
-    let config: AdapterConfig = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
     config.check().map_err(|message| bad(&message))?;
     if config.task_type != keys.task {
-        return Err(bad(&format!(
-            "task_type {:?} does not go with the job's task and the base model's pooling; {:?} does",
-            config.task_type, keys.task
-        )));
+        return Err(bad(&keys.wrong_task(config.task_type)));
     }
 
     let path = dir.join(TENSORS_FILE);
@@ -78,25 +133,8 @@ pub fn read(
     }
     let ids = config.trainable_token_indices.clone().filter(|ids| !ids.is_empty());
     expected.extend(ids.is_some().then(|| keys.rows(table)));
-    let found = weights.names();
-    let missing: Vec<_> = expected.difference(&found).cloned().collect();
-    let unexpected: Vec<_> = found.difference(&expected).cloned().collect();
-    if !missing.is_empty() || !unexpected.is_empty() {
-        let message = format!(
-            "missing tensors: [{}]; unexpected tensors: [{}]",
-            list(&missing),
-            list(&unexpected)
-        );
-        return Err(TrainerError::at(JobEnd::BadModel, &path, message));
-    }
-    if let Some((weight, bias)) = head {
-        for (part, tensor) in [("weight", weight), ("bias", bias)] {
-            if !weights.tensor(&keys.head(part), &tensor.size())?.f_equal(tensor)? {
-                let message = format!("{} differs from the head that belongs to the adapter", keys.head(part));
-                return Err(TrainerError::at(JobEnd::BadModel, &path, message));
-            }
-        }
-    }
+    check_names(&weights, &expected)?;
+    check_head(&weights, head, |part| keys.head(part))?;
     let method = config.method();
     let sites = layers.iter().map(|(name, weight)| {
         let (outputs, inputs) = weight.size2()?;

@@ -48,8 +48,22 @@ impl Keys {
 
     /// The head's "weight" or "bias", which peft keeps with the adapter of a model that has one.
     pub fn head(self, part: &str) -> String {
-        let name = if self.prefix == "model." { "score" } else { "classifier" };
-        format!("base_model.model.{name}.{part}")
+        format!("base_model.model.{}.{part}", self.head_name())
+    }
+
+    /// The same beside a prompt, for which peft wraps the model once less.
+    pub fn prompt_head(self, part: &str) -> String {
+        format!("base_model.{}.{part}", self.head_name())
+    }
+
+    fn head_name(self) -> &'static str {
+        if self.prefix == "model." { "score" } else { "classifier" }
+    }
+
+    /// Why an adapter of this task cannot be read.
+    pub fn wrong_task(self, found: Task) -> String {
+        let expected = self.task;
+        format!("task_type {found:?} does not go with the job's task and the base model's pooling; {expected:?} does")
     }
 }
 

@@ -35,13 +35,15 @@ pub fn estimate_fisher(
     for batch in batches {
         cancel.check()?;
         let batch: Vec<usize> = batch.into_iter().map(|place| rows[place]).collect();
-        let (logits, taps, mask) = train.tapped(model, &batch)?;
+        let tapped = train.tapped(model, &batch)?;
         let labels = match job.learning.fisher {
             FisherEstimate::Exact => Labels::Expected,
-            FisherEstimate::Sampled => Labels::Given(drawn_labels(&logits, &train.set().answers_of(&batch), job.seed)?),
+            FisherEstimate::Sampled => {
+                Labels::Given(drawn_labels(&tapped.logits, &train.set().answers_of(&batch), job.seed)?)
+            }
             FisherEstimate::Empirical => Labels::Given(Tensor::f_from_slice(&train.set().answer_labels(&batch))?),
         };
-        estimate.add(squared_gradients(&logits, &taps, &mask, &labels, kind)?, batch.len())?;
+        estimate.add(squared_gradients(&tapped, &labels, kind)?, batch.len())?;
         progress.step(train.token_count(&batch))?;
     }
     progress.end()?;

@@ -3,7 +3,7 @@ use crate::data::TokenSet;
 use crate::data::batch::by_length;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
-use crate::model::{HEAD, Model, Tap};
+use crate::model::{HEAD, Model, Tap, Tapped, Trained};
 use crate::objective::token_answers;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Task};
@@ -67,7 +67,7 @@ impl Inputs {
         }
     }
 
-    /// Tokens that the model reads for these rows.
+    /// Tokens of these rows.
     pub fn token_count(&self, rows: &[usize]) -> u64 {
         rows.iter().map(|&row| self.set.row(row).len() as u64).sum()
     }
@@ -83,8 +83,8 @@ impl Inputs {
         }
     }
 
-    /// Logits, taps and token mask of the rows.
-    pub fn tapped(&self, model: &Model, rows: &[usize]) -> Result<(Tensor, Vec<Tap>, Tensor), TrainerError> {
+    /// A pass over the rows with taps.
+    pub fn tapped(&self, model: &Model, rows: &[usize]) -> Result<Tapped, TrainerError> {
         match &self.pooled {
             Some(pooled) => {
                 let input = pooled.f_index_select(0, &index(&self.set.answers_of(rows))?)?;
@@ -92,16 +92,13 @@ impl Inputs {
                 let mask = Tensor::f_ones([rows.len() as i64, 1], (Kind::Int64, input.device()))?;
                 let tap = Tap {
                     name: HEAD.into(),
-                    input,
                     output: logits.shallow_clone(),
+                    trained: Trained::Weight(input),
                 };
-                Ok((logits, vec![tap], mask))
+                let taps = vec![tap];
+                Ok(Tapped { logits, taps, mask })
             }
-            None => {
-                let batch = self.set.batch(rows)?;
-                let (logits, taps) = model.forward_tapped(&batch)?;
-                Ok((logits, taps, batch.mask))
-            }
+            None => model.forward_tapped(&self.set.batch(rows)?),
         }
     }
 

@@ -149,8 +149,9 @@ impl Training<'_> {
         for (name, parameter, group) in self.model.trainable() {
             let (decay, head) = match group {
                 ParamGroup::Adapter => (decay, false),
-                // Decay would draw a term towards no meaning and a row towards no length, not towards the base model's.
-                ParamGroup::Terms | ParamGroup::Magnitude => (0.0, false),
+                ParamGroup::AdapterBias => (0.0, false),
+                // Decay would draw an embedding towards no meaning and a row towards no length, not towards the base model's.
+                ParamGroup::Embeddings | ParamGroup::Magnitude => (0.0, false),
                 ParamGroup::HeadWeight => (decay, true),
                 ParamGroup::HeadBias => (0.0, true),
             };
@@ -217,9 +218,7 @@ impl Training<'_> {
                 self.part(part, (step, 1 + stream as u64), correction, &mut terms)?;
             }
         }
-        let ewc = self
-            .ewc
-            .map(|ewc| ewc.penalty(self.model.adapters(), self.model.head()));
+        let ewc = self.ewc.map(|ewc| ewc.penalty(&self.model.held()?));
         if let Some(penalty) = ewc.transpose()?.flatten() {
             terms[3] = penalty.f_double_value(&[])?;
             penalty.f_backward()?;
@@ -319,7 +318,7 @@ impl Training<'_> {
         rows: &[usize],
         dropout: u64,
     ) -> Result<(Tensor, Option<Recompute<'_>>), TrainerError> {
-        if self.job.gradient_checkpointing && !self.model.adapters().is_empty() {
+        if self.job.gradient_checkpointing && self.model.has_adapter() {
             let (logits, kept) = self.model.forward_sparing(&inputs.set().batch(rows)?, dropout)?;
             return Ok((logits, Some(kept)));
         }

@@ -1,5 +1,6 @@
 //! The model against expected values that PyTorch, transformers and peft computed (see tests/oracle).
 
+mod bottlenecks;
 mod common;
 mod damage;
 mod decoders;
@@ -7,6 +8,7 @@ mod merged;
 mod methods;
 mod minilm;
 mod precision;
+mod prompts;
 mod recompute;
 mod tasks;
 mod terms;

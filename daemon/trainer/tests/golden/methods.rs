@@ -6,7 +6,7 @@ use crate::tiny::agrees;
 use std::path::Path;
 use wengu_protocol::job::{JobEnd, Lora, Method, Task};
 use wengu_trainer::error::TrainerError;
-use wengu_trainer::model::Model;
+use wengu_trainer::model::{Model, Trained};
 
 const METHODS: [&str; 3] = ["rslora", "patterns", "dora"];
 
@@ -72,12 +72,15 @@ fn the_product_is_what_the_layer_adds() {
     for name in METHODS {
         let model = load(name, "bert", |_| ()).unwrap();
         let expected = tensors(&golden(&format!("{name}_bert/expected.safetensors")));
-        let (_, taps) = model.forward_tapped(&batch(&expected)).unwrap();
+        let taps = model.forward_tapped(&batch(&expected)).unwrap().taps;
         let weights = tensors(&golden("tiny/base/model.safetensors"));
         for (site, tap) in model.adapters().iter().zip(taps) {
             let part = |part: &str| &weights[&format!("bert.{}.{part}", site.name)];
             let weight = part("weight") + site.product().unwrap();
-            let said = tap.input.linear(&weight, Some(part("bias")));
+            let Trained::Weight(input) = &tap.trained else {
+                panic!("{} is a linear layer", site.name)
+            };
+            let said = input.linear(&weight, Some(part("bias")));
             let off = difference(&said.detach(), &tap.output.detach());
             assert!(off < 1e-4, "{name} {}: {off}", site.name);
         }

@@ -8,7 +8,7 @@ use wengu_protocol::job::{DataFile, JobEnd, Task};
 use wengu_trainer::data::{Limits, Role, TokenSet};
 use wengu_trainer::model::{Generation, Model, Sampling};
 
-const CAUSAL: [&str; 6] = [
+pub const CAUSAL: [&str; 6] = [
     "causal_llama",
     "causal_qwen2",
     "causal_qwen3",
@@ -16,8 +16,8 @@ const CAUSAL: [&str; 6] = [
     "causal_deepseek_v2",
     "causal_deepseek_v3",
 ];
-const TOKENS: [&str; 3] = ["tokens_bert", "tokens_xlmr", "tokens_llama"];
-const NAMES: [&str; 3] = ["O", "B-病", "I-病"];
+pub const TOKENS: [&str; 3] = ["tokens_bert", "tokens_xlmr", "tokens_llama"];
+pub const NAMES: [&str; 3] = ["O", "B-病", "I-病"];
 
 fn load(task: Task, name: &str) -> Model {
     let labels: &[&str] = if task == Task::CausalLm { &[] } else { &NAMES };
@@ -61,13 +61,14 @@ pub fn set(task: Task, folder: &Path, ids: &[i64], lengths: &[usize], token_labe
         task,
         vocab_size: model.vocab_size() as usize,
         max_tokens: model.limits().max_tokens as usize,
+        virtual_tokens: model.virtual_tokens() as usize,
         labels: model.labels().len(),
         teacher_labels: 0,
     };
     TokenSet::read(&path, Role::Train, limits).unwrap()
 }
 
-fn numbers(tensor: &Tensor) -> Vec<i64> {
+pub fn numbers(tensor: &Tensor) -> Vec<i64> {
     Vec::<i64>::try_from(tensor.to_kind(Kind::Int64).flatten(0, -1)).unwrap()
 }
 
@@ -133,7 +134,7 @@ fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
     }
 }
 
-fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
+pub fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
     Generation {
         max_new_tokens,
         sampling: Sampling::Greedy,
@@ -215,39 +216,44 @@ fn what_cannot_be_written_is_refused() {
     assert_eq!(refused.end, JobEnd::BadModel);
 }
 
+/// Logits of the labelled tokens to 1e-4, their loss, and every gradient.
+pub fn labels_agree(name: &str, model: &Model, expected: &HashMap<String, Tensor>) {
+    let mask = numbers(&expected["mask"]);
+    let kept = |key: &str| {
+        let all = numbers(&expected[key]);
+        all.into_iter()
+            .zip(&mask)
+            .filter(|(_, m)| **m == 1)
+            .map(|(x, _)| x)
+            .collect::<Vec<_>>()
+    };
+    let width = expected["mask"].size()[1] as usize;
+    let lengths: Vec<usize> = mask.chunks(width).map(|row| row.iter().sum::<i64>() as usize).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let (ids, token_labels) = (kept("ids"), kept("token_labels"));
+    let set = set(
+        Task::TokenClassification,
+        folder.path(),
+        &ids,
+        &lengths,
+        &token_labels,
+        model,
+    );
+    let rows: Vec<usize> = (0..lengths.len()).collect();
+    let logits = model.forward(&set.batch(&rows).unwrap(), None).unwrap();
+    let off = difference(&logits.detach(), &expected["logits"]);
+    println!("{name}: logits differ by at most {off:.2e}");
+    assert!(off < 1e-4, "{name}: {off}");
+    let labels = Tensor::from_slice(&set.answer_labels(&rows));
+    loss_and_gradients_agree(name, model, &logits.cross_entropy_for_logits(&labels), expected);
+}
+
 #[test]
 fn labels_of_tokens_and_their_gradients_agree_with_float64_autograd() {
     for name in TOKENS {
         let model = load(Task::TokenClassification, name);
         let expected = tensors(&golden(name).join("expected.safetensors"));
-        let mask = numbers(&expected["mask"]);
-        let kept = |key: &str| {
-            let all = numbers(&expected[key]);
-            all.into_iter()
-                .zip(&mask)
-                .filter(|(_, m)| **m == 1)
-                .map(|(x, _)| x)
-                .collect::<Vec<_>>()
-        };
-        let width = expected["mask"].size()[1] as usize;
-        let lengths: Vec<usize> = mask.chunks(width).map(|row| row.iter().sum::<i64>() as usize).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let task = Task::TokenClassification;
-        let set = set(
-            task,
-            folder.path(),
-            &kept("ids"),
-            &lengths,
-            &kept("token_labels"),
-            &model,
-        );
-        let rows: Vec<usize> = (0..lengths.len()).collect();
-        let logits = model.forward(&set.batch(&rows).unwrap(), None).unwrap();
-        let off = difference(&logits.detach(), &expected["logits"]);
-        println!("{name}: logits differ by at most {off:.2e}");
-        assert!(off < 1e-4, "{name}: {off}");
-        let labels = Tensor::from_slice(&set.answer_labels(&rows));
-        loss_and_gradients_agree(name, &model, &logits.cross_entropy_for_logits(&labels), &expected);
+        labels_agree(name, &model, &expected);
     }
 }
 

@@ -40,7 +40,7 @@ fn a_new_term_begins_as_the_mean_of_its_pieces_and_the_parents_stay() {
     let rows = |model: &Model| {
         let trained = model.trainable().into_iter();
         let mut rows = trained
-            .filter(|(.., group)| *group == ParamGroup::Terms)
+            .filter(|(.., group)| *group == ParamGroup::Embeddings)
             .map(|(_, rows, _)| rows);
         rows.next().unwrap().detach()
     };

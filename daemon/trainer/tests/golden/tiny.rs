@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{Method, Task};
-use wengu_trainer::model::{Batch, HEAD, Model, ParamGroup};
+use wengu_trainer::model::{Batch, HEAD, Model, ParamGroup, Tapped, Trained};
 
 pub fn gradients(model: &Model, batch: &Batch, labels: &Tensor, dropout: Option<u64>) -> Vec<(String, Tensor)> {
     for (_, mut tensor, _) in model.trainable() {
@@ -53,7 +53,7 @@ fn what_is_tapped_gives_the_gradients_of_the_factors() {
     let expected = tensors(&golden("tiny/expected.safetensors"));
     let model = tiny(&golden("tiny/base"), 0.0).unwrap();
     let labels = expected["labels"].to_kind(Kind::Int64);
-    let (logits, taps) = model.forward_tapped(&batch(&expected)).unwrap();
+    let Tapped { logits, taps, .. } = model.forward_tapped(&batch(&expected)).unwrap();
     assert_eq!(logits, model.forward(&batch(&expected), None).unwrap());
     let names: Vec<&str> = taps.iter().map(|tap| tap.name.as_str()).collect();
     let sites: Vec<&str> = model
@@ -68,7 +68,10 @@ fn what_is_tapped_gives_the_gradients_of_the_factors() {
     let outputs: Vec<&Tensor> = taps.iter().map(|tap| &tap.output).collect();
     let gradients = Tensor::run_backward(&[loss], &outputs, false, false);
     for ((tap, gradient), site) in taps.iter().zip(&gradients).zip(model.adapters()) {
-        let product = gradient.flatten(0, -2).tr().matmul(&tap.input.flatten(0, -2));
+        let Trained::Weight(input) = &tap.trained else {
+            panic!("{} is a linear layer", site.name)
+        };
+        let product = gradient.flatten(0, -2).tr().matmul(&input.flatten(0, -2));
         for (factor, found) in [("A", site.b.tr().matmul(&product)), ("B", product.matmul(&site.a.tr()))] {
             let reference = &expected[&format!("gradient.{}.lora_{factor}.weight", site.name)];
             let scale = reference.abs().max().double_value(&[]);

@@ -4,7 +4,7 @@ use crate::common::*;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
-use wengu_protocol::job::{Lora, Method, Parent, Task, TermToken};
+use wengu_protocol::job::{Bottleneck, Lora, Method, NonLinearity, Parent, Placement, PromptTuning, Task, TermToken};
 use wengu_trainer::model::Model;
 
 /// Moves every factor and the head away from where they begin.
@@ -51,19 +51,26 @@ fn read_again(base_path: &Path, folder: &Path, method: &Method, terms: &[TermTok
 }
 
 /// Names and shapes of a written adapter, and its configuration without the path of the base model.
-fn described(folder: &Path) -> serde_json::Value {
+fn described(folder: &Path, file: &str) -> serde_json::Value {
     let mut shapes = serde_json::Map::new();
-    for (name, tensor) in tensors(&folder.join("adapter/adapter_model.safetensors")) {
+    for (name, tensor) in tensors(&folder.join("adapter").join(file)) {
         shapes.insert(name, tensor.size().into());
     }
     let config = std::fs::read(folder.join("adapter/adapter_config.json")).unwrap();
     let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-    assert!(config["base_model_name_or_path"].take().is_string());
-    serde_json::json!({"adapter_config.json": config, "adapter_model.safetensors": shapes})
+    let base = ["base_model_name_or_path", "model_name"]
+        .into_iter()
+        .find(|key| config.get(key).is_some());
+    assert!(config[base.unwrap()].take().is_string());
+    serde_json::json!({"adapter_config.json": config, file: shapes})
 }
 
 fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
-    let questions = if terms.is_empty() { "tiny" } else { "terms" };
+    let questions = match method {
+        Method::PromptTuning(_) => "prompt_bert",
+        _ if terms.is_empty() => "tiny",
+        _ => "terms",
+    };
     let expected = tensors(&golden(questions).join("expected.safetensors"));
     let model = Model::load(
         Task::SequenceClassification,
@@ -89,8 +96,12 @@ fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
     assert_eq!(answer(&model), answer(&again));
     let twice = tempfile::tempdir().unwrap();
     write(&again, twice.path(), &expected);
+    let file = match method {
+        Method::Bottleneck(_) => "adapter.safetensors",
+        _ => "adapter_model.safetensors",
+    };
     for file in [
-        "adapter/adapter_model.safetensors",
+        &format!("adapter/{file}"),
         "adapter/adapter_config.json",
         "head/head.safetensors",
         "head/labels.json",
@@ -103,7 +114,7 @@ fn check(name: &str, base_path: &Path, method: &Method, terms: &[TermToken]) {
     }
 
     let path = golden(&format!("written/{name}.json"));
-    let found = format!("{:#}\n", described(&folder));
+    let found = format!("{:#}\n", described(&folder, file));
     if std::env::var_os("WENGU_ORACLE_OUT").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &found).unwrap();
@@ -145,14 +156,50 @@ fn an_adapter_with_term_tokens_is_as_peft_writes_it() {
 
 #[test]
 fn an_adapter_of_a_bare_encoder_is_as_peft_writes_it() {
-    // PEFT reads the base model too, from the path in adapter_config.json.
+    let (kept, folder) = base_with_mean_pooling("feature_extraction");
+    check("feature_extraction", &folder, &tiny_method(0.05), &[]);
+    drop(kept);
+}
+
+#[test]
+fn a_prompt_is_as_peft_writes_it() {
+    let method = Method::PromptTuning(PromptTuning { virtual_tokens: 5 });
+    check("prompt", &golden("tiny/base"), &method, &[]);
+    let (kept, folder) = base_with_mean_pooling("prompt_mean");
+    check("prompt_mean", &folder, &method, &[]);
+    drop(kept);
+}
+
+#[test]
+fn bottlenecks_are_as_adapter_hub_writes_them() {
+    let method = |placement, non_linearity| {
+        Method::Bottleneck(Bottleneck {
+            placement,
+            reduction_factor: 5,
+            non_linearity,
+        })
+    };
+    let single = method(Placement::SeqBn, NonLinearity::GeluNew);
+    check("seq_bn", &golden("tiny/base"), &single, &[]);
+    let (kept, folder) = base_with_mean_pooling("double_seq_bn");
+    check(
+        "double_seq_bn",
+        &folder,
+        &method(Placement::DoubleSeqBn, NonLinearity::Swish),
+        &[],
+    );
+    drop(kept);
+}
+
+/// PEFT reads the base model too, from the path in adapter_config.json. The folder is there as long as what comes with it.
+fn base_with_mean_pooling(name: &str) -> (tempfile::TempDir, PathBuf) {
     let kept = tempfile::tempdir().unwrap();
     let folder = match std::env::var_os("WENGU_ORACLE_OUT") {
-        Some(out) => PathBuf::from(out).join("base_with_mean_pooling"),
+        Some(out) => PathBuf::from(out).join(format!("base_of_{name}")),
         None => kept.path().join("base"),
     };
     tiny_with_mean_pooling(&folder);
-    check("feature_extraction", &folder, &tiny_method(0.05), &[]);
+    (kept, folder)
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod rope;
 pub use cache::Cache;
 pub use config::{DecoderConfig, DecoderFamily};
 
+use super::bottleneck::SubLayer;
 use super::compute::unseen;
 use super::lora::Linear;
 use super::pass::Pass;
@@ -153,13 +154,13 @@ impl Decoder {
             Attention::Grouped(attention) => attention.forward(&seen, shared, slot, pass)?,
             Attention::Latent(attention) => attention.forward(&seen, shared, slot, pass)?,
         };
-        let hidden = input.f_add(&attended)?;
+        let hidden = pass.join((index, SubLayer::Attention), &attended, input, Ok)?;
         let seen = layer.attention_norm.forward(&hidden)?;
         let said = match &layer.feed_forward {
             FeedForward::Dense(gated) => gated.forward(&seen, pass)?,
             FeedForward::Experts(mixture) => mixture.forward(&seen, pass)?,
         };
-        Ok(hidden.f_add(&said)?)
+        pass.join((index, SubLayer::FeedForward), &said, &hidden, Ok)
     }
 
     /// The last layer's vectors, normalised.

@@ -28,23 +28,28 @@ pub struct HeadNames {
     pub bias: Option<&'static str>,
 }
 
+/// What the names of transformers' classes for models of this `model_type` begin with.
+pub fn family_name(model_type: &str) -> Result<&'static str, TrainerError> {
+    Ok(match model_type {
+        "bert" => "Bert",
+        "xlm-roberta" => "XLMRoberta",
+        "roberta" => "Roberta",
+        "llama" => "Llama",
+        "qwen2" => "Qwen2",
+        "qwen3" => "Qwen3",
+        "deepseek_v2" => "DeepseekV2",
+        "deepseek_v3" => "DeepseekV3",
+        other => {
+            let message = format!("transformers' class for model_type \"{other}\" is not known here");
+            return Err(TrainerError::new(JobEnd::BadModel, message));
+        }
+    })
+}
+
 impl Class {
     /// The class for a model of this `model_type`.
     pub fn of(model: &Model, model_type: &str) -> Result<Class, TrainerError> {
-        let family = match model_type {
-            "bert" => "Bert",
-            "xlm-roberta" => "XLMRoberta",
-            "roberta" => "Roberta",
-            "llama" => "Llama",
-            "qwen2" => "Qwen2",
-            "qwen3" => "Qwen3",
-            "deepseek_v2" => "DeepseekV2",
-            "deepseek_v3" => "DeepseekV3",
-            other => {
-                let message = format!("transformers' class for model_type \"{other}\" is not known here");
-                return Err(TrainerError::new(JobEnd::BadModel, message));
-            }
-        };
+        let family = family_name(model_type)?;
         let prefix = model.encoder.prefix();
         let decoder = prefix == "model.";
         let in_model = |kind: &str, head, pooler| Class {

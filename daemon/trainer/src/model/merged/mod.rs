@@ -9,6 +9,7 @@ use super::weights::{TensorFiles, Weights};
 use super::{Model, lora};
 use crate::error::TrainerError;
 use crate::job::files::{create_dirs, write_durable, write_failed};
+pub use class::family_name;
 use class::{Class, HeadNames};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError};
@@ -86,7 +87,7 @@ impl Model {
 
     /// The table of embeddings, with the term tokens' rows in their places.
     fn with_terms(&self, table: &Tensor) -> Result<Tensor, TrainerError> {
-        let Some(terms) = &self.encoder.terms else {
+        let Some(terms) = self.adapter.terms() else {
             return Ok(table.shallow_clone());
         };
         let grown = Tensor::f_zeros([self.vocab_size(), table.size()[1]], (Kind::Float, table.device()))?;
@@ -183,10 +184,10 @@ impl Folder<'_> {
             Some(&site) => {
                 let view = view.clone();
                 Source::Values(Box::new(move || {
-                    lora::merged(&model.sites[site], &tensors::values(&view)?)
+                    lora::merged(&model.adapters()[site], &tensors::values(&view)?)
                 }))
             }
-            None if name == self.table && model.encoder.terms.is_some() => {
+            None if name == self.table && model.adapter.terms().is_some() => {
                 let view = view.clone();
                 Source::Values(Box::new(move || model.with_terms(&tensors::values(&view)?)))
             }

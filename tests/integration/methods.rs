@@ -1,0 +1,92 @@
+//! The whole loop for what is trained instead of LoRA: from the watched folder to a version in service, its successor, and what
+//! `wengu export` makes of them.
+
+use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// A site that has learned a delivery with these settings, its first run, and the folder of the version in service.
+fn learned(learning: &str) -> (Site, PathBuf) {
+    let mut site = Site::new(&QUICK_LEARNING.replace("epochs = 2", learning));
+    site.start();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
+    let (first, code) = site.train();
+    assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
+    println!("{}", first["accuracy"]);
+    let dir = site
+        .path("state/versions/contracts")
+        .join(first["version"].as_str().unwrap());
+    (site, dir)
+}
+
+fn config(adapter: PathBuf) -> Value {
+    serde_json::from_slice(&std::fs::read(adapter.join("adapter_config.json")).unwrap()).unwrap()
+}
+
+/// A second delivery has labels more, and goes on from the first version.
+fn grows(site: &Site, dir: &std::path::Path) {
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 2, 22));
+    let (second, _) = site.train();
+    assert_eq!(second["state"]["name"], "finished", "{second:#}");
+    assert_eq!(second["parent"], dir.file_name().unwrap().to_str().unwrap());
+    let eras = second["accuracy"].as_array().unwrap();
+    println!("{eras:#?}");
+    assert_eq!(eras.len(), 2, "{second:#}");
+    let id = second["version"].as_str().unwrap();
+    let explained = site.json(&["versions", "explain", "contracts", id]);
+    assert_eq!(explained["labels"].as_array().unwrap().len(), 6, "{explained:#}");
+}
+
+/// The adapter is exported as it is, and no merged model is made of it.
+fn exported(site: &Site, dir: &std::path::Path, why_not_merged: &str) {
+    let id = dir.file_name().unwrap().to_str().unwrap();
+    let out = site.path("adapter");
+    let export = ["export", "contracts", "--version", id];
+    site.json(&[&export[..], &["--adapter", out.to_str().unwrap()]].concat());
+    assert_eq!(config(out), config(dir.join("adapter")));
+    let merged = site.path("merged");
+    let refused = site.wengu(&[&export[..], &["--merged", merged.to_str().unwrap()]].concat());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(1) && said.contains(why_not_merged) && !merged.exists(),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_prompt_is_learned_judged_continued_and_exported() {
+    if model().is_none() {
+        return;
+    }
+    let learning = "method = \"prompt_tuning\"\nvirtual_tokens = 8\nepochs = 4\nlearning_rate = 1e-2";
+    let (site, dir) = learned(learning);
+    let written = config(dir.join("adapter"));
+    assert_eq!(
+        (&written["peft_type"], &written["num_virtual_tokens"]),
+        (&json!("PROMPT_TUNING"), &json!(8))
+    );
+    grows(&site, &dir);
+    exported(&site, &dir, "stands before every text");
+}
+
+#[test]
+fn bottlenecks_are_learned_judged_continued_and_exported() {
+    if model().is_none() {
+        return;
+    }
+    let (site, dir) = learned("method = \"bottleneck\"\nplacement = \"seq_bn\"\nepochs = 4");
+    let written = config(dir.join("adapter"));
+    let of = |key: &str| written["config"][key].clone();
+    assert_eq!(
+        [
+            of("mh_adapter"),
+            of("output_adapter"),
+            of("reduction_factor"),
+            of("non_linearity")
+        ],
+        [json!(false), json!(true), json!(16), json!("relu")]
+    );
+    assert_eq!(written["model_class"], "BertModel");
+    grows(&site, &dir);
+    exported(&site, &dir, "non-linearity of its own");
+}
