@@ -66,9 +66,7 @@ def tokenized(model_dir, records, max_length, index):
 
 def avalanche(args, stream, labels):
     import torch
-    from avalanche.benchmarks import benchmark_from_datasets
-    from avalanche.benchmarks.utils import AvalancheDataset, as_classification_dataset, make_avalanche_dataset
-    from avalanche.training.plugins import LRSchedulerPlugin
+    from avalanche.benchmarks import tensors_benchmark
     from avalanche.training.supervised import DER, EWC, LwF, Naive, Replay
 
     torch.manual_seed(args.seed)
@@ -91,9 +89,7 @@ def avalanche(args, stream, labels):
         "replay": lambda: Replay(mem_size=memory, **common),
         "der": lambda: DER(mem_size=memory, batch_size_mem=BATCH, alpha=0.1, beta=0.5, **common),
     }[args.method.removeprefix("avalanche-")]()
-    dataset = lambda ids, answers: as_classification_dataset(
-        make_tensor_classification_dataset(ids, answers, torch.zeros(len(ids), dtype=torch.long)))
-    benchmark = benchmark_from_datasets(**{side: [dataset(*pair) for pair in pairs] for side, pairs in sets.items()})
+    benchmark = tensors_benchmark(train_tensors=sets["train"], test_tensors=sets["test"], task_labels=[0] * len(sets["train"]))
 
     def answer(ids):
         model.eval()

@@ -1,0 +1,151 @@
+"""The learning benchmark: streams of deliveries, wengu's methods and peers side by side, and the tables of RESULTS.md.
+
+usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
+           [--seeds N] [--memory SHARE,...] [--tables FILE]
+
+Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
+goes on. The tables are made of these files and of nothing else.
+"""
+import argparse, json, os, platform, statistics, subprocess, sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+import streams
+
+PLAIN = "replay_ratio = 0.0\ndistill_alpha = 0.0\n"
+NO_EWC = "ewc_lambda = 0.0\nfisher_examples = 0\n"
+NO_CORRECTION = "prior_correction = 0.0\ndistill_new_alpha = 0.0\n"
+# What each method changes in wengu's own defaults: mode, and the content of [domains.NAME.learning].
+METHODS = {
+    "head only, all data": ("head_only", PLAIN + NO_EWC + NO_CORRECTION),
+    "naive": ("stream", PLAIN + NO_EWC + NO_CORRECTION),
+    "joint, all data": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
+    "EWC": ("stream", PLAIN + NO_CORRECTION),
+    "distillation on new texts": ("stream", PLAIN + NO_EWC + "distill_new_alpha = 1.0\nprior_correction = 0.0\n"),
+    "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
+    "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
+    "wengu": ("stream", ""),
+    "wengu, no text kept": ("stream", PLAIN + "distill_new_alpha = 1.0\nprior_correction = 0.0\n"),
+}
+PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
+# What no memory changes.
+WITHOUT_MEMORY = {"head only, all data", "naive", "joint, all data", "EWC", "distillation on new texts", "wengu, no text kept",
+                  "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    for name in ["data", "model", "bench", "trainer", "peers_python", "out"]:
+        parser.add_argument(name)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--streams", default="clause-types")
+    parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]).replace(", ", "; "))
+    parser.add_argument("--orders", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--memory", default="0.09")
+    parser.add_argument("--tables")
+    parsed = parser.parse_args()
+    parsed.methods = [method.replace("; ", ", ") for method in parsed.methods.split(",")]
+    unknown = [method for method in parsed.methods if method not in METHODS and method not in PEERS]
+    unknown += [stream for stream in parsed.streams.split(",") if stream not in streams.STREAMS]
+    if unknown:
+        parser.error(f"unknown: {unknown}; methods are {[*METHODS, *PEERS]}, streams {list(streams.STREAMS)}")
+    return parsed
+
+
+def run(args, stream, order, seed, method, memory):
+    """One run, unless its result is there. Gives the result, or None where the run failed."""
+    size = "small" if args.small else "whole"
+    name = f"{size}-{stream}-{order}-{method.replace(' ', '_').replace(',', '')}-{memory}-{seed}"
+    folder = Path(args.out) / name
+    path = folder / "run.json"
+    if not path.exists():
+        made = Path(args.out) / f"{size}-{stream}-{order}.json"
+        made.write_text(json.dumps(streams.make(stream, args.data, order, args.small), ensure_ascii=False))
+        print(f"{name}", flush=True)
+        environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
+        if method in METHODS:
+            mode, settings = METHODS[method]
+            toml = Path(args.out) / f"{name}.toml"
+            toml.write_text(settings)
+            command = [args.bench, made, toml, folder, args.model, args.trainer, "--mode", mode]
+        else:
+            command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, args.model]
+        command += ["--seed", str(seed), "--memory", str(memory)]
+        log = Path(args.out) / f"{name}.log"
+        with open(log, "w") as file:
+            done = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment)
+        if done.returncode != 0 or not path.exists():
+            print(f"  failed: {log}", flush=True)
+            return None
+    return json.loads(path.read_text())
+
+
+def figure(values, digits=1, factor=100.0):
+    """Mean, and the deviation where there are several."""
+    values = [factor * value for value in values if value is not None]
+    if not values:
+        return "–"
+    text = f"{statistics.mean(values):.{digits}f}"
+    return text + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
+
+
+def table(results, memory):
+    """Rows of one stream: {method: [results]}."""
+    final = lambda result: statistics.mean(score for score in result["matrix"][-1] if score is not None)
+    mean = lambda method: statistics.mean(final(r) for r in results[method]) if results.get(method) else None
+    low, high = mean("naive"), mean("joint, all data")
+    head = ["method", "memory", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
+            "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for method, runs in results.items():
+        runs = [run for run in runs if run]
+        if not runs:
+            continue
+        score = statistics.mean(final(run) for run in runs)
+        gap = "–" if None in (low, high) or high == low else f"{100 * (score - low) / (high - low):.1f}"
+        of = lambda key: [(run.get("scores") or {}).get(key) for run in runs]
+        kept = [run["updates"][-1].get("kept_bytes") for run in runs]
+        remembered = [run["updates"][-1].get("memory_examples") for run in runs]
+        memory_cell = "–" if method in WITHOUT_MEMORY else (
+            f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
+        cells = [method, memory_cell, figure([final(run) for run in runs]), gap, figure(of("forgetting")),
+                 figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
+                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1),
+                 figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
+                 figure(kept, 0, 2**-10)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def main():
+    args = arguments()
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    lines = []
+    for stream in args.streams.split(","):
+        for place, memory in enumerate(float(share) for share in args.memory.split(",")):
+            results = {}
+            for method in args.methods:
+                if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint, all data"):
+                    continue
+                # The first share of memory stands for all where there is no memory.
+                share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory
+                results[method] = [run(args, stream, order, seed, method, share)
+                                   for order in range(args.orders) for seed in range(1, args.seeds + 1)]
+            made = streams.make(stream, args.data, 0, args.small)
+            examples = [len(delivery["train"]) for delivery in made["deliveries"]]
+            lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",
+                      f"{len(examples)} deliveries, {sum(examples)} examples; {args.orders} orders, {args.seeds} seeds.", ""]
+            lines += table(results, memory) + [""]
+    text = "\n".join(lines)
+    print(text)
+    if args.tables:
+        machine = f"{os.cpu_count()} cores, {platform.machine()}"
+        cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
+        words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
+        head = f"Made by `scripts/bench-learning {words}` on {cpu}, {machine}.\n\n"
+        Path(args.tables).write_text(head + text)
+
+
+if __name__ == "__main__":
+    main()
