@@ -14,18 +14,18 @@ import streams
 
 PLAIN = "replay_ratio = 0.0\ndistill_alpha = 0.0\n"
 NO_EWC = "ewc_lambda = 0.0\nfisher_examples = 0\n"
-NO_CORRECTION = "prior_correction = 0.0\ndistill_new_alpha = 0.0\n"
+NO_CORRECTION = "prior_correction = 0.0\n"
 # What each method changes in wengu's own defaults: mode, and the content of [domains.NAME.learning].
 METHODS = {
     "head only, all data": ("head_only", PLAIN + NO_EWC + NO_CORRECTION),
     "naive": ("stream", PLAIN + NO_EWC + NO_CORRECTION),
     "joint, all data": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
     "EWC": ("stream", PLAIN + NO_CORRECTION),
-    "distillation on new texts": ("stream", PLAIN + NO_EWC + "distill_new_alpha = 1.0\nprior_correction = 0.0\n"),
+    "distillation on new texts": ("stream", PLAIN + NO_EWC + "distill_new_alpha = 1.0\n"),
     "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
     "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),
-    "wengu, no text kept": ("stream", PLAIN + "distill_new_alpha = 1.0\nprior_correction = 0.0\n"),
+    "wengu, no text kept": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
 }
 PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
 # What no memory changes.
@@ -71,7 +71,7 @@ def run(args, stream, order, seed, method, memory):
             command = [args.bench, made, toml, folder, args.model, args.trainer, "--mode", mode]
         else:
             command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, args.model]
-        command += ["--seed", str(seed), "--memory", str(memory)]
+        command += ["--seed", str(seed), "--memory", str(0.0 if method in WITHOUT_MEMORY else memory)]
         log = Path(args.out) / f"{name}.log"
         with open(log, "w") as file:
             done = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment)

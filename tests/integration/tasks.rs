@@ -146,7 +146,7 @@ fn small_llama(folder: &Path) {
 
 #[test]
 fn instructions_are_learned_and_judged_by_their_answers() {
-    let learning = "epochs = 40\nrank = 16\nbatch_size = 8\nmax_length = 400\nfisher_examples = 4\nlearning_rate = 1e-2\n\
+    let learning = "epochs = 40\ndistill_alpha = 0.5\nrank = 16\nbatch_size = 8\nmax_length = 400\nfisher_examples = 4\nlearning_rate = 1e-2\n\
                     target_modules = [\"q_proj\", \"v_proj\", \"up_proj\", \"down_proj\"]";
     let mut site = site("causal_lm", learning);
     small_llama(&site.path("llama"));

@@ -45,19 +45,19 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                 &[("kl", DistillLoss::Kl), ("logits", DistillLoss::Logits)],
             ),
             distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, 0.0),
-            prior_correction: section.number("prior_correction", 0.0..=10.0, 0.0),
+            prior_correction: section.number("prior_correction", 0.0..=10.0, if by_text { 1.0 } else { 0.0 }),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
             fisher: section.choice(
                 "fisher",
                 // The exact one would go through every combination of the tokens' labels.
                 &[
-                    ("exact", FisherEstimate::Exact),
                     ("sampled", FisherEstimate::Sampled),
                     ("empirical", FisherEstimate::Empirical),
-                ][usize::from(!by_text)..],
+                    ("exact", FisherEstimate::Exact),
+                ][..if by_text { 3 } else { 2 }],
             ),
-            fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
+            fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 256) as u32,
             fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
             checkpoint_steps: CHECKPOINT_STEPS,
         },
@@ -134,14 +134,9 @@ fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
     if task != Task::CausalLm {
         return;
     }
-    for (name, alpha) in [
-        ("distill_alpha", learning.training.distill_alpha),
-        ("distill_new_alpha", learning.training.distill_new_alpha),
-    ] {
-        if alpha > 0.0 {
-            let message = "a causal model's logits are too many to be kept for distillation";
-            report.error(&section.at(name), message, format!("set `{name} = 0.0`"));
-        }
+    if learning.training.distill_loss == DistillLoss::Logits {
+        let message = "matches logits that were kept, and a causal model's are too many to be kept";
+        report.error(&section.at("distill_loss"), message, "set `distill_loss = \"kl\"`");
     }
     if learning.baselines.iter().any(|baseline| baseline == "head_only") {
         let message =

@@ -362,7 +362,7 @@ pub struct Learning {
     pub distill_temperature: f64,
     /// Strength tau of the correction of logits for labels that are more or less frequent in a step than in all that was
     /// learned ([`Data::learned`]): the cross entropy is of `logits + tau log(share in the step / share in all)` (Menon et al.
-    /// 2021, "Long-tail learning via logit adjustment", eq. 10). 0 switches it off.
+    /// 2021, "Long-tail learning via logit adjustment", eq. 10). 0 switches it off, and so does a job without replay.
     #[serde(default)]
     pub prior_correction: f64,
     /// Weight lambda of the EWC penalty. 0 switches it off.

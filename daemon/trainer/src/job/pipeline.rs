@@ -11,7 +11,7 @@ use crate::error::TrainerError;
 use crate::fisher::{FisherState, Provenance};
 use crate::model::Model;
 use crate::objective::Ewc;
-use crate::train_loop::{Cancel, Inputs, Training, estimate_fisher};
+use crate::train_loop::{Cancel, Inputs, Teacher, Training, estimate_fisher};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
@@ -53,13 +53,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     };
     let champion = predict_champion(dir, asked, kept, &mut progress, cancel)?;
 
-    let known = dir.parent_labels() as i64;
-    if learning.distill_new_alpha > 0.0 && known > 0 {
-        // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
-        progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(sets.train.set()))?;
-        sets.train.teach(&model, known, &mut progress, cancel)?;
-        progress.end()?;
-    }
+    // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
+    let teacher = teach(dir, &model, &mut sets.train, &mut progress, cancel)?;
 
     let ewc = match &fisher {
         Some(parent) if learning.ewc_lambda > 0.0 => Some(Ewc::new(learning.ewc_lambda, parent, &model.held()?)?),
@@ -75,6 +70,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         model: &model,
         train,
         replay,
+        teacher: teacher.as_ref(),
         ewc,
         checkpoints: &checkpoints,
         cancel,
@@ -171,7 +167,8 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         },
     };
     let read = |path: &PathBuf, role| TokenSet::read(path, role, limits);
-    let distil = job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
+    let kept = job.task != Task::CausalLm;
+    let distil = kept && job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
     let sets = Sets {
         train: read(&job.data.train, Role::Train)?,
         replay: job
@@ -314,6 +311,30 @@ fn predict_champion(
     }
     progress.end()?;
     Ok(kept)
+}
+
+/// The parent as the teacher: of the new examples in advance, or, where its answers are too many to be kept, step by step.
+fn teach(
+    dir: &JobDir,
+    model: &Model,
+    train: &mut Inputs,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+) -> Result<Option<Teacher>, TrainerError> {
+    let learning = &dir.job.learning;
+    if dir.job.parent.is_none() {
+        return Ok(None);
+    }
+    if dir.job.task == Task::CausalLm {
+        let distils = learning.distill_alpha > 0.0 || learning.distill_new_alpha > 0.0;
+        return Ok(distils.then(|| Teacher::new(model)));
+    }
+    if learning.distill_new_alpha > 0.0 {
+        progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(train.set()))?;
+        train.teach(model, dir.parent_labels() as i64, progress, cancel)?;
+        progress.end()?;
+    }
+    Ok(None)
 }
 
 fn accumulate_fisher(

@@ -5,7 +5,8 @@ use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::{
-    Bottleneck, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task, layout,
+    Bottleneck, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task,
+    layout,
 };
 
 /// A checked job and where it lies.
@@ -127,11 +128,8 @@ fn causal(job: &Job) -> Result<(), String> {
     ensure(job.term_tokens.is_empty(), || {
         "a causal model would have to write `term_tokens` too, which no server can; leave them out".into()
     })?;
-    let distilled = job.learning.distill_alpha > 0.0 || job.learning.distill_new_alpha > 0.0;
-    ensure(!distilled, || {
-        "`learning.distill_alpha` and `learning.distill_new_alpha` have to be 0 for a causal model: its logits are too many to \
-         be kept"
-            .into()
+    ensure(job.learning.distill_loss == DistillLoss::Kl, || {
+        "`learning.distill_loss` \"logits\" matches logits that were kept, and a causal model's are too many; take \"kl\"".into()
     })?;
     ensure(job.data.candidates.is_none(), || {
         "`data.candidates` are of no use to a causal model: its logits are too many to be kept".into()

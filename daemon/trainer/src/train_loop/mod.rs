@@ -2,9 +2,11 @@
 
 mod fisher_pass;
 mod inputs;
+mod teacher;
 
 pub use fisher_pass::estimate_fisher;
 pub use inputs::Inputs;
+pub use teacher::Teacher;
 
 use crate::checkpoint::{Checkpoints, LoopState, LossSum, Saved};
 use crate::data::batch::{epoch_batches, micro_batches, replay_rows};
@@ -69,6 +71,8 @@ pub struct Training<'a> {
     pub train: &'a Inputs,
     /// The replay memory; None where replay is off.
     pub replay: Option<&'a Inputs>,
+    /// The parent, where it answers step by step instead of in advance.
+    pub teacher: Option<&'a Teacher>,
     /// The penalty; None where it is off.
     pub ewc: Option<&'a Ewc<'a>>,
     /// Where checkpoints go.
@@ -276,6 +280,7 @@ impl Training<'_> {
         let answers = set.answers_of(part.rows).len().max(1) as f64;
         let accumulation = self.job.learning.accumulation as usize;
         for (index, rows) in micro_batches(part.rows, accumulation).into_iter().enumerate() {
+            let taught = self.taught(part, rows)?;
             let (logits, kept) = self.answers(inputs, rows, self.dropout_seed(step, index, stream))?;
             let mut losses = Vec::new();
             if part.labelled {
@@ -283,8 +288,7 @@ impl Training<'_> {
                 terms[stream.min(1) as usize] += loss.f_double_value(&[])?;
                 losses.push(loss);
             }
-            if let (Some(Distilled { weight, loss }), Some(teacher)) = (part.distilled, &set.teacher) {
-                let teacher = teacher.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;
+            if let Some((Distilled { weight, loss }, teacher)) = taught {
                 let distance = match loss {
                     DistillLoss::Kl => distillation_sum(&logits, &teacher, self.job.learning.distill_temperature)?,
                     DistillLoss::Logits => logit_distance_sum(&logits, &teacher)?,
@@ -299,15 +303,29 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// What is added to logits before the cross entropy, F32 [labels]. None where nothing is.
+    /// The teacher's logits of rows of a part, kept or computed, where the part is distilled from them.
+    fn taught(&self, part: &Part, rows: &[usize]) -> Result<Option<(Distilled, Tensor)>, TrainerError> {
+        let Some(distilled) = part.distilled else {
+            return Ok(None);
+        };
+        let set = part.inputs.set();
+        let logits = match (&set.teacher, self.teacher) {
+            (Some(kept), _) => kept.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?,
+            (None, Some(teacher)) => teacher.logits(self.model, part.inputs, rows)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some((distilled, logits)))
+    }
+
+    /// What is added to logits before the cross entropy, F32 [labels]. None where nothing is: without replay nothing of the old
+    /// labels would be shown, and the correction would take all that speaks against them away.
     fn correction(&self) -> Result<Option<Tensor>, TrainerError> {
         let (tau, learned) = (self.job.learning.prior_correction, &self.job.data.learned);
-        if tau == 0.0 || learned.is_empty() {
+        let Some(replay) = self.replay.filter(|_| tau > 0.0 && !learned.is_empty()) else {
             return Ok(None);
-        }
+        };
         let counts = |inputs: &Inputs| inputs.set().label_counts(self.job.labels.len());
-        let replayed = self.replay.map(counts).transpose()?;
-        let correction = prior_correction(tau, &counts(self.train)?, replayed.as_deref(), learned);
+        let correction = prior_correction(tau, &counts(self.train)?, &counts(replay)?, learned);
         Ok(Some(Tensor::f_from_slice(&correction)?))
     }
 

@@ -7,6 +7,8 @@ use tch::{Kind, Tensor};
 use wengu_protocol::job::{DataFile, JobEnd, Task};
 use wengu_trainer::data::{Limits, Role, TokenSet};
 use wengu_trainer::model::{Generation, Model, Sampling};
+use wengu_trainer::objective::distillation_sum;
+use wengu_trainer::train_loop::{Inputs, Teacher};
 
 pub const CAUSAL: [&str; 6] = [
     "causal_llama",
@@ -132,6 +134,39 @@ fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
         assert!(batch.ids.size()[0] < lengths.len() as i64, "nothing was packed");
         answers_agree(name, &model, &set, &expected);
     }
+}
+
+#[test]
+fn the_teacher_answers_as_the_parent_did_and_leaves_the_student_as_it_is() {
+    let model = load(Task::CausalLm, "causal_qwen2");
+    let expected = tensors(&golden("causal_qwen2").join("expected.safetensors"));
+    let (ids, lengths, labels) = causal_examples(&expected);
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
+    let rows: Vec<usize> = (0..lengths.len()).collect();
+    let inputs = Inputs::tokens(set);
+    let said = || inputs.logits(&model, &rows, None).unwrap();
+    let teacher = Teacher::new(&model);
+    let parent = said().detach();
+    for (_, parameter, _) in model.trainable() {
+        let _frozen = tch::no_grad_guard();
+        let _ = parameter.shallow_clone().f_add_scalar_(0.05).unwrap();
+    }
+    let student = said().detach();
+    assert!((&student - &parent).abs().max().double_value(&[]) > 1e-3);
+    let taught = teacher.logits(&model, &inputs, &rows).unwrap();
+    assert_eq!(taught, parent);
+    assert!(!taught.requires_grad());
+    // A pass after it still has the student's gradients, and the student's values.
+    let logits = said();
+    assert_eq!(logits.detach(), student);
+    distillation_sum(&logits, &taught, 2.0).unwrap().backward();
+    let norm: f64 = model
+        .trainable()
+        .iter()
+        .map(|(_, parameter, _)| parameter.grad().square().sum(Kind::Double).double_value(&[]))
+        .sum();
+    assert!(norm > 0.0 && norm.is_finite());
 }
 
 pub fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
