@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wengu_config::Config;
-use wengu_protocol::job::Parent;
+use wengu_protocol::job::{self, BaseModel, Device, Parent};
 use wengu_protocol::merge::{MERGE_SCHEMA, Merge, Merged, Precision};
 use wengu_store::{Objects, durable};
 
@@ -145,7 +145,12 @@ fn spec(version: &Version, manifest: &Manifest, out: &Path, precision: Option<Pr
     Ok(Merge {
         schema: MERGE_SCHEMA,
         task: manifest.task,
-        base: manifest.base.clone(),
+        // Whatever it was trained in: a sum is rounded once, when it is written.
+        base: BaseModel {
+            precision: job::Precision::Fp32,
+            device: Device::Cpu,
+            ..manifest.base.clone()
+        },
         version: Parent {
             adapter: part("adapter"),
             head: part("head"),

@@ -17,19 +17,19 @@ NO_EWC = "ewc_lambda = 0.0\nfisher_examples = 0\n"
 NO_CORRECTION = "prior_correction = 0.0\n"
 # What each method changes in wengu's own defaults: mode, and the content of [domains.NAME.learning].
 METHODS = {
-    "head only, all data": ("head_only", PLAIN + NO_EWC + NO_CORRECTION),
+    "head only (all data)": ("head_only", PLAIN + NO_EWC + NO_CORRECTION),
     "naive": ("stream", PLAIN + NO_EWC + NO_CORRECTION),
-    "joint, all data": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
+    "joint (all data)": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
     "EWC": ("stream", PLAIN + NO_CORRECTION),
     "distillation on new texts": ("stream", PLAIN + NO_EWC + "distill_new_alpha = 1.0\n"),
     "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
     "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),
-    "wengu, no text kept": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
+    "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
 }
 PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
 # What no memory changes.
-WITHOUT_MEMORY = {"head only, all data", "naive", "joint, all data", "EWC", "distillation on new texts", "wengu, no text kept",
+WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "EWC", "distillation on new texts", "wengu (no old text)",
                   "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
 
 
@@ -39,13 +39,13 @@ def arguments():
         parser.add_argument(name)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--streams", default="clause-types")
-    parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]).replace(", ", "; "))
+    parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]))
     parser.add_argument("--orders", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--memory", default="0.09")
     parser.add_argument("--tables")
     parsed = parser.parse_args()
-    parsed.methods = [method.replace("; ", ", ") for method in parsed.methods.split(",")]
+    parsed.methods = parsed.methods.split(",")
     unknown = [method for method in parsed.methods if method not in METHODS and method not in PEERS]
     unknown += [stream for stream in parsed.streams.split(",") if stream not in streams.STREAMS]
     if unknown:
@@ -56,7 +56,7 @@ def arguments():
 def run(args, stream, order, seed, method, memory):
     """One run, unless its result is there. Gives the result, or None where the run failed."""
     size = "small" if args.small else "whole"
-    name = f"{size}-{stream}-{order}-{method.replace(' ', '_').replace(',', '')}-{memory}-{seed}"
+    name = f"{size}-{stream}-{order}-{method.translate(str.maketrans(' ', '_', '()'))}-{memory}-{seed}"
     folder = Path(args.out) / name
     path = folder / "run.json"
     if not path.exists():
@@ -94,7 +94,7 @@ def table(results, memory):
     """Rows of one stream: {method: [results]}."""
     final = lambda result: statistics.mean(score for score in result["matrix"][-1] if score is not None)
     mean = lambda method: statistics.mean(final(r) for r in results[method]) if results.get(method) else None
-    low, high = mean("naive"), mean("joint, all data")
+    low, high = mean("naive"), mean("joint (all data)")
     head = ["method", "memory", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
             "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -126,7 +126,7 @@ def main():
         for place, memory in enumerate(float(share) for share in args.memory.split(",")):
             results = {}
             for method in args.methods:
-                if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint, all data"):
+                if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint (all data)"):
                     continue
                 # The first share of memory stands for all where there is no memory.
                 share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory

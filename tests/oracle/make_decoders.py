@@ -1,6 +1,6 @@
 """Small random Llama, Qwen2 and Qwen3 models with adapters: logits of a head on the last token's vector for right-padded,
 left-padded and unpadded batches, and the gradient of every trained parameter in float64. Llama's config.json has the old rope
-fields and llama3 scaling, and its weights lie in two shards; the others have the new fields."""
+fields and llama3 scaling, and its weights lie in two shards; the others have the new fields, one Qwen2 with YaRN."""
 
 import json
 
@@ -15,6 +15,8 @@ LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }  # fmt: skip
+# As Qwen2.5's model cards give it for long texts: no mscale, so that both factors follow from `factor`.
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
 SHAPE = dict(
     vocab_size=120, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-5, attn_implementation="eager",
@@ -111,6 +113,8 @@ def main():
     make("llama", LlamaModel(llama), old_fields, "model.", 60, shards=True)
     qwen2 = Qwen2Config(**SHAPE, rope_parameters={"rope_theta": 1000000.0, "rope_type": "default"})
     make("qwen2", Qwen2Model(qwen2), new_fields("Qwen2ForCausalLM"), "model.", 70, shards=False)
+    yarn = Qwen2Config(**SHAPE, rope_parameters={"rope_theta": 1000000.0, **YARN})
+    make("qwen2_yarn", Qwen2Model(yarn), new_fields("Qwen2ForCausalLM"), "model.", 75, shards=False)
     qwen3 = Qwen3Config(**SHAPE, head_dim=12, rope_parameters={"rope_theta": 1000000.0, "rope_type": "default"})
     make("qwen3", Qwen3Model(qwen3), new_fields("Qwen3Model"), "", 80, shards=False)
 

@@ -28,7 +28,8 @@ fn site(script: &str) -> Site {
     fs::write(root.join("base/vocab.txt"), "a\nb").unwrap();
     let manifest = json!({
         "schema": 1, "domain": "contracts", "run": 1, "parent": null, "files": {}, "labels": ["a", "b"], "train": [],
-        "gate": [], "audit": [], "dropped": [], "base": {"path": root.join("base"), "sha256": {}},
+        "gate": [], "audit": [], "dropped": [],
+        "base": {"path": root.join("base"), "sha256": {}, "precision": "bf16", "device": "auto"},
         "method": {"name": "lora", "rank": 4, "alpha": 8.0, "dropout": 0.0, "target_modules": ["query"]},
         "learning": config.domains["contracts"].learning.training, "max_length": 16, "memory_bytes": 0, "seed": 1,
         "memory_seed": 1, "threads": 1, "gate_rules": config.domains["contracts"].gate.rules, "baselines": [],
@@ -95,6 +96,9 @@ fn the_version_in_service_becomes_a_folder_with_its_own_tokenizer() {
     let spec: Merge = serde_json::from_slice(&fs::read(site.dir.path().join("spec.json")).unwrap()).unwrap();
     assert_eq!((spec.version.labels.len(), spec.precision), (2, Some(Precision::Bf16)));
     assert!(spec.version.adapter.is_some() && spec.version.head.is_some());
+    // Trained in BF16, merged in F32.
+    let computed = (spec.base.precision, spec.base.device);
+    assert_eq!(computed, (job::Precision::Fp32, Device::Cpu));
 }
 
 #[test]

@@ -7,9 +7,10 @@ use tch::Tensor;
 use wengu_protocol::job::{JobEnd, Task};
 use wengu_trainer::model::{Model, Pooling};
 
-const FAMILIES: [&str; 7] = [
+const FAMILIES: [&str; 8] = [
     "llama",
     "qwen2",
+    "qwen2_yarn",
     "qwen3",
     "deepseek_v2_lite",
     "deepseek_v2",
