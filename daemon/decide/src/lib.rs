@@ -8,6 +8,7 @@ pub mod marked;
 pub mod memory;
 pub mod memory_plan;
 pub mod metrics;
+pub mod near;
 pub mod schedule;
 pub mod serving;
 pub mod split;

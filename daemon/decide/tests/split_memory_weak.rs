@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use wengu_decide::memory::{Candidate, select};
 use wengu_decide::metrics::{Confusion, MetricsError, argmax_rows};
+use wengu_decide::near::fingerprint;
 use wengu_decide::split::{Side, side};
 use wengu_decide::weak::{Vote, aggregate};
 
@@ -66,7 +67,7 @@ proptest! {
         let all: Vec<Candidate> = sizes
             .iter()
             .enumerate()
-            .map(|(i, &(class, bytes))| Candidate { id: format!("{i}"), class: format!("c{class}"), bytes })
+            .map(|(i, &(class, bytes))| candidate(format!("{i}"), format!("c{class}"), bytes))
             .collect();
         let cut = cut.min(all.len());
         let kept = select(capacity, &[], &all, seed);
@@ -88,7 +89,7 @@ proptest! {
         let all: Vec<Candidate> = classes
             .iter()
             .enumerate()
-            .map(|(i, class)| Candidate { id: format!("{i}"), class: format!("c{class}"), bytes: 7 })
+            .map(|(i, class)| candidate(format!("{i}"), format!("c{class}"), 7))
             .collect();
         let mut memory: Vec<Candidate> = Vec::new();
         for fresh in all.chunks(step) {
@@ -114,14 +115,21 @@ proptest! {
     }
 }
 
+/// Of no known source, and like no other.
+fn candidate(id: String, class: String, bytes: u64) -> Candidate {
+    Candidate {
+        id,
+        class,
+        bytes,
+        source: String::new(),
+        fingerprint: None,
+    }
+}
+
 fn candidates(counts: &[(&str, usize)], bytes: u64) -> Vec<Candidate> {
     let of = |&(class, n): &(&str, usize)| {
         let class = class.to_string();
-        (0..n).map(move |i| Candidate {
-            id: format!("{class}/{i}"),
-            class: class.clone(),
-            bytes,
-        })
+        (0..n).map(move |i| candidate(format!("{class}/{i}"), class.clone(), bytes))
     };
     counts.iter().flat_map(of).collect()
 }
@@ -151,16 +159,8 @@ fn classes_get_the_same_and_small_ones_leave_their_share_to_the_others() {
 #[test]
 fn one_giant_does_not_push_out_a_class() {
     let mut all = candidates(&[("a", 100), ("b", 100)], 10);
-    all.push(Candidate {
-        id: "a/giant".into(),
-        class: "a".into(),
-        bytes: 900,
-    });
-    all.push(Candidate {
-        id: "c/giant".into(),
-        class: "c".into(),
-        bytes: 5000,
-    });
+    all.push(candidate("a/giant".into(), "a".into(), 900));
+    all.push(candidate("c/giant".into(), "c".into(), 5000));
     for seed in 0..50 {
         let kept = select(1000, &[], &all, seed);
         assert_eq!(kept_per_class(&kept), BTreeMap::from([("a", 50), ("b", 50)]));
@@ -169,6 +169,38 @@ fn one_giant_does_not_push_out_a_class() {
     let many: Vec<(String, usize)> = (0..30).map(|i| (format!("k{i}"), 3)).collect();
     let many: Vec<(&str, usize)> = many.iter().map(|(c, n)| (c.as_str(), *n)).collect();
     assert_eq!(select(100, &[], &candidates(&many, 10), 1).len(), 10);
+}
+
+#[test]
+fn near_duplicates_count_once() {
+    let mut all = candidates(&[("a", 30)], 10);
+    for (i, candidate) in all.iter_mut().enumerate() {
+        // Ten texts, each three times, two bits apart.
+        candidate.fingerprint =
+            Some(fingerprint(&format!("text number {}", ["one", "two", "six"][i % 3])) ^ (i as u64 / 10));
+    }
+    for seed in 0..20 {
+        let kept = select(1000, &[], &all, seed);
+        let of: BTreeSet<usize> = kept.iter().map(|id| id[2..].parse::<usize>().unwrap() % 3).collect();
+        assert_eq!((kept.len(), of.len()), (3, 3), "{kept:?}");
+    }
+}
+
+#[test]
+fn one_source_does_not_fill_a_class_while_others_have_something() {
+    let mut all = candidates(&[("a", 120)], 10);
+    for (i, candidate) in all.iter_mut().enumerate() {
+        candidate.source = if i < 100 { "large".into() } else { format!("case {i}") };
+    }
+    for seed in 0..20 {
+        let kept = select(400, &[], &all, seed);
+        let large = kept.iter().filter(|id| id[2..].parse::<usize>().unwrap() < 100).count();
+        // All of the others, and what is left over for the large one.
+        assert_eq!((kept.len(), large), (40, 20));
+        let few = select(200, &[], &all, seed);
+        let large = few.iter().filter(|id| id[2..].parse::<usize>().unwrap() < 100).count();
+        assert!(large <= 5, "{large} of 20 are of one source");
+    }
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Remembered {
     pub label: String,
     /// Where the label comes from.
     pub source: LabelSource,
+    /// The case file it stood in; empty in memories from before it was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub case: String,
     /// Rows of the logits: one, or one for each token that the model is asked.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub answers: u32,
@@ -145,6 +148,8 @@ impl Memory {
                 id: c.text_id.clone(),
                 class: super::task::class(task, &c.label),
                 bytes: (c.text.len() + c.answers as usize * labels * 4) as u64,
+                source: c.case.clone(),
+                fingerprint: Some(wengu_decide::near::fingerprint(&c.text)),
             })
             .collect();
         let chosen = wengu_decide::memory::select(capacity_bytes, &[], &offered, seed);
@@ -203,10 +208,11 @@ mod tests {
         let examples: Vec<Remembered> = (0..3)
             .map(|i| Remembered {
                 text_id: format!("t{i}"),
-                text: format!("条款 {i}"),
+                text: ["不可抗力", "争议解决与管辖", "保密义务"][i].into(),
                 segments: vec![],
                 label: "甲".into(),
                 source: LabelSource::Gold,
+                case: format!("case {i}"),
                 answers: 1,
             })
             .collect();

@@ -318,6 +318,7 @@ impl<'a> Objects<'a> {
             segments: example.segments.clone(),
             label: item.label.clone(),
             source: item.source.clone(),
+            case: example.case.clone(),
             answers: 1,
         })
     }

@@ -1,0 +1,108 @@
+//! Texts that say the same but for a date, a number or a comma.
+
+/// Shingles are of so many words.
+const WORDS: usize = 3;
+/// Fingerprints that differ in so many bits at most are of near duplicates (Manku et al. 2007, section 3: 3 of 64).
+const BITS: u32 = 3;
+
+/// A fingerprint of a text that changes little when the text does (SimHash, Charikar 2002): each bit is the majority of the bits of the
+/// hashes of all runs of three words. Case, punctuation and the digits of numbers do not count; a Han character is a word.
+pub fn fingerprint(text: &str) -> u64 {
+    let words = words(text);
+    let mut votes = [0i32; 64];
+    let mut vote = |shingle: &[String]| {
+        let mut hasher = blake3::Hasher::new();
+        for word in shingle {
+            hasher.update(word.as_bytes());
+            hasher.update(&[0]);
+        }
+        let bytes = hasher.finalize();
+        for (bit, vote) in votes.iter_mut().enumerate() {
+            let set = bytes.as_bytes()[bit / 8] >> (bit % 8) & 1 == 1;
+            *vote += if set { 1 } else { -1 };
+        }
+    };
+    match words.len() {
+        0..=WORDS => vote(&words),
+        _ => words.windows(WORDS).for_each(vote),
+    }
+    let set = votes.iter().enumerate().filter(|(_, vote)| **vote > 0);
+    set.fold(0, |all, (bit, _)| all | 1 << bit)
+}
+
+/// Whether two fingerprints are of near duplicates.
+pub fn near(a: u64, b: u64) -> bool {
+    (a ^ b).count_ones() <= BITS
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut end = |word: &mut String| {
+        if !word.is_empty() {
+            words.push(std::mem::take(word));
+        }
+    };
+    for c in text.chars() {
+        match c {
+            '\u{3400}'..='\u{9fff}' | '\u{20000}'..='\u{323af}' => {
+                end(&mut word);
+                word.push(c);
+                end(&mut word);
+            }
+            c if c.is_numeric() => {
+                // A number is a number, however many digits it has.
+                if !word.ends_with('0') {
+                    word.push('0');
+                }
+            }
+            c if c.is_alphanumeric() => word.extend(c.to_lowercase()),
+            _ => end(&mut word),
+        }
+    }
+    end(&mut word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAUSE: &str = "This Agreement shall be governed by and construed in accordance with the laws of the State of \
+                          Delaware, without regard to its conflict of laws principles, as of March 1, 2019.";
+
+    #[test]
+    fn dates_numbers_case_and_commas_do_not_make_another_text() {
+        let same = [
+            CLAUSE.to_uppercase(),
+            CLAUSE.replace(',', ""),
+            CLAUSE.replace("1, 2019", "17, 2021"),
+        ];
+        for text in same {
+            assert!(near(fingerprint(CLAUSE), fingerprint(&text)), "{text}");
+        }
+        let article = "第三条　经营者应当在三十日内退还押金人民币5000元。";
+        assert!(near(
+            fingerprint(article),
+            fingerprint("第三条 经营者应当在三十日内退还押金人民币12000元")
+        ));
+    }
+
+    #[test]
+    fn other_texts_are_far_apart() {
+        let others = [
+            "Either party may terminate this Agreement upon thirty days' written notice to the other party.",
+            &CLAUSE
+                .replace("Delaware", "California")
+                .replace("governed by and construed", "interpreted"),
+            "经营者应当在三十日内退还押金。",
+            "",
+        ];
+        for (i, a) in others.iter().enumerate() {
+            assert!(!near(fingerprint(CLAUSE), fingerprint(a)), "{a}");
+            for b in &others[i + 1..] {
+                assert!(!near(fingerprint(a), fingerprint(b)), "{a} | {b}");
+            }
+        }
+    }
+}
