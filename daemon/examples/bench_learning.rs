@@ -370,6 +370,7 @@ impl Runner {
             labels: planned.labels,
             terms: Vec::new(),
             train,
+            validation: Vec::new(),
             gate: planned.gate,
             audit: planned.audit,
             dropped: planned.dropped,

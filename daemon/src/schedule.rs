@@ -256,6 +256,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
     let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
+    let seed = learning.seed.wrapping_mul(1_000_003).wrapping_add(run);
+    let validation = plan.take_validation(domain.task, learning.validation_percent, seed);
     let base = model_of(engine, domain)?;
     let method = crate::model::method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
@@ -299,6 +301,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             &base.path,
         )?,
         train: plan.train,
+        validation,
         gate: plan.gate,
         audit: plan.audit,
         dropped: plan.dropped,
@@ -309,7 +312,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,
-        seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(run),
+        seed,
         threads: match engine.config.trainer.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             n => n,

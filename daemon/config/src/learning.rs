@@ -26,6 +26,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
         term_tokens: section.integer("term_tokens", 0..=4096, 0) as u32,
         training: job::Learning {
             epochs: small(&mut section, "epochs", 1000, 4),
+            patience: small(&mut section, "patience", 1000, 3),
             batch_size: small(&mut section, "batch_size", 4096, 16),
             accumulation: small(&mut section, "accumulation", 4096, 1),
             learning_rate: section.number("learning_rate", above(0.0..1.0), 1e-3),
@@ -44,7 +45,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                 "distill_loss",
                 &[("kl", DistillLoss::Kl), ("logits", DistillLoss::Logits)],
             ),
-            distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, 0.0),
+            distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, if by_text { 0.5 } else { 0.0 }),
             prior_correction: section.number("prior_correction", 0.0..=10.0, if by_text { 1.0 } else { 0.0 }),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
@@ -61,6 +62,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
             fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
             checkpoint_steps: CHECKPOINT_STEPS,
         },
+        validation_percent: section.integer("validation_percent", 0..=50, 0) as u32,
         memory_bytes: section.integer("memory_mib", 0..=65_536, 16) << 20,
         baselines: baselines.iter().map(|baseline| baseline.value.clone()).collect(),
     };
@@ -95,6 +97,11 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
             message,
             "set `accumulation` to `batch_size` at most",
         );
+    }
+    if training.patience == 0 && learning.validation_percent > 0 {
+        let message = "no epoch may do worse than another, and so the first would be the last";
+        let remedy = "set `patience` to 1 or more, or `validation_percent = 0`";
+        report.error(&section.at("patience"), message, remedy);
     }
     if training.distill_alpha > 0.0 && training.replay_ratio == 0.0 {
         let message = "distillation works on replayed examples, and replay is off";

@@ -128,6 +128,8 @@ pub struct Learning {
     pub max_length: u32,
     /// Terms of the plugin's list that may get a token of their own, over all updates; 0: none.
     pub term_tokens: u32,
+    /// Share of the new training examples that is not trained on and says when to stop.
+    pub validation_percent: u32,
     /// Bound of the replay memory, text and logits counted.
     pub memory_bytes: u64,
     /// Comparisons trained and reported with every update, never promoted: "head_only", "plain".

@@ -329,8 +329,12 @@ impl Default for Lora {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learning {
-    /// Passes over the new examples.
+    /// Passes over the new examples, at most.
     pub epochs: u32,
+    /// Epochs in a row that may do no better on the validation set than the best before them; then training ends. The result has the
+    /// best epoch's weights. Counts only where there is a validation set.
+    #[serde(default)]
+    pub patience: u32,
     /// New examples in one optimizer step, before accumulation is split.
     pub batch_size: u32,
     /// Micro-batches that one optimizer step is split into.
@@ -407,6 +411,10 @@ pub enum FisherEstimate {
 pub struct Data {
     /// New examples, with labels.
     pub train: PathBuf,
+    /// New examples, with labels, that are not trained on and say after each epoch how training goes: by macro F1, or, for a causal
+    /// model, by the answers' log-probability. None: all epochs are trained.
+    #[serde(default)]
+    pub validation: Option<PathBuf>,
     /// Replay examples, with labels and, where `distill_alpha` > 0, teacher logits.
     pub replay: Option<PathBuf>,
     /// Name to file: sets that are answered by the parent (if any) before training and by the result after it.
@@ -480,6 +488,8 @@ pub enum Phase {
     PredictChampion,
     /// Optimizer steps.
     Train,
+    /// The model so far answers the validation set.
+    Validate,
     /// The result answers the evaluation sets.
     PredictChallenger,
     /// Fisher information of the result.
@@ -522,6 +532,9 @@ pub struct JobResult {
     pub skipped_steps: u64,
     /// Wall seconds spent in the train phase over all starts of the job.
     pub train_seconds: f64,
+    /// The epoch whose weights the result has, from 1, where there is a validation set.
+    #[serde(default)]
+    pub best_epoch: Option<u32>,
     /// Mean loss terms of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
     /// File under the job directory to lowercase hex SHA-256: all of `out/`.

@@ -81,6 +81,7 @@ pub fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Load => "loading",
         Phase::PredictChampion => "version in service answers",
+        Phase::Validate => "answering the validation set",
         Phase::Train => "training",
         Phase::PredictChallenger => "new version answers",
         Phase::Fisher => "measuring what must stay (Fisher)",

@@ -33,6 +33,9 @@ pub struct Manifest {
     pub terms: Vec<String>,
     /// New training examples.
     pub train: Vec<Item>,
+    /// New examples that are not trained on and say when to stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<Item>,
     /// New gate items: the era of this run.
     pub gate: Vec<Item>,
     /// New audit items.

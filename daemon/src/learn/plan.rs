@@ -23,7 +23,7 @@ pub struct History {
 impl History {
     /// Adds the examples of an accepted run.
     pub fn add(&mut self, manifest: &Manifest) {
-        for item in &manifest.train {
+        for item in manifest.train.iter().chain(&manifest.validation) {
             self.learned.insert(item.text_id.clone(), item.label.clone());
         }
         for item in manifest.gate.iter().chain(&manifest.audit) {
@@ -81,6 +81,31 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+impl Plan {
+    /// Takes about so many of a hundred training examples out, to say when training should stop: the same ones whenever the run is
+    /// planned. A label of texts keeps at least one example to learn.
+    pub fn take_validation(&mut self, task: Task, percent: u32, seed: u64) -> Vec<Item> {
+        let chosen = |item: &Item| {
+            let mut hasher = blake3::Hasher::new_derive_key("wengu 2026 validation v1");
+            hasher.update(&seed.to_le_bytes());
+            hasher.update(item.text_id.as_bytes());
+            let first = hasher.finalize().as_bytes()[..4].try_into().map(u32::from_le_bytes);
+            first.is_ok_and(|first| u64::from(first) * 100 < u64::from(percent) << 32)
+        };
+        let (mut taken, mut kept): (Vec<Item>, Vec<Item>) =
+            std::mem::take(&mut self.train).into_iter().partition(chosen);
+        if task == Task::SequenceClassification {
+            let learned: BTreeSet<String> = kept.iter().map(|item| item.label.clone()).collect();
+            let back: Vec<Item>;
+            (taken, back) = taken.into_iter().partition(|item| learned.contains(&item.label));
+            kept.extend(back);
+            kept.sort_by(|a, b| a.text_id.cmp(&b.text_id));
+        }
+        self.train = kept;
+        taken
     }
 }
 
@@ -314,6 +339,29 @@ mod tests {
         let plan = plan(&files, Task::SequenceClassification, &[], &History::default());
         assert_eq!(texts(&plan.train), ["gold"]);
         assert_eq!(plan.dropped.len(), 4);
+    }
+
+    #[test]
+    fn a_validation_set_is_the_same_again_and_leaves_every_label_something_to_learn() {
+        let examples = (0..200).map(|i| {
+            let label = if i == 0 { "rare" } else { ["a", "b"][i as usize % 2] };
+            example(i, Side::Train, &format!("text {i}"), Some(label), LabelSource::Gold)
+        });
+        let files = [file(1, examples.collect())];
+        let planned = || plan(&files, Task::SequenceClassification, &[], &History::default());
+        let all = planned().train;
+        for seed in 0..40 {
+            let mut plan = planned();
+            let held = plan.take_validation(Task::SequenceClassification, 20, seed);
+            assert!((20..60).contains(&held.len()), "{}", held.len());
+            assert_eq!(plan.train.len() + held.len(), 200);
+            assert!(plan.train.iter().any(|item| item.label == "rare"), "seed {seed}");
+            assert!(held.iter().all(|item| !plan.train.contains(item)));
+            assert_eq!(planned().take_validation(Task::SequenceClassification, 20, seed), held);
+        }
+        let mut plan = planned();
+        assert!(plan.take_validation(Task::SequenceClassification, 0, 1).is_empty());
+        assert_eq!(plan.train, all);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let mut writer = Writer::new(store, manifest, &manifest.terms, dir)?;
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
+    let validation = writer.validation()?;
     let memory = old_memory(prepared)?;
     let remembered: Vec<Row> = memory.examples.iter().map(Row::from_memory).collect();
     let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
@@ -78,6 +79,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         data: job::Data {
             champion_eval,
             train: "data/train.safetensors".into(),
+            validation,
             replay,
             eval,
             candidates,
@@ -98,6 +100,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
     let mut writer = Writer::new(store, manifest, terms, dir)?;
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
+    let validation = writer.validation()?;
     let eval = writer.eval_sets(prepared, "")?;
     let mut learning = job::Learning {
         replay_ratio: 0.0,
@@ -133,6 +136,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         data: job::Data {
             champion_eval,
             train: "data/train.safetensors".into(),
+            validation,
             replay: None,
             eval,
             candidates: None,
@@ -184,7 +188,11 @@ fn old_memory(prepared: &Prepared) -> Result<Memory> {
     let Some(parent) = &prepared.parent_dir else {
         return Ok(Memory::default());
     };
-    let taught: HashSet<&str> = prepared.manifest.train.iter().map(|i| i.text_id.as_str()).collect();
+    let taught: HashSet<&str> = {
+        let manifest = prepared.manifest;
+        let taught = manifest.train.iter().chain(&manifest.validation);
+        taught.map(|item| item.text_id.as_str()).collect()
+    };
     let memory = Memory::load(parent)?.retain(|example| !taught.contains(example.text_id.as_str()));
     if prepared.manifest.task != Task::TokenClassification {
         return Ok(memory);
@@ -353,6 +361,15 @@ impl<'a> Writer<'a> {
             .iter()
             .map(|item| Ok(Row::from_memory(&self.objects.remembered(item)?)))
             .collect()
+    }
+
+    /// Writes the validation set, where there is one.
+    fn validation(&mut self) -> Result<Option<PathBuf>> {
+        if self.manifest.validation.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.items(&self.manifest.validation)?;
+        self.write("validation", &rows, None).map(Some)
     }
 
     /// Writes the gate and audit sets of all eras, to files whose names begin with `prefix`.

@@ -9,6 +9,7 @@ use crate::error::TrainerError;
 use crate::job::files::{self, sha256_hex};
 use crate::job::tensors;
 use crate::optim::AdamW;
+use crate::train_loop::Stopping;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +23,8 @@ pub const FOLDER: &str = "checkpoint";
 const SCHEMA: u32 = 1;
 const STATE: &str = "state.safetensors";
 const MANIFEST: &str = "manifest.json";
+/// Begins the names of the best epoch's tensors.
+const BEST: &str = "best/";
 /// The newest and the one before.
 const KEPT: usize = 2;
 
@@ -42,6 +45,9 @@ pub struct LoopState {
     pub last_epoch_loss: Option<ExactTerms>,
     /// Seconds spent in steps, over all starts.
     pub train_seconds: f64,
+    /// How training goes by the validation set.
+    #[serde(default)]
+    pub stopping: Stopping,
     /// Files of the champion's predictions and their digests.
     pub champion: BTreeMap<String, String>,
 }
@@ -131,8 +137,14 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint and removes those it replaces.
-    pub fn save(&self, state: &LoopState, optimizer: &AdamW) -> Result<(), TrainerError> {
+    /// Writes a checkpoint and removes those it replaces. `best` is what was trained as it was after the best epoch, by name.
+    pub fn save(
+        &self,
+        state: &LoopState,
+        optimizer: &AdamW,
+        best: &BTreeMap<String, Tensor>,
+    ) -> Result<(), TrainerError> {
+        let best = best.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
         let names = optimizer.slots().iter().flat_map(|slot| {
             let name = &slot.name;
             [
@@ -141,7 +153,7 @@ impl Checkpoints {
                 (format!("v/{name}"), &slot.v),
             ]
         });
-        let bytes = tensors::encode(names, Some((tensors::METADATA, to_json(state)?)))?;
+        let bytes = tensors::encode(names.chain(best), Some((tensors::METADATA, to_json(state)?)))?;
         let manifest = Manifest {
             schema: SCHEMA,
             trainer: env!("CARGO_PKG_VERSION").into(),
@@ -221,6 +233,15 @@ impl Checkpoints {
 }
 
 impl Saved {
+    /// What was trained as it was after the best epoch, by name. Empty where no epoch was validated.
+    pub fn best(&self) -> BTreeMap<String, Tensor> {
+        let named = self.tensors.iter().filter_map(|(name, tensor)| {
+            let name = name.strip_prefix(BEST)?;
+            Some((name.to_owned(), tensor.shallow_clone()))
+        });
+        named.collect()
+    }
+
     /// Puts parameters and moments back.
     pub fn restore(&self, optimizer: &mut AdamW) -> Result<(), TrainerError> {
         for slot in optimizer.slots() {

@@ -22,6 +22,8 @@ pub struct Summary {
     pub train_seconds: f64,
     /// Mean loss of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
+    /// The epoch whose weights these are, where there is a validation set.
+    pub best_epoch: Option<u32>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -124,6 +126,7 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         skipped_steps: summary.skipped_steps,
         train_seconds: summary.train_seconds,
         last_epoch_loss: summary.last_epoch_loss,
+        best_epoch: summary.best_epoch,
         outputs,
     };
     save(&dir.root, &result)?;
@@ -148,6 +151,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         skipped_steps: 0,
         train_seconds: 0.0,
         last_epoch_loss: None,
+        best_epoch: None,
         outputs: BTreeMap::new(),
     };
     save(root, &result)

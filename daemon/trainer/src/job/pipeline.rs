@@ -20,6 +20,7 @@ use wengu_protocol::job::{JobEnd, Method, Phase, Task, layout};
 /// Everything the job names, read and checked.
 struct Sets<T> {
     train: T,
+    validation: Option<T>,
     replay: Option<T>,
     eval: BTreeMap<String, T>,
     /// What the champion answers, where that is in other tokens than what the challenger answers.
@@ -69,6 +70,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         job: &dir.job,
         model: &model,
         train,
+        validation: sets.validation.as_ref(),
         replay,
         teacher: teacher.as_ref(),
         ewc,
@@ -122,6 +124,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         skipped_steps: state.skipped,
         train_seconds: state.train_seconds,
         last_epoch_loss: state.last_epoch_loss.map(Into::into),
+        best_epoch: dir.job.data.validation.is_some().then_some(state.stopping.best_epoch),
     })
 }
 
@@ -171,6 +174,12 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     let distil = kept && job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
     let sets = Sets {
         train: read(&job.data.train, Role::Train)?,
+        validation: job
+            .data
+            .validation
+            .as_ref()
+            .map(|path| read(path, Role::Train))
+            .transpose()?,
         replay: job
             .data
             .replay
@@ -212,7 +221,12 @@ impl Sets<TokenSet> {
     ) -> Result<Sets<Inputs>, TrainerError> {
         let embed = matches!(dir.job.method, Method::HeadOnly);
         if embed {
-            let all = self.eval.values().chain(&self.replay).chain(&self.candidates);
+            let all = self
+                .eval
+                .values()
+                .chain(&self.validation)
+                .chain(&self.replay)
+                .chain(&self.candidates);
             let steps = Inputs::answer_steps(&self.train) + all.map(Inputs::answer_steps).sum::<u64>();
             progress.begin(Phase::Load, 0, steps)?;
         }
@@ -225,6 +239,7 @@ impl Sets<TokenSet> {
         };
         Ok(Sets {
             train: inputs(self.train)?,
+            validation: self.validation.map(&mut inputs).transpose()?,
             replay: self.replay.map(&mut inputs).transpose()?,
             eval: self
                 .eval

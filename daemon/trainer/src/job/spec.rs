@@ -69,6 +69,7 @@ fn resolve(job: &mut Job, root: &Path) {
     }
     fix(&mut job.data.train);
     let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
+    let optional = optional.chain(job.data.validation.iter_mut());
     let evaluation = job.data.eval.values_mut().chain(job.data.champion_eval.values_mut());
     optional.chain(evaluation).for_each(fix);
 }
@@ -108,6 +109,10 @@ fn check(job: &Job) -> Result<(), String> {
     method(&job.method)?;
     learning(&job.learning)?;
     learned(job)?;
+    let validated = job.data.validation.is_some();
+    ensure(!validated || job.learning.patience > 0, || {
+        "`data.validation` is given and `learning.patience` is 0; set it to 1 or more, or leave the file out".into()
+    })?;
     term_tokens(job)?;
     for name in job.data.eval.keys() {
         let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);

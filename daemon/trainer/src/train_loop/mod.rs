@@ -2,10 +2,12 @@
 
 mod fisher_pass;
 mod inputs;
+mod stopping;
 mod teacher;
 
 pub use fisher_pass::estimate_fisher;
 pub use inputs::Inputs;
+pub use stopping::Stopping;
 pub use teacher::Teacher;
 
 use crate::checkpoint::{Checkpoints, LoopState, LossSum, Saved};
@@ -69,6 +71,8 @@ pub struct Training<'a> {
     pub model: &'a Model,
     /// New examples.
     pub train: &'a Inputs,
+    /// Says after each epoch whether to go on; None where all epochs are trained.
+    pub validation: Option<&'a Inputs>,
     /// The replay memory; None where replay is off.
     pub replay: Option<&'a Inputs>,
     /// The parent, where it answers step by step instead of in advance.
@@ -97,11 +101,12 @@ impl Training<'_> {
             saved.restore(&mut optimizer)?;
             state = saved.state.clone();
         }
+        let mut best = saved.as_ref().map(Saved::best).unwrap_or_default();
         let begun = state.champion == champion;
         state.champion = champion;
         if !begun {
             // The parent's answers are worth keeping before the first step is.
-            self.checkpoints.save(&state, &optimizer)?;
+            self.checkpoints.save(&state, &optimizer, &best)?;
         }
         let per_epoch = self.train.set().len().div_ceil(learning.batch_size as usize) as u64;
         let total = per_epoch * u64::from(learning.epochs);
@@ -109,9 +114,9 @@ impl Training<'_> {
         let mut epoch: Option<(u64, Vec<Vec<usize>>)> = None;
         progress.begin(Phase::Train, state.step, total)?;
         let mut last = Instant::now();
-        while state.step < total {
+        while state.step < total && !self.is_over(&state) {
             if let Err(cancelled) = self.cancel.check() {
-                self.checkpoints.save(&state, &optimizer)?;
+                self.checkpoints.save(&state, &optimizer, &best)?;
                 progress.end()?;
                 return Err(cancelled);
             }
@@ -129,22 +134,41 @@ impl Training<'_> {
             if state.step.is_multiple_of(per_epoch) {
                 state.last_epoch_loss = state.epoch_loss.mean();
                 state.epoch_loss = LossSum::default();
+                if let Some(validation) = self.validation {
+                    progress.end()?;
+                    progress.begin(Phase::Validate, 0, Inputs::answer_steps(validation.set()))?;
+                    let score = stopping::validation_score(self.model, validation, progress)?;
+                    if state.stopping.take((state.step / per_epoch) as u32, score) {
+                        best = stopping::weights(self.model);
+                    }
+                    progress.end()?;
+                    progress.begin(Phase::Train, state.step, total)?;
+                }
             }
             state.train_seconds += last.elapsed().as_secs_f64();
             last = Instant::now();
-            if state.step.is_multiple_of(u64::from(learning.checkpoint_steps)) || state.step == total {
-                self.checkpoints.save(&state, &optimizer)?;
+            let ended = state.step == total || self.is_over(&state);
+            if state.step.is_multiple_of(u64::from(learning.checkpoint_steps)) || ended {
+                self.checkpoints.save(&state, &optimizer, &best)?;
             }
             let rate = learning.learning_rate * rate_at(state.step - 1, total, learning.warmup_fraction);
             progress.train_step(tokens, terms, rate)?;
         }
         progress.end()?;
+        if self.validation.is_some() {
+            stopping::restore(self.model, &best)?;
+        }
         for parameter in optimizer.parameters() {
             if parameter.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
                 return Err(diverged(state.step, learning));
             }
         }
         Ok(state)
+    }
+
+    /// Whether too many epochs have done no better than the best.
+    fn is_over(&self, state: &LoopState) -> bool {
+        self.validation.is_some() && state.stopping.is_over(self.job.learning.patience)
     }
 
     fn optimizer(&self) -> Result<AdamW, TrainerError> {

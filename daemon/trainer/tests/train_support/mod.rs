@@ -189,6 +189,7 @@ impl Bench {
             }),
             learning: Learning {
                 epochs: 4,
+                patience: 0,
                 batch_size: 8,
                 accumulation: 1,
                 learning_rate: 2e-2,
@@ -214,6 +215,7 @@ impl Bench {
             data: Data {
                 champion_eval: BTreeMap::new(),
                 train: "data/train.safetensors".into(),
+                validation: None,
                 replay: None,
                 eval: BTreeMap::from([("test".to_owned(), PathBuf::from("data/test.safetensors"))]),
                 candidates: Some("data/train.safetensors".into()),

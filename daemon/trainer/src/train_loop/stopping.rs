@@ -1,0 +1,96 @@
+//! When training has gone on for long enough: the validation score after each epoch, and the weights of the best.
+
+use super::Inputs;
+use crate::error::TrainerError;
+use crate::job::progress::ProgressLog;
+use crate::job::tensors::copy_exact;
+use crate::model::Model;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+use wengu_decide::metrics::{Confusion, argmax_rows};
+use wengu_protocol::job::{JobEnd, Task};
+
+/// The best epoch so far, and how many came after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// Bits of the best score: a JSON number may come back with another last bit.
+    best: Option<u64>,
+    /// The epoch that it was reached in, from 1.
+    pub best_epoch: u32,
+    /// Epochs since that did no better.
+    pub falls: u32,
+}
+
+impl Stopping {
+    /// Takes in the score after an epoch. True where it is the best so far.
+    pub fn take(&mut self, epoch: u32, score: f64) -> bool {
+        if self.best.is_some_and(|best| score <= f64::from_bits(best)) {
+            self.falls += 1;
+            return false;
+        }
+        *self = Stopping {
+            best: Some(score.to_bits()),
+            best_epoch: epoch,
+            falls: 0,
+        };
+        true
+    }
+
+    /// Whether so many epochs in a row did no better than the best.
+    pub fn is_over(&self, patience: u32) -> bool {
+        self.falls >= patience
+    }
+}
+
+/// Macro F1 over labels, or, of a causal model, the mean log-probability of the answers' tokens.
+pub fn validation_score(model: &Model, set: &Inputs, progress: &mut ProgressLog) -> Result<f64, TrainerError> {
+    let answers = set.answers(model, progress, &super::Cancel::default())?;
+    if model.task() == Task::CausalLm {
+        return Ok(answers.f_select(1, 0)?.f_mean(Kind::Double)?.f_double_value(&[])?);
+    }
+    let internal = |error: wengu_decide::metrics::MetricsError| TrainerError::new(JobEnd::Internal, error.to_string());
+    let labels = answers.size()[1] as usize;
+    let mut logits = vec![0f32; answers.numel()];
+    answers.f_copy_data(&mut logits, answers.numel())?;
+    let said = argmax_rows(&logits, labels).map_err(internal)?;
+    let rows: Vec<usize> = (0..set.set().len()).collect();
+    let expected: Vec<u32> = set.set().answer_labels(&rows).iter().map(|&l| l as u32).collect();
+    let confusion = Confusion::new(labels, &expected, &said).map_err(internal)?;
+    Ok(confusion.macro_f1().unwrap_or(0.0))
+}
+
+/// Copies of what is trained, by name.
+pub fn weights(model: &Model) -> BTreeMap<String, Tensor> {
+    let copied = |(name, parameter, _): (String, Tensor, _)| (name, parameter.detach().copy());
+    model.trainable().into_iter().map(copied).collect()
+}
+
+/// Puts copies back.
+pub fn restore(model: &Model, weights: &BTreeMap<String, Tensor>) -> Result<(), TrainerError> {
+    for (name, parameter, _) in model.trainable() {
+        let missing = || TrainerError::new(JobEnd::Internal, format!("the best epoch's `{name}` was not kept"));
+        let value = weights.get(&name).ok_or_else(missing)?;
+        copy_exact(&parameter, value).map_err(|why| TrainerError::new(JobEnd::Internal, why))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_is_over_after_as_many_epochs_without_a_better_one() {
+        let mut stopping = Stopping::default();
+        let scores = [0.5, 0.7, 0.6, 0.7, 0.65, 0.71, 0.2];
+        let better: Vec<bool> = scores
+            .iter()
+            .zip(1..)
+            .map(|(&score, epoch)| stopping.take(epoch, score))
+            .collect();
+        assert_eq!(better, [true, true, false, false, false, true, false]);
+        assert_eq!((stopping.best_epoch, stopping.falls), (6, 1));
+        assert!(stopping.is_over(1) && !stopping.is_over(2));
+    }
+}
