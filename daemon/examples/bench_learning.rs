@@ -110,9 +110,9 @@ fn arguments() -> Result<Arguments> {
     let arguments = Arguments {
         stream,
         settings,
-        out,
-        model,
-        trainer,
+        out: std::path::absolute(out)?,
+        model: std::path::absolute(model)?,
+        trainer: std::path::absolute(trainer)?,
         seed: value("seed", "1").parse()?,
         memory: value("memory", "0.09").parse()?,
         mode: value("mode", "stream"),

@@ -93,13 +93,13 @@ def figure(values, digits=1, factor=100.0):
 def table(results, memory):
     """Rows of one stream: {method: [results]}."""
     final = lambda result: statistics.mean(score for score in result["matrix"][-1] if score is not None)
+    results = {method: [run for run in runs if run] for method, runs in results.items()}
     mean = lambda method: statistics.mean(final(r) for r in results[method]) if results.get(method) else None
     low, high = mean("naive"), mean("joint (all data)")
     head = ["method", "memory", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
             "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for method, runs in results.items():
-        runs = [run for run in runs if run]
         if not runs:
             continue
         score = statistics.mean(final(run) for run in runs)

@@ -535,6 +535,9 @@ pub struct JobResult {
     /// The epoch whose weights the result has, from 1, where there is a validation set.
     #[serde(default)]
     pub best_epoch: Option<u32>,
+    /// Its score on that set.
+    #[serde(default)]
+    pub validation_score: Option<f64>,
     /// Mean loss terms of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
     /// File under the job directory to lowercase hex SHA-256: all of `out/`.

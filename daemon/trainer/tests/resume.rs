@@ -60,6 +60,8 @@ impl Case {
         job.learning.prior_correction = 1.0;
         job.data.learned = vec![60, 50, 24, 24];
         job.learning.ewc_lambda = 50.0;
+        job.learning.patience = 12;
+        job.data.validation = Some("data/test.safetensors".into());
         job.learning.checkpoint_steps = 7;
         job.data.replay = Some("data/replay.safetensors".into());
     }

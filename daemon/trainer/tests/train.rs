@@ -137,6 +137,51 @@ fn lora(job: &mut Job, new_dropout: f64) {
 }
 
 #[test]
+fn training_stops_when_the_validation_set_gets_no_better_and_the_best_epoch_counts() {
+    let bench = Bench::new();
+    let held = toy_rows(4, 25, 1);
+    let dir = bench.job("stopped", |job| {
+        job.learning.epochs = 60;
+        job.learning.patience = 3;
+        job.data.validation = Some("data/validation.safetensors".into());
+    });
+    write_set(&dir.root.join("data/validation.safetensors"), &held, None);
+    // A third of the labels are wrong: what is learned of them in the end helps nobody.
+    let noisy: Vec<Row> = toy_rows(4, 24, 0)
+        .into_iter()
+        .enumerate()
+        .map(|(i, (ids, label))| (ids, if i % 3 == 0 { (label + 1) % 4 } else { label }))
+        .collect();
+    write_set(&dir.root.join("data/train.safetensors"), &noisy, None);
+    dir.run(JobEnd::Completed);
+    let result = dir.result();
+    let per_epoch = noisy.len().div_ceil(8) as u64;
+    let best = result.best_epoch.unwrap();
+    println!("best epoch {best}, stopped after {} steps", result.steps);
+    assert!(result.steps < 60 * per_epoch, "it went on to the end");
+    assert_eq!(result.steps, u64::from(best + 3) * per_epoch);
+    // The weights are those of that epoch: they answer the same set as they did then.
+    let answers = dir.logits(layout::CHALLENGER, "test").argmax(1, false);
+    let answers = Vec::<i64>::try_from(answers).unwrap();
+    let f1 = |class: i64| {
+        let of = |right: bool| {
+            answers
+                .iter()
+                .zip(&held)
+                .filter(move |(a, (_, l))| (**a == class, *l == class) == (true, right))
+        };
+        let (right, wrong) = (of(true).count() as f64, of(false).count() as f64);
+        2.0 * right / (right + wrong + held.iter().filter(|(_, label)| *label == class).count() as f64)
+    };
+    let macro_f1 = (0..4).map(f1).sum::<f64>() / 4.0;
+    assert!(
+        (result.validation_score.unwrap() - macro_f1).abs() < 1e-12,
+        "{macro_f1}: {result:?}"
+    );
+    assert!(progress(&dir).iter().any(|line| line.phase == Phase::Validate));
+}
+
+#[test]
 fn a_head_alone_is_trained_on_embeddings_computed_once() {
     let bench = Bench::new();
     let dir = bench.job("head", |job| {

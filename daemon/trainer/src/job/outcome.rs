@@ -24,6 +24,8 @@ pub struct Summary {
     pub last_epoch_loss: Option<LossTerms>,
     /// The epoch whose weights these are, where there is a validation set.
     pub best_epoch: Option<u32>,
+    /// Its score there.
+    pub validation_score: Option<f64>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -127,6 +129,7 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         train_seconds: summary.train_seconds,
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
+        validation_score: summary.validation_score,
         outputs,
     };
     save(&dir.root, &result)?;
@@ -152,6 +155,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         train_seconds: 0.0,
         last_epoch_loss: None,
         best_epoch: None,
+        validation_score: None,
         outputs: BTreeMap::new(),
     };
     save(root, &result)

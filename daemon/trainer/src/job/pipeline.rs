@@ -124,7 +124,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         skipped_steps: state.skipped,
         train_seconds: state.train_seconds,
         last_epoch_loss: state.last_epoch_loss.map(Into::into),
-        best_epoch: dir.job.data.validation.is_some().then_some(state.stopping.best_epoch),
+        best_epoch: state.stopping.best().map(|(epoch, _)| epoch),
+        validation_score: state.stopping.best().map(|(_, score)| score),
     })
 }
 

@@ -17,9 +17,9 @@ pub struct Stopping {
     /// Bits of the best score: a JSON number may come back with another last bit.
     best: Option<u64>,
     /// The epoch that it was reached in, from 1.
-    pub best_epoch: u32,
+    best_epoch: u32,
     /// Epochs since that did no better.
-    pub falls: u32,
+    falls: u32,
 }
 
 impl Stopping {
@@ -35,6 +35,11 @@ impl Stopping {
             falls: 0,
         };
         true
+    }
+
+    /// The best epoch, from 1, and its score; None before the first.
+    pub fn best(&self) -> Option<(u32, f64)> {
+        self.best.map(|score| (self.best_epoch, f64::from_bits(score)))
     }
 
     /// Whether so many epochs in a row did no better than the best.
@@ -90,7 +95,7 @@ mod tests {
             .map(|(&score, epoch)| stopping.take(epoch, score))
             .collect();
         assert_eq!(better, [true, true, false, false, false, true, false]);
-        assert_eq!((stopping.best_epoch, stopping.falls), (6, 1));
+        assert_eq!(stopping.best(), Some((6, 0.71)));
         assert!(stopping.is_over(1) && !stopping.is_over(2));
     }
 }
