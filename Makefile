@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit bench-plugin bench-terms bench-train clean
+.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ oracle: setup ## make the expected values of the golden tests again (transformer
 
 bench-train: setup ## training and prediction beside PEFT + transformers, in one run (installs them into .deps)
 	@scripts/bench-train
+
+bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA, beside other libraries (hours; ARGS="--small" for less)
+	@scripts/bench-learning $(ARGS)
 
 bench-commit: ## durable commits a second, against the disk's own fsync
 	$(CARGO) run --release -p wengu-store --example bench_commit

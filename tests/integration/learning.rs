@@ -9,7 +9,7 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
         return;
     }
     // Nothing is done at first to keep what is old: what is wrong must have its effect, and the gate must see it.
-    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\newc_lambda = 0.0";
+    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0";
     let config = QUICK_LEARNING
         .replace("epochs = 2", learning)
         .replace("margin_points = 30.0", "margin_points = 40.0");
@@ -39,6 +39,19 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
             .to_str(),
         Some(&*version)
     );
+
+    let told = site.json(&["report", "contracts"]);
+    let accuracy = first["accuracy"][0]["accuracy"]["challenger"].as_f64().unwrap();
+    assert_eq!(
+        (&told["eras"], &told["matrix"], &told["serving"]),
+        (&json!([1]), &json!([[accuracy]]), &json!(version))
+    );
+    let page = site.path("report.html");
+    let written = site.wengu(&["report", "contracts", "--out", page.to_str().unwrap()]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&version) && page.contains("promote"), "{page}");
+    assert_eq!(site.wengu(&["report", "nobody"]).status.code(), Some(1));
 
     // Clauses of the four types that it knows, more of them than it has seen, each under another type's name.
     site.deliver("wrong.jsonl", &mislabelled());

@@ -2,6 +2,7 @@
 
 mod fisher_pass;
 mod inputs;
+mod step;
 mod stopping;
 mod teacher;
 
@@ -11,40 +12,21 @@ pub use stopping::Stopping;
 pub use teacher::Teacher;
 
 use crate::checkpoint::{Checkpoints, LoopState, LossSum, Saved};
-use crate::data::batch::{epoch_batches, micro_batches, replay_rows};
-use crate::data::random::{Purpose, Stream};
+use crate::data::batch::epoch_batches;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
-use crate::model::{Model, ParamGroup, Recompute};
-use crate::objective::{
-    Ewc, cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
-};
+use crate::model::{Model, ParamGroup};
+use crate::objective::Ewc;
 use crate::optim::{AdamW, clip_gradients, gradient_norm, rate_at, zero_gradients};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Tensor;
-use wengu_protocol::job::{DistillLoss, Job, JobEnd, Learning, Phase};
+use wengu_protocol::job::{Job, JobEnd, Learning, Phase};
 
 /// Steps with a gradient that is not finite, one after the other, that end a job.
 const SKIPS_ALLOWED: u32 = 5;
-
-/// Examples of a step that are learned from in the same way.
-struct Part<'a> {
-    inputs: &'a Inputs,
-    rows: &'a [usize],
-    /// By their labels.
-    labelled: bool,
-    /// By their teacher's logits.
-    distilled: Option<Distilled>,
-}
-
-#[derive(Clone, Copy)]
-struct Distilled {
-    weight: f64,
-    loss: DistillLoss,
-}
 
 /// Whether the job was told to stop.
 #[derive(Debug, Clone, Default)]
@@ -218,182 +200,6 @@ impl Training<'_> {
         }
         Ok((terms, tokens))
     }
-
-    /// Adds the gradient of the whole objective to the parameters. Gives the terms, each with its factor.
-    fn gradients(
-        &self,
-        rows: &[usize],
-        step: u64,
-        correction: Option<&Tensor>,
-    ) -> Result<([f64; 4], u64), TrainerError> {
-        let learning = &self.job.learning;
-        let mut terms = [0.0; 4];
-        let mut tokens = self.train.token_count(rows);
-        let distilled = Distilled {
-            weight: learning.distill_new_alpha,
-            loss: DistillLoss::Kl,
-        };
-        let of_new = Part {
-            inputs: self.train,
-            rows,
-            labelled: true,
-            distilled: Some(distilled).filter(|distilled| distilled.weight > 0.0),
-        };
-        self.part(&of_new, (step, 0), correction, &mut terms)?;
-        if let Some(replay) = self.replay {
-            for (stream, part) in self.replayed(replay, &self.drawn(replay, step)).iter().enumerate() {
-                tokens += replay.token_count(part.rows);
-                self.part(part, (step, 1 + stream as u64), correction, &mut terms)?;
-            }
-        }
-        let ewc = self.ewc.map(|ewc| ewc.penalty(&self.model.held()?));
-        if let Some(penalty) = ewc.transpose()?.flatten() {
-            terms[3] = penalty.f_double_value(&[])?;
-            penalty.f_backward()?;
-        }
-        Ok((terms, tokens))
-    }
-
-    /// The replay rows of a step: with DER++ twice as many, for its two terms.
-    fn drawn(&self, replay: &Inputs, step: u64) -> Vec<usize> {
-        let learning = &self.job.learning;
-        let per_step = (f64::from(learning.batch_size) * learning.replay_ratio).round() as usize;
-        let twice = learning.distill_alpha > 0.0 && learning.distill_loss == DistillLoss::Logits;
-        let per_step = if twice { 2 * per_step } else { per_step };
-        replay_rows(replay.set().len(), per_step, self.job.seed, step)
-    }
-
-    /// What a step learns from its replay rows.
-    fn replayed<'s>(&self, replay: &'s Inputs, rows: &'s [usize]) -> Vec<Part<'s>> {
-        let learning = &self.job.learning;
-        let distilled = Distilled {
-            weight: learning.distill_alpha,
-            loss: learning.distill_loss,
-        };
-        let part = |rows, labelled, distilled| Part {
-            inputs: replay,
-            rows,
-            labelled,
-            distilled,
-        };
-        match distilled {
-            Distilled { weight: 0.0, .. } => vec![part(rows, true, None)],
-            Distilled {
-                loss: DistillLoss::Kl, ..
-            } => vec![part(rows, true, Some(distilled))],
-            Distilled {
-                loss: DistillLoss::Logits,
-                ..
-            } => {
-                let (labelled, matched) = rows.split_at(rows.len() / 2);
-                vec![part(labelled, true, None), part(matched, false, Some(distilled))]
-            }
-        }
-    }
-
-    /// Adds the gradient of one part of a step. `place` is the step and the part's number in it, for the dropout masks.
-    fn part(
-        &self,
-        part: &Part,
-        (step, stream): (u64, u64),
-        correction: Option<&Tensor>,
-        terms: &mut [f64; 4],
-    ) -> Result<(), TrainerError> {
-        let (inputs, set) = (part.inputs, part.inputs.set());
-        // Each answer weighs one over their number in the step, whichever micro-batch it is in.
-        let answers = set.answers_of(part.rows).len().max(1) as f64;
-        let accumulation = self.job.learning.accumulation as usize;
-        for (index, rows) in micro_batches(part.rows, accumulation).into_iter().enumerate() {
-            let taught = self.taught(part, rows)?;
-            let (logits, kept) = self.answers(inputs, rows, self.dropout_seed(step, index, stream))?;
-            let mut losses = Vec::new();
-            if part.labelled {
-                let loss = labelled_loss(inputs, rows, &logits, correction)?.f_div_scalar(answers)?;
-                terms[stream.min(1) as usize] += loss.f_double_value(&[])?;
-                losses.push(loss);
-            }
-            if let Some((Distilled { weight, loss }, teacher)) = taught {
-                let distance = match loss {
-                    DistillLoss::Kl => distillation_sum(&logits, &teacher, self.job.learning.distill_temperature)?,
-                    DistillLoss::Logits => logit_distance_sum(&logits, &teacher)?,
-                };
-                let loss = distance.f_mul_scalar(weight / answers)?;
-                terms[2] += loss.f_double_value(&[])?;
-                losses.push(loss);
-            }
-            Tensor::f_stack(&losses, 0)?.f_sum(None::<tch::Kind>)?.f_backward()?;
-            kept.map_or(Ok(()), Recompute::backward)?;
-        }
-        Ok(())
-    }
-
-    /// The teacher's logits of rows of a part, kept or computed, where the part is distilled from them.
-    fn taught(&self, part: &Part, rows: &[usize]) -> Result<Option<(Distilled, Tensor)>, TrainerError> {
-        let Some(distilled) = part.distilled else {
-            return Ok(None);
-        };
-        let set = part.inputs.set();
-        let logits = match (&set.teacher, self.teacher) {
-            (Some(kept), _) => kept.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?,
-            (None, Some(teacher)) => teacher.logits(self.model, part.inputs, rows)?,
-            (None, None) => return Ok(None),
-        };
-        Ok(Some((distilled, logits)))
-    }
-
-    /// What is added to logits before the cross entropy, F32 [labels]. None where nothing is: without replay nothing of the old
-    /// labels would be shown, and the correction would take all that speaks against them away.
-    fn correction(&self) -> Result<Option<Tensor>, TrainerError> {
-        let (tau, learned) = (self.job.learning.prior_correction, &self.job.data.learned);
-        let Some(replay) = self.replay.filter(|_| tau > 0.0 && !learned.is_empty()) else {
-            return Ok(None);
-        };
-        let counts = |inputs: &Inputs| inputs.set().label_counts(self.job.labels.len());
-        let correction = prior_correction(tau, &counts(self.train)?, &counts(replay)?, learned);
-        Ok(Some(Tensor::f_from_slice(&correction)?))
-    }
-
-    /// Logits of a micro-batch, and what is still to be gone back through after the loss.
-    fn answers(
-        &self,
-        inputs: &Inputs,
-        rows: &[usize],
-        dropout: u64,
-    ) -> Result<(Tensor, Option<Recompute<'_>>), TrainerError> {
-        if self.job.gradient_checkpointing && self.model.has_adapter() {
-            let (logits, kept) = self.model.forward_sparing(&inputs.set().batch(rows)?, dropout)?;
-            return Ok((logits, Some(kept)));
-        }
-        Ok((inputs.logits(self.model, rows, Some(dropout))?, None))
-    }
-
-    fn dropout_seed(&self, step: u64, part: usize, stream: u64) -> u64 {
-        let parts = u64::from(self.job.learning.accumulation);
-        Stream::new(
-            self.job.seed,
-            Purpose::Dropout,
-            (step * parts + part as u64) * 3 + stream,
-        )
-        .bits()
-    }
-}
-
-fn labelled_loss(
-    inputs: &Inputs,
-    rows: &[usize],
-    logits: &Tensor,
-    correction: Option<&Tensor>,
-) -> Result<Tensor, TrainerError> {
-    let set = inputs.set();
-    let corrected = correction.map(|correction| logits.f_add(&correction.f_to_device(logits.device())?));
-    let corrected = corrected.transpose()?;
-    let logits = corrected.as_ref().unwrap_or(logits);
-    let weights = Tensor::f_from_slice(&set.answer_weights(rows))?;
-    if let Some(probabilities) = &set.probabilities {
-        let probabilities = probabilities.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;
-        return soft_cross_entropy_sum(logits, &probabilities, &weights);
-    }
-    cross_entropy_sum(logits, &Tensor::f_from_slice(&set.answer_labels(rows))?, &weights)
 }
 
 fn diverged(step: u64, learning: &Learning) -> TrainerError {
