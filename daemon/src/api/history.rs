@@ -32,8 +32,11 @@ pub fn scores(engine: &Engine, domain: &str, version: &str) -> Result<Option<Str
     Ok(StreamScores::of(&chain(engine, domain, Some(version))?.1, None))
 }
 
+/// R: rows are models, columns eras.
+type Matrix = Vec<Vec<Option<f64>>>;
+
 /// The runs that led to a version and brought held-out items, and R: row i is the model of run i, column j the era of run j.
-fn chain(engine: &Engine, domain: &str, version: Option<&str>) -> Result<(Vec<u64>, Vec<Vec<Option<f64>>>)> {
+fn chain(engine: &Engine, domain: &str, version: Option<&str>) -> Result<(Vec<u64>, Matrix)> {
     let mut judged: Vec<(u64, Vec<EraAccuracy>)> = Vec::new();
     for manifest in engine.ancestry(domain, version)? {
         let run = engine.run(domain, manifest.run)?;
