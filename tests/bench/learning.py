@@ -32,6 +32,19 @@ PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay"
 WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "EWC", "distillation on new texts", "wengu (no old text)",
                   "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
 
+HEAD = """# What is learned and what is forgotten
+
+Written by `{command}` from the files of its runs ({machine}); `WENGU_DATA` names the public data sets. What the numbers say, and what was
+not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`.
+
+- **average accuracy**: mean over the deliveries of the share of right answers on their test sets after the last update (span F1 where spans are found).
+- **of the gap**: how much of the way from naive training to joint training on all data, in the same run.
+- **forgetting**: from each delivery's best accuracy before the last update to that after it, mean over the deliveries but the last (Chaudhry et al. 2018).
+- **right before, wrong after**: share of the test items so far, mean over the updates.
+- **training s**: seconds in optimizer steps, over all updates. **kept**: the last version's directory.
+
+"""
+
 
 def arguments():
     parser = argparse.ArgumentParser()
@@ -140,11 +153,10 @@ def main():
     text = "\n".join(lines)
     print(text)
     if args.tables:
-        machine = f"{os.cpu_count()} cores, {platform.machine()}"
         cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
         words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
-        head = f"Made by `scripts/bench-learning {words}` on {cpu}, {machine}.\n\n"
-        Path(args.tables).write_text(head + text)
+        head = HEAD.format(command=f"scripts/bench-learning {words}", machine=f"{cpu}, {os.cpu_count()} cores, {platform.machine()}")
+        Path(args.tables).write_text(head + text.rstrip() + "\n")
 
 
 if __name__ == "__main__":
