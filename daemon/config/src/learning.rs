@@ -98,11 +98,6 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
             "set `accumulation` to `batch_size` at most",
         );
     }
-    if training.patience == 0 && learning.validation_percent > 0 {
-        let message = "no epoch may do worse than another, and so the first would be the last";
-        let remedy = "set `patience` to 1 or more, or `validation_percent = 0`";
-        report.error(&section.at("patience"), message, remedy);
-    }
     if training.distill_alpha > 0.0 && training.replay_ratio == 0.0 {
         let message = "distillation works on replayed examples, and replay is off";
         let remedy = "set `replay_ratio` above 0, or `distill_alpha = 0.0`";

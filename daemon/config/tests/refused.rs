@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 39] = [
+const ONE_MISTAKE: [(&str, &str, &str); 42] = [
     (
         "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
         "learning.placement",
@@ -84,6 +84,21 @@ const ONE_MISTAKE: [(&str, &str, &str); 39] = [
         "[domains.contracts.learning]\nreplay_ratio = 0.0",
         "learning.distill_alpha",
         "replay is off",
+    ),
+    (
+        "[domains.contracts.learning]\nvalidation_percent = 10\npatience = 0",
+        "learning.patience",
+        "is out of range",
+    ),
+    (
+        "task = \"token_classification\"\n[domains.contracts.learning]\nprior_correction = 1.0",
+        "learning.prior_correction",
+        "only where texts are classified",
+    ),
+    (
+        "task = \"causal_lm\"\n[domains.contracts.learning]\ndistill_loss = \"logits\"",
+        "learning.distill_loss",
+        "too many to be kept",
     ),
     (
         "[domains.contracts.learning]\nmemory_mib = 0",

@@ -1,9 +1,9 @@
 //! The plugin's own scores of the gate's answers, item by item; the statistics are ours. Told beside the verdict, never
 //! used to decide: a plugin that fails here costs its scores and nothing else.
 
+use super::data_files::Objects;
 use super::manifest::Item;
 use super::outcome::Judgement;
-use super::prepare::Objects;
 use super::runner::Work;
 use crate::model::sibling;
 use anyhow::{Context, Result};

@@ -1,8 +1,8 @@
 //! What a model said of the items of a set: from the trainer's numbers to labels, spans or scores.
 
+use super::data_files::Objects;
 use super::manifest::{Item, Manifest};
 use super::memory::read_rows;
-use super::prepare::Objects;
 use super::scores::{Said, said};
 use super::task::Encoder;
 use anyhow::{Context, Result, ensure};
