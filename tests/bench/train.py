@@ -55,7 +55,7 @@ def data_file(path, ids, labels):
 
 
 def schema():
-    source = (Path(__file__).parents[2] / "daemon/protocol/src/job.rs").read_text()
+    source = (Path(__file__).parents[2] / "daemon/protocol/src/job/mod.rs").read_text()
     return int(re.search(r"JOB_SCHEMA: u32 = (\d+);", source).group(1))
 
 

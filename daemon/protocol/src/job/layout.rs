@@ -1,0 +1,21 @@
+//! Paths inside a job directory.
+
+/// The job.
+pub const JOB: &str = "job.json";
+/// One [`super::Progress`] a line.
+pub const PROGRESS: &str = "progress.jsonl";
+/// The result.
+pub const RESULT: &str = "result.json";
+/// Adapter of the result as PEFT keeps it, or of method `bottleneck` as AdapterHub's library does. None where only a head was trained.
+pub const ADAPTER: &str = "out/adapter";
+/// `head.safetensors` and `labels.json`.
+pub const HEAD: &str = "out/head";
+/// Fisher and anchor of the result.
+pub const FISHER: &str = "out/fisher.safetensors";
+/// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels]. With a causal model instead the
+/// tensor `answers`, F32 [answer tokens, 2]: the log-probability of the token, and 1 where it was the likeliest.
+pub const CHAMPION: &str = "out/predictions/champion";
+/// `out/predictions/challenger/NAME.safetensors`: tensor `logits`, F32 [n, labels], or `answers` likewise.
+pub const CHALLENGER: &str = "out/predictions/challenger";
+/// `out/candidates.safetensors`: tensor `logits`, F32 [n, labels].
+pub const CANDIDATES: &str = "out/candidates.safetensors";

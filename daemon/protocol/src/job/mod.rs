@@ -1,0 +1,117 @@
+//! The job directory: one contract for every training engine.
+//!
+//! ```text
+//! job.json            what to do (this module's `Job`)
+//! data/*.safetensors  token ids, labels, teacher logits (see `DataFile`)
+//! progress.jsonl      appended by the trainer, one `Progress` a line
+//! checkpoint/         the trainer's own; removed when the job has completed
+//! out/                adapter/, head/, fisher.safetensors, predictions/
+//! result.json         `JobResult`, renamed into place last
+//! ```
+//!
+//! All paths in `job.json` are absolute or relative to the job directory. Cancel is SIGTERM: the trainer stops at
+//! the next step, leaves a checkpoint and ends as [`JobEnd::Cancelled`] without a `result.json`; the same directory
+//! started again goes on to the same result, bit for bit.
+
+mod base;
+mod data;
+pub mod layout;
+mod learning;
+mod method;
+mod result;
+
+pub use base::{BaseModel, Device, Precision};
+pub use data::{Data, DataFile};
+pub use learning::{DistillLoss, FisherEstimate, Learning};
+pub use method::{BOTTLENECK_FAMILIES, Bottleneck, Lora, Method, NonLinearity, Placement, PromptTuning};
+pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress};
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Version of every structure in this module. A trainer refuses a job with another one.
+pub const JOB_SCHEMA: u32 = 4;
+
+/// `job.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// [`JOB_SCHEMA`].
+    pub schema: u32,
+    /// Names the job in logs and results.
+    pub job_id: String,
+    /// Every random choice of the job follows from it.
+    pub seed: u64,
+    /// Threads libtorch may use. The result is the same, bit for bit, only for the same number.
+    pub threads: u32,
+    /// What the model answers.
+    #[serde(default)]
+    pub task: Task,
+    /// The base model.
+    pub base: BaseModel,
+    /// The version to continue from: its adapter, head and labels. None: from the base model.
+    pub parent: Option<Parent>,
+    /// The label set after this job. The parent's labels are its beginning, in the same order. Empty for a causal model.
+    pub labels: Vec<String>,
+    /// What is trained.
+    pub method: Method,
+    /// How it is trained.
+    pub learning: Learning,
+    /// Keep only each layer's input in a training step, and compute the layer again for its gradients (Chen et al. 2016): less
+    /// memory, a third more work, the same result.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
+    /// Terms of the domain with a token of their own, in the order of their ids. The parent's are the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub term_tokens: Vec<TermToken>,
+    /// What it is trained and judged on.
+    pub data: Data,
+}
+
+/// What a model answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One label for an example.
+    #[default]
+    SequenceClassification,
+    /// One label for each token that is asked for.
+    TokenClassification,
+    /// The next token, for each token of an answer.
+    CausalLm,
+}
+
+/// A token that was appended to the base model's vocabulary. Its embedding begins as the mean of its pieces' embeddings
+/// (Gee et al. 2022, "Fast Vocabulary Transfer", section 3) and is trained; no other embedding is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TermToken {
+    /// The term.
+    pub text: String,
+    /// Its id: one more than that of the term before it, the first beyond every id of the base model's tokenizer.
+    pub id: u32,
+    /// The ids that the base model's tokenizer gives it.
+    pub pieces: Vec<u32>,
+}
+
+/// The version that the job continues.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// A version's `adapter/` folder. None where the parent trained a head only.
+    pub adapter: Option<PathBuf>,
+    /// A version's `head/` folder (`head.safetensors` with `classifier.weight` [C, H] and `classifier.bias` [C]). None for a
+    /// causal model, whose head is the base model's.
+    pub head: Option<PathBuf>,
+    /// The labels of the parent's head, in order.
+    pub labels: Vec<String>,
+    /// The parent's accumulated Fisher and anchor. None switches the EWC penalty off.
+    pub fisher: Option<PathBuf>,
+    /// How many of the job's term tokens its adapter has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub term_tokens: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
