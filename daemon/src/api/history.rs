@@ -59,16 +59,16 @@ fn update(engine: &Engine, run: &RunRecord) -> Result<Option<UpdateView>> {
     };
     let verdict = judgement(engine, verdict)?;
     let version = engine.version_of_run(&run.domain, run.run)?;
-    let memory = match &version {
-        Some(id) => Memory::load(&engine.layout.version(&run.domain, id))?,
-        None => Memory::default(),
+    let memory_examples = match &version {
+        Some(id) => Memory::count(&engine.layout.version(&run.domain, id))?,
+        None => 0,
     };
     Ok(Some(UpdateView {
         run: run.run,
         version,
         decision: decision.clone(),
         train_examples: run.train_examples,
-        memory_examples: memory.examples.len() as u64,
+        memory_examples,
         planned_ms: run.planned_ms,
         ended_ms: run.ended_ms,
         accuracy: engine.accuracy(run)?,

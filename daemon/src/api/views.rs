@@ -383,7 +383,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         labels: manifest.labels,
         files: manifest.files.len() as u64,
         left_out,
-        memory_examples: Memory::load(&dir)?.examples.len() as u64,
+        memory_examples: Memory::count(&dir)?,
         audit,
         scores,
         plugin_scores,

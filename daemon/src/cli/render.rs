@@ -23,6 +23,11 @@ pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
+/// `-2.1 points`, of a difference of shares.
+pub fn points(difference: f64) -> String {
+    format!("{:+.1} points", difference * 100.0)
+}
+
 /// `1 file`, `2 files`.
 pub fn count(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

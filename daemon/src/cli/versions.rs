@@ -1,6 +1,6 @@
 use super::Exit;
 use super::args::{RollbackArgs, VersionsAction, VersionsArgs};
-use super::render::{accuracy_table, percent, table};
+use super::render::{accuracy_table, percent, points, table};
 use crate::api::client::Client;
 use crate::api::types::{DomainRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
@@ -101,14 +101,14 @@ fn print_plugin_scores(scores: &PluginScores) {
 
 /// What the updates up to this version did to earlier deliveries.
 fn print_learning(scores: &StreamScores, negative_flip_rate: Option<f64>) {
-    let points = |value: Option<f64>| value.map_or("-".into(), |value| format!("{:+.1} points", 100.0 * value));
+    let told = |value: Option<f64>| value.map_or("-".into(), points);
     println!("old and new work, from the first update to this version:");
     println!(
         "    - mean accuracy over all deliveries {}",
         percent(scores.average_accuracy)
     );
-    println!("    - backward transfer {}", points(scores.backward_transfer));
-    println!("    - forgetting {}", points(scores.forgetting.map(|f| -f)));
+    println!("    - backward transfer {}", told(scores.backward_transfer));
+    println!("    - forgetting {}", told(scores.forgetting.map(|f| -f)));
     if let Some(rate) = negative_flip_rate {
         println!("    - right before, wrong after: {}", percent(rate));
     }

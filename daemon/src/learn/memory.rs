@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use wengu_protocol::job::Task;
 
+/// Where a version directory has the examples, one a line.
+const EXAMPLES: &str = "memory/examples.jsonl";
+
 /// One remembered example. The text itself is kept, so that a change of tokenizer loses nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Remembered {
@@ -62,7 +65,7 @@ impl Memory {
     /// Reads a version's memory. A version without one has an empty memory.
     pub fn load(version_dir: &Path) -> Result<Memory> {
         let dir = version_dir.join("memory");
-        let path = dir.join("examples.jsonl");
+        let path = version_dir.join(EXAMPLES);
         if !path.exists() {
             return Ok(Memory::default());
         }
@@ -93,6 +96,16 @@ impl Memory {
         })
     }
 
+    /// How many examples a version remembers, without reading their logits.
+    pub fn count(version_dir: &Path) -> Result<u64> {
+        let path = version_dir.join(EXAMPLES);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(e) => Err(e).with_context(|| path.display().to_string()),
+        }
+    }
+
     /// Writes the memory into a version directory that is still being built.
     pub fn save(&self, version_dir: &Path) -> Result<()> {
         let dir = version_dir.join("memory");
@@ -102,7 +115,7 @@ impl Memory {
             text.push_str(&serde_json::to_string(example)?);
             text.push('\n');
         }
-        std::fs::write(dir.join("examples.jsonl"), text)?;
+        std::fs::write(version_dir.join(EXAMPLES), text)?;
         if self.labels == 0 {
             return Ok(());
         }
@@ -221,6 +234,8 @@ mod tests {
         assert_eq!(memory.examples.len(), 3);
         memory.save(dir.path()).unwrap();
         assert_eq!(Memory::load(dir.path()).unwrap(), memory);
+        assert_eq!(Memory::count(dir.path()).unwrap(), 3);
+        assert_eq!(Memory::count(&dir.path().join("absent")).unwrap(), 0);
         assert_eq!(Memory::load(&dir.path().join("absent")).unwrap(), Memory::default());
     }
 }

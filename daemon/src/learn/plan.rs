@@ -7,7 +7,7 @@ use super::task::{self, Encoder};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use wengu_decide::split::Side;
+use wengu_decide::split::{self, Side};
 use wengu_protocol::job::Task;
 use wengu_store::Hash;
 
@@ -88,13 +88,8 @@ impl Plan {
     /// Takes about so many of a hundred training examples out, to say when training should stop: the same ones whenever the run is
     /// planned. A label of texts keeps at least one example to learn.
     pub fn take_validation(&mut self, task: Task, percent: u32, seed: u64) -> Vec<Item> {
-        let chosen = |item: &Item| {
-            let mut hasher = blake3::Hasher::new_derive_key("wengu 2026 validation v1");
-            hasher.update(&seed.to_le_bytes());
-            hasher.update(item.text_id.as_bytes());
-            let first = hasher.finalize().as_bytes()[..4].try_into().map(u32::from_le_bytes);
-            first.is_ok_and(|first| u64::from(first) * 100 < u64::from(percent) << 32)
-        };
+        let of_run = format!("validation {seed}");
+        let chosen = |item: &Item| split::side(&of_run, &item.text_id, percent, 0) == Side::Gate;
         let (mut taken, mut kept): (Vec<Item>, Vec<Item>) =
             std::mem::take(&mut self.train).into_iter().partition(chosen);
         if task == Task::SequenceClassification {

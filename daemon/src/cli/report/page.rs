@@ -1,5 +1,6 @@
 //! The page itself.
 
+use super::super::render::{percent, points};
 use super::curves::curves;
 use crate::api::types::{LearningHistory, UpdateView};
 use crate::clock::human;
@@ -43,14 +44,6 @@ pub fn page(history: &LearningHistory, now_ms: i64) -> Result<String> {
         }
     };
     Ok(page.into_string())
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-fn points(difference: f64) -> String {
-    format!("{:+.1} points", 100.0 * difference)
 }
 
 /// What the updates did, in words: those scores that there are.

@@ -9,7 +9,7 @@ use crate::error::TrainerError;
 use crate::job::files::{self, sha256_hex};
 use crate::job::tensors;
 use crate::optim::AdamW;
-use crate::train_loop::Stopping;
+use crate::train_loop::{Snapshot, Stopping};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -137,13 +137,8 @@ impl Checkpoints {
         }
     }
 
-    /// Writes a checkpoint and removes those it replaces. `best` is what was trained as it was after the best epoch, by name.
-    pub fn save(
-        &self,
-        state: &LoopState,
-        optimizer: &AdamW,
-        best: &BTreeMap<String, Tensor>,
-    ) -> Result<(), TrainerError> {
+    /// Writes a checkpoint and removes those it replaces. `best` is of the best epoch.
+    pub fn save(&self, state: &LoopState, optimizer: &AdamW, best: &Snapshot) -> Result<(), TrainerError> {
         let best = best.iter().map(|(name, tensor)| (format!("{BEST}{name}"), tensor));
         let names = optimizer.slots().iter().flat_map(|slot| {
             let name = &slot.name;
@@ -233,8 +228,8 @@ impl Checkpoints {
 }
 
 impl Saved {
-    /// What was trained as it was after the best epoch, by name. Empty where no epoch was validated.
-    pub fn best(&self) -> BTreeMap<String, Tensor> {
+    /// That of the best epoch. Empty where no epoch was validated.
+    pub fn best(&self) -> Snapshot {
         let named = self.tensors.iter().filter_map(|(name, tensor)| {
             let name = name.strip_prefix(BEST)?;
             Some((name.to_owned(), tensor.shallow_clone()))

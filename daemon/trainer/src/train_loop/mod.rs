@@ -2,12 +2,14 @@
 
 mod fisher_pass;
 mod inputs;
+mod snapshot;
 mod step;
 mod stopping;
 mod teacher;
 
 pub use fisher_pass::estimate_fisher;
 pub use inputs::Inputs;
+pub use snapshot::Snapshot;
 pub use stopping::Stopping;
 pub use teacher::Teacher;
 
@@ -121,7 +123,7 @@ impl Training<'_> {
                     progress.begin(Phase::Validate, 0, Inputs::answer_steps(validation.set()))?;
                     let score = stopping::validation_score(self.model, validation, progress)?;
                     if state.stopping.take((state.step / per_epoch) as u32, score) {
-                        best = stopping::weights(self.model);
+                        best = snapshot::take(self.model);
                     }
                     progress.end()?;
                     progress.begin(Phase::Train, state.step, total)?;
@@ -138,7 +140,7 @@ impl Training<'_> {
         }
         progress.end()?;
         if self.validation.is_some() {
-            stopping::restore(self.model, &best)?;
+            snapshot::restore(self.model, &best)?;
         }
         for parameter in optimizer.parameters() {
             if parameter.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {

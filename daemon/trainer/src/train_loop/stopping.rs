@@ -1,13 +1,11 @@
-//! When training has gone on for long enough: the validation score after each epoch, and the weights of the best.
+//! When training has gone on for long enough: the validation score after each epoch.
 
 use super::Inputs;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
-use crate::job::tensors::copy_exact;
 use crate::model::Model;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use tch::{Kind, Tensor};
+use tch::Kind;
 use wengu_decide::metrics::{Confusion, argmax_rows};
 use wengu_protocol::job::{JobEnd, Task};
 
@@ -50,6 +48,7 @@ impl Stopping {
 
 /// Macro F1 over labels, or, of a causal model, the mean log-probability of the answers' tokens.
 pub fn validation_score(model: &Model, set: &Inputs, progress: &mut ProgressLog) -> Result<f64, TrainerError> {
+    // A stop waits for the end of the set: the epoch's steps are worth a checkpoint.
     let answers = set.answers(model, progress, &super::Cancel::default())?;
     if model.task() == Task::CausalLm {
         return Ok(answers.f_select(1, 0)?.f_mean(Kind::Double)?.f_double_value(&[])?);
@@ -63,22 +62,6 @@ pub fn validation_score(model: &Model, set: &Inputs, progress: &mut ProgressLog)
     let expected: Vec<u32> = set.set().answer_labels(&rows).iter().map(|&l| l as u32).collect();
     let confusion = Confusion::new(labels, &expected, &said).map_err(internal)?;
     Ok(confusion.macro_f1().unwrap_or(0.0))
-}
-
-/// Copies of what is trained, by name.
-pub fn weights(model: &Model) -> BTreeMap<String, Tensor> {
-    let copied = |(name, parameter, _): (String, Tensor, _)| (name, parameter.detach().copy());
-    model.trainable().into_iter().map(copied).collect()
-}
-
-/// Puts copies back.
-pub fn restore(model: &Model, weights: &BTreeMap<String, Tensor>) -> Result<(), TrainerError> {
-    for (name, parameter, _) in model.trainable() {
-        let missing = || TrainerError::new(JobEnd::Internal, format!("the best epoch's `{name}` was not kept"));
-        let value = weights.get(&name).ok_or_else(missing)?;
-        copy_exact(&parameter, value).map_err(|why| TrainerError::new(JobEnd::Internal, why))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

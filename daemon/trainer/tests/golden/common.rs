@@ -145,3 +145,11 @@ pub fn method_of(adapter: &Path) -> Lora {
         alpha_pattern: serde_json::from_value(of("alpha_pattern")).unwrap(),
     }
 }
+
+/// What is said where a job of this method would continue the golden of this name, of tiny BERT and another method.
+pub fn refused_parent(name: &str, method: &Method) -> String {
+    let (base, parent) = (base(&golden("tiny/base")), parent(&golden(name), &LABELS));
+    let task = Task::SequenceClassification;
+    let loaded = Model::load(task, &base, Some(&parent), &strings(&LABELS), method, &[], 0.0, 1);
+    loaded.err().expect("it must be refused").message
+}

@@ -1,7 +1,7 @@
 //! rsLoRA, ranks and alphas by pattern, and DoRA, from adapters that peft wrote (tests/oracle/make_peft.py).
 
 use crate::common::*;
-use crate::tasks::{answers_agree, causal_examples, set};
+use crate::tasks::packed_answers_agree;
 use crate::tiny::agrees;
 use std::path::Path;
 use wengu_protocol::job::{JobEnd, Lora, Method, Task};
@@ -44,10 +44,7 @@ fn answers_and_all_gradients_agree_with_peft() {
 
         let model = load(name, "llama", |_| ()).unwrap();
         let expected = tensors(&golden(&format!("{name}_llama/expected.safetensors")));
-        let (ids, lengths, labels) = causal_examples(&expected);
-        let folder = tempfile::tempdir().unwrap();
-        let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
-        answers_agree(name, &model, &set, &expected);
+        packed_answers_agree(name, &model, &expected);
     }
 }
 

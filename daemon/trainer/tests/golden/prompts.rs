@@ -1,7 +1,7 @@
 //! Prompts that PEFT wrote (tests/oracle/make_prompts.py).
 
 use crate::common::*;
-use crate::tasks::{CAUSAL, NAMES, TOKENS, answers_agree, causal_examples, greedy, labels_agree, numbers, set};
+use crate::tasks::{CAUSAL, NAMES, TOKENS, greedy_answers_agree, labels_agree, packed_answers_agree};
 use crate::tiny::{agrees, gradients};
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -86,13 +86,7 @@ fn packed_examples_have_a_prompt_each_and_answers_are_those_of_peft() {
         let name = format!("prompt_{base_name}");
         let expected = tensors(&golden(&name).join("expected.safetensors"));
         let model = causal(base_name);
-        let (ids, lengths, labels) = causal_examples(&expected);
-        let folder = tempfile::tempdir().unwrap();
-        let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
-        let rows: Vec<usize> = (0..lengths.len()).collect();
-        let batch = set.batch(&rows).unwrap();
-        assert!(batch.ids.size()[0] < lengths.len() as i64, "nothing was packed");
-        answers_agree(&name, &model, &set, &expected);
+        packed_answers_agree(&name, &model, &expected);
     }
 }
 
@@ -101,17 +95,7 @@ fn greedy_answers_are_those_of_peft_with_prompts_of_three_lengths_at_once() {
     for base_name in CAUSAL {
         let model = causal(base_name);
         let expected = tensors(&golden(&format!("prompt_{base_name}/expected.safetensors")));
-        let (ids, lengths, _) = causal_examples(&expected);
-        let begins = [0, lengths[0], lengths[0] + lengths[1]];
-        let prompts: Vec<&[i64]> = (0..3).map(|row| &ids[begins[row]..begins[row] + 7 - row]).collect();
-        let mut streamed = vec![Vec::new(); 3];
-        let written = model
-            .generate(&prompts, &greedy(64, Vec::new()), |row, token| {
-                streamed[row].push(token)
-            })
-            .unwrap();
-        assert_eq!(written.concat(), numbers(&expected["written"]), "{base_name}");
-        assert_eq!(written, streamed);
+        greedy_answers_agree(base_name, &model, &expected);
     }
 }
 
@@ -318,19 +302,12 @@ fn a_directory_that_is_not_what_it_should_be_is_refused_by_name() {
 
 #[test]
 fn a_prompt_of_another_method_is_refused_by_name() {
-    let base = base(&golden("tiny/base"));
-    let load = |name: &str, method: &Method| {
-        let parent = parent(&golden(name), &LABELS);
-        let task = Task::SequenceClassification;
-        let loaded = Model::load(task, &base, Some(&parent), &strings(&LABELS), method, &[], 0.0, 1);
-        loaded.err().expect("it must be refused").message
-    };
-    let said = load("tiny", &method(5));
+    let said = refused_parent("tiny", &method(5));
     assert!(
         said.contains("\"LORA\"") && said.contains("take the parent's method"),
         "{said}"
     );
-    let said = load("prompt_bert", &tiny_method(0.0));
+    let said = refused_parent("prompt_bert", &tiny_method(0.0));
     assert!(said.contains("\"PROMPT_TUNING\""), "{said}");
 }
 

@@ -106,13 +106,20 @@ fn loss_and_gradients_agree(name: &str, model: &Model, loss: &Tensor, expected: 
     assert!(worst < 1e-4, "{name}: {worst}");
 }
 
-/// Log-probabilities of all answers to 1e-4, their loss, and every gradient.
-pub fn answers_agree(name: &str, model: &Model, set: &TokenSet, expected: &HashMap<String, Tensor>) {
+/// The examples of a causal golden as the trainer takes them.
+fn causal_set(expected: &HashMap<String, Tensor>, model: &Model) -> TokenSet {
+    let (ids, lengths, labels) = causal_examples(expected);
+    let folder = tempfile::tempdir().unwrap();
+    set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, model)
+}
+
+/// Log-probabilities of all answers of packed examples to 1e-4, their loss, and every gradient.
+pub fn packed_answers_agree(name: &str, model: &Model, expected: &HashMap<String, Tensor>) {
+    let set = causal_set(expected, model);
     let rows: Vec<usize> = (0..set.len()).collect();
-    let log_p = model
-        .forward(&set.batch(&rows).unwrap(), None)
-        .unwrap()
-        .log_softmax(1, None);
+    let batch = set.batch(&rows).unwrap();
+    assert!(batch.ids.size()[0] < set.len() as i64, "nothing was packed");
+    let log_p = model.forward(&batch, None).unwrap().log_softmax(1, None);
     let answers = Tensor::from_slice(&set.answer_labels(&rows));
     let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
     let off = difference(&log_p.detach(), &expected["log_p"]);
@@ -126,13 +133,7 @@ fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
     for name in CAUSAL {
         let model = load(Task::CausalLm, name);
         let expected = tensors(&golden(name).join("expected.safetensors"));
-        let (ids, lengths, labels) = causal_examples(&expected);
-        let folder = tempfile::tempdir().unwrap();
-        let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
-        let rows: Vec<usize> = (0..lengths.len()).collect();
-        let batch = set.batch(&rows).unwrap();
-        assert!(batch.ids.size()[0] < lengths.len() as i64, "nothing was packed");
-        answers_agree(name, &model, &set, &expected);
+        packed_answers_agree(name, &model, &expected);
     }
 }
 
@@ -140,11 +141,8 @@ fn packed_examples_do_not_see_each_other_and_only_answers_are_learned() {
 fn the_teacher_answers_as_the_parent_did_and_leaves_the_student_as_it_is() {
     let model = load(Task::CausalLm, "causal_qwen2");
     let expected = tensors(&golden("causal_qwen2").join("expected.safetensors"));
-    let (ids, lengths, labels) = causal_examples(&expected);
-    let folder = tempfile::tempdir().unwrap();
-    let set = set(Task::CausalLm, folder.path(), &ids, &lengths, &labels, &model);
-    let rows: Vec<usize> = (0..lengths.len()).collect();
-    let inputs = Inputs::tokens(set);
+    let inputs = Inputs::tokens(causal_set(&expected, &model));
+    let rows: Vec<usize> = (0..inputs.set().len()).collect();
     let said = || inputs.logits(&model, &rows, None).unwrap();
     let teacher = Teacher::new(&model);
     let parent = said().detach();
@@ -169,7 +167,28 @@ fn the_teacher_answers_as_the_parent_did_and_leaves_the_student_as_it_is() {
     assert!(norm > 0.0 && norm.is_finite());
 }
 
-pub fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
+/// The beginnings of the first three examples, of seven, six and five tokens.
+fn prompts(expected: &HashMap<String, Tensor>) -> Vec<Vec<i64>> {
+    let (ids, lengths, _) = causal_examples(expected);
+    let begins = [0, lengths[0], lengths[0] + lengths[1]];
+    (0..3)
+        .map(|row| ids[begins[row]..begins[row] + 7 - row].to_vec())
+        .collect()
+}
+
+/// 64 greedy tokens after prompts of three lengths at once, which come one by one; gives them.
+pub fn greedy_answers_agree(name: &str, model: &Model, expected: &HashMap<String, Tensor>) -> Vec<Vec<i64>> {
+    let prompts = prompts(expected);
+    let prompts: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
+    let mut streamed = vec![Vec::new(); 3];
+    let streaming = |row: usize, token| streamed[row].push(token);
+    let written = model.generate(&prompts, &greedy(64, Vec::new()), streaming).unwrap();
+    assert_eq!(written.concat(), numbers(&expected["written"]), "{name}");
+    assert_eq!(written, streamed);
+    written
+}
+
+fn greedy(max_new_tokens: usize, stop: Vec<i64>) -> Generation {
     Generation {
         max_new_tokens,
         sampling: Sampling::Greedy,
@@ -182,20 +201,12 @@ fn greedy_answers_are_those_of_transformers_and_come_token_by_token() {
     for name in CAUSAL {
         let model = load(Task::CausalLm, name);
         let expected = tensors(&golden(name).join("expected.safetensors"));
-        let (ids, lengths, _) = causal_examples(&expected);
-        let begins = [0, lengths[0], lengths[0] + lengths[1]];
-        let prompts: Vec<&[i64]> = (0..3).map(|row| &ids[begins[row]..begins[row] + 7 - row]).collect();
-        let mut streamed = vec![Vec::new(); 3];
-        let written = model
-            .generate(&prompts, &greedy(64, Vec::new()), |row, token| {
-                streamed[row].push(token)
-            })
-            .unwrap();
-        assert_eq!(written.concat(), numbers(&expected["written"]), "{name}");
-        assert_eq!(written, streamed);
+        let written = greedy_answers_agree(name, &model, &expected);
 
         // A stop token ends its row, and the others go on.
         let stop = written[0][5];
+        let prompts = prompts(&expected);
+        let prompts: Vec<&[i64]> = prompts.iter().map(Vec::as_slice).collect();
         let stopped = model.generate(&prompts, &greedy(64, vec![stop]), |_, _| ()).unwrap();
         for (row, all) in stopped.iter().zip(&written) {
             let end = all
