@@ -75,3 +75,16 @@ def save_adapter(model, folder, name):
         if config.get(field):
             config[field] = sorted(set(config[field]))
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def answers(logits_of, rows, prompts):
+    """Of causal examples one by one: the log-probability of each token of the answers, and their mean loss, whose gradients are taken.
+    `logits_of` gives the logits of a row's tokens, [tokens, vocabulary]; a row's first tokens are its prompt."""
+    log_p = []
+    with torch.enable_grad():
+        for row, prompt in zip(rows, prompts):
+            logits = logits_of(row)[prompt - 1 : -1]
+            log_p.append(logits.log_softmax(-1).gather(1, row[prompt:].unsqueeze(1)).squeeze(1))
+        loss = -torch.cat(log_p).mean()
+        loss.backward()
+    return {"log_p": torch.cat(log_p).detach().float(), "loss": loss.detach().float().reshape(1)}

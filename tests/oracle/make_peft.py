@@ -3,8 +3,8 @@ causal Llama (causal_llama/base) that PEFT wrote: logits or log-probabilities, a
 float64. A fresh magnitude is the row's own length, which would hide mistakes: it is changed like A and B."""
 
 import torch
-from common import GOLDEN, generator, randomise_adapter, save, save_adapter, save_head
-from make_tasks import EXAMPLES, gradients
+from common import GOLDEN, answers, generator, randomise_adapter, save, save_adapter, save_head
+from make_tasks import gradients
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -62,15 +62,8 @@ def llama(method, seed):
     save_adapter(model, folder / "adapter", "causal_llama")
     model.double()
     rows = source["ids"].long().split(source["lengths"].tolist())
-    log_p = []
-    with torch.enable_grad():
-        for row, (_, prompt) in zip(rows, EXAMPLES):
-            logits = model(input_ids=row.unsqueeze(0)).logits[0, prompt - 1 : -1]
-            log_p.append(logits.log_softmax(-1).gather(1, row[prompt:].unsqueeze(1)).squeeze(1))
-        loss = -torch.cat(log_p).mean()
-        loss.backward()
-    expected = {key: source[key] for key in ["ids", "lengths", "prompts"]} | {"log_p": torch.cat(log_p).detach().float()}
-    expected |= {"loss": loss.detach().float().reshape(1)} | gradients(model)
+    said = answers(lambda row: model(input_ids=row.unsqueeze(0)).logits[0], rows, source["prompts"].tolist())
+    expected = {key: source[key] for key in ["ids", "lengths", "prompts"]} | said | gradients(model)
     save(folder / "expected.safetensors", stripped(expected))
 
 

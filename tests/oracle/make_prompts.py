@@ -6,8 +6,7 @@ virtual tokens too (its Transformer module lengthens the mask by ones), and so d
 import json
 
 import torch
-from common import GOLDEN, generator, mean_pool, read_head, save, save_adapter, save_head
-from make_tasks import EXAMPLES
+from common import GOLDEN, answers, generator, mean_pool, read_head, save, save_adapter, save_head
 from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import (
@@ -105,19 +104,17 @@ def causal(family, seed):
         answer = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), generation_config=settings)
         written.append(answer[0, 7 - i :])
     model.double()
-    log_p = []
-    with torch.enable_grad():
-        for row, (_, prompt) in zip(rows, EXAMPLES):
-            logits = model(input_ids=row.unsqueeze(0), attention_mask=torch.ones(1, len(row))).logits
-            assert logits.shape[1] == len(row) + 5
-            logits = logits[0, 5 + prompt - 1 : -1]
-            log_p.append(logits.log_softmax(-1).gather(1, row[prompt:].unsqueeze(1)).squeeze(1))
-        loss = -torch.cat(log_p).mean()
-        loss.backward()
-    expected = {key: source[key] for key in ["ids", "lengths", "prompts"]} | {"log_p": torch.cat(log_p).detach().float()}
-    expected |= {"loss": loss.detach().float().reshape(1), "written": torch.stack(written).int()} | gradient(model)
+
+    def logits_of(row):
+        logits = model(input_ids=row.unsqueeze(0), attention_mask=torch.ones(1, len(row))).logits[0]
+        assert len(logits) == len(row) + 5
+        return logits[5:]
+
+    said = answers(logits_of, rows, source["prompts"].tolist())
+    expected = {key: source[key] for key in ["ids", "lengths", "prompts"]}
+    expected |= {"written": torch.stack(written).int()} | said | gradient(model)
     save(GOLDEN / name / "expected.safetensors", expected)
-    print(f"{name}: loss {loss:.3f}")
+    print(f"{name}: loss {said['loss'].item():.3f}")
 
 
 def tokens(family, seed):
