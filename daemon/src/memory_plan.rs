@@ -32,9 +32,7 @@ pub fn step(
         }
         Method::PromptTuning(_) => (Vec::new(), prompt_parameters(virtual_tokens, described.shape.hidden)),
         Method::Bottleneck(bottleneck) => {
-            let (hidden, layers) = (described.shape.hidden, described.shape.layers);
-            let count = layers * bottleneck.placement.per_layer();
-            let sites = bottleneck_sites(count, hidden, bottleneck.width(hidden));
+            let sites = bottleneck_sites(&described.shape, bottleneck);
             let adapter = affine_parameters(&sites);
             (sites, adapter)
         }

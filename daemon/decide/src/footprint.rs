@@ -22,6 +22,7 @@
 //! in F32 at rank 8: activations of 16 examples took 274 MiB at 128 tokens (348 estimated) and 1.7 GiB at 512 (1.6).
 
 use serde::Serialize;
+use wengu_protocol::job::Bottleneck;
 
 /// Bytes that a trained number takes: value, gradient and AdamW's two moments, all F32.
 const TRAINED_BYTES: u64 = 16;
@@ -104,9 +105,11 @@ pub fn prompt_parameters(tokens: u64, hidden: u64) -> u64 {
     tokens * hidden
 }
 
-/// (in, out) of the layers of bottleneck adapters: to the small width and back, `count` times.
-pub fn bottleneck_sites(count: u64, hidden: u64, width: u64) -> Vec<(u64, u64)> {
-    (0..count).flat_map(|_| [(hidden, width), (width, hidden)]).collect()
+/// (in, out) of the layers of bottleneck adapters in a model of this shape: to the small width and back, at each place.
+pub fn bottleneck_sites(shape: &Shape, settings: &Bottleneck) -> Vec<(u64, u64)> {
+    let (hidden, width) = (shape.hidden, settings.width(shape.hidden));
+    let places = 0..shape.layers * settings.placement.per_layer();
+    places.flat_map(|_| [(hidden, width), (width, hidden)]).collect()
 }
 
 /// Numbers of weights [out, in] and biases [out] over `sites`, given as (in, out).
@@ -198,6 +201,7 @@ fn bytes(number: u128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wengu_protocol::job::{NonLinearity, Placement};
 
     /// Llama 3.1 8B, as its config.json says.
     const LLAMA: Shape = Shape {
@@ -221,7 +225,17 @@ mod tests {
         assert_eq!(head_parameters(3, 384), 1155);
         assert_eq!(prompt_parameters(20, 4096), 81_920);
         // SeqBnConfig with reduction_factor 16 in BERT-base: adapter_summary() of adapters 1.3 says 894,528.
-        let sites = bottleneck_sites(12, 768, 48);
+        let bert = Shape {
+            hidden: 768,
+            layers: 12,
+            ..LLAMA
+        };
+        let settings = Bottleneck {
+            placement: Placement::SeqBn,
+            reduction_factor: 16,
+            non_linearity: NonLinearity::Relu,
+        };
+        let sites = bottleneck_sites(&bert, &settings);
         assert_eq!((sites.len(), affine_parameters(&sites)), (24, 894_528));
     }
 

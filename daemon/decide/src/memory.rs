@@ -6,7 +6,7 @@
 //! small class leaves over goes to the larger ones. Near duplicates count once, and what one source brings beyond its share of a class
 //! comes after what others bring.
 
-use crate::near::near;
+use crate::near::NearSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The part of a class's fair share that one source may fill before the others had their turn.
@@ -83,17 +83,9 @@ pub fn select(capacity_bytes: u64, existing: &[Candidate], fresh: &[Candidate], 
 type Member<'a> = (u64, &'a Candidate);
 
 fn without_near_duplicates(members: Vec<Member>) -> Vec<Member> {
-    let mut kept: Vec<Member> = Vec::with_capacity(members.len());
-    for member in members {
-        let same = |other: &Member| match (member.1.fingerprint, other.1.fingerprint) {
-            (Some(a), Some(b)) => near(a, b),
-            _ => false,
-        };
-        if !kept.iter().any(same) {
-            kept.push(member);
-        }
-    }
-    kept
+    let mut kept = NearSet::default();
+    let is_new = |(_, candidate): &Member| candidate.fingerprint.is_none_or(|fingerprint| kept.insert(fingerprint));
+    members.into_iter().filter(is_new).collect()
 }
 
 /// Keeps the order but for examples beyond their source's part of the class's `share` of bytes, which come later, and those larger than

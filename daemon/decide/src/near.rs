@@ -1,5 +1,7 @@
 //! Texts that say the same but for a date, a number or a comma.
 
+use std::collections::HashMap;
+
 /// Shingles are of so many words.
 const WORDS: usize = 3;
 /// Fingerprints that differ in so many bits at most are of near duplicates (Manku et al. 2007, section 3: 3 of 64).
@@ -33,6 +35,30 @@ pub fn fingerprint(text: &str) -> u64 {
 /// Whether two fingerprints are of near duplicates.
 pub fn near(a: u64, b: u64) -> bool {
     (a ^ b).count_ones() <= BITS
+}
+
+/// Fingerprints none of which is near another.
+#[derive(Debug, Default)]
+pub struct NearSet {
+    /// By each of the four quarters of their bits: three bits that differ leave one quarter as it is (Manku et al. 2007, section 3).
+    by_quarter: [HashMap<u16, Vec<u64>>; 4],
+}
+
+impl NearSet {
+    /// Takes a fingerprint in, unless it is near one that is in it. True where it was taken.
+    pub fn insert(&mut self, fingerprint: u64) -> bool {
+        let quarter = |place: usize| (fingerprint >> (16 * place)) as u16;
+        let known = self.by_quarter.iter().enumerate().any(|(place, held)| {
+            let alike = held.get(&quarter(place));
+            alike.is_some_and(|alike| alike.iter().any(|&other| near(fingerprint, other)))
+        });
+        if !known {
+            for (place, held) in self.by_quarter.iter_mut().enumerate() {
+                held.entry(quarter(place)).or_default().push(fingerprint);
+            }
+        }
+        !known
+    }
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -86,6 +112,26 @@ mod tests {
             fingerprint(article),
             fingerprint("第三条 经营者应当在三十日内退还押金人民币12000元")
         ));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_set_takes_what_is_near_nothing_in_it(
+            seeds in proptest::collection::vec((0u64..6, 0u32..64, 0u32..64, 0u32..64, 0u32..64), 0..60),
+        ) {
+            // Near and not quite near ones around a few.
+            let all = seeds.iter().map(|&(base, a, b, c, d)| {
+                base.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (1 << a) ^ (1 << b) ^ (1 << c) ^ (1 << d)
+            });
+            let (mut set, mut kept) = (NearSet::default(), Vec::<u64>::new());
+            for fingerprint in all {
+                let expected = !kept.iter().any(|&other| near(fingerprint, other));
+                proptest::prop_assert_eq!(set.insert(fingerprint), expected);
+                if expected {
+                    kept.push(fingerprint);
+                }
+            }
+        }
     }
 
     #[test]

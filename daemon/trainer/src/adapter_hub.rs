@@ -2,7 +2,7 @@
 //! other fields, and `adapter.safetensors`. Unlike that library, reading fails on a missing and on an unexpected key.
 
 use crate::error::TrainerError;
-use crate::job::files::write_durable;
+use crate::job::files::{write_durable, write_json};
 use crate::model::bottleneck::{ADAPTER_NAME, Affine, BottleneckSite, Place};
 use crate::model::weights::TensorFile;
 use crate::peft::{self, CONFIG_FILE, Keys};
@@ -164,10 +164,7 @@ pub fn write(
         name: ADAPTER_NAME.into(),
         version: VERSION.into(),
     };
-    let mut text =
-        serde_json::to_vec_pretty(&config).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))?;
-    text.push(b'\n');
-    write_durable(&dir.join(CONFIG_FILE), &text)
+    write_json(&dir.join(CONFIG_FILE), &config)
 }
 
 /// Reads a directory with an adapter of these settings at exactly these places, of this width. The tensors require gradients.

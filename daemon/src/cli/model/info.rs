@@ -89,8 +89,7 @@ fn gather(args: &ModelInfoArgs) -> Result<Info> {
             reduction_factor: args.reduction_factor,
             non_linearity: NonLinearity::Relu,
         };
-        let count = shape.layers * placement.per_layer();
-        footprint::bottleneck_sites(count, shape.hidden, settings.width(shape.hidden))
+        footprint::bottleneck_sites(&shape, &settings)
     };
     let [single, double] = [Placement::SeqBn, Placement::DoubleSeqBn].map(bottleneck);
     let has_place = BOTTLENECK_FAMILIES.contains(&described.family.as_str());

@@ -1,6 +1,7 @@
 //! Durable writes and digests.
 
 use crate::error::TrainerError;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -53,6 +54,13 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), TrainerError> {
         File::open(parent)?.sync_all()
     };
     write().map_err(|e| write_failed(path, &e))
+}
+
+/// Writes a value as JSON for people and machines, as [`write_durable`] does.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| TrainerError::at(JobEnd::Internal, path, error))?;
+    text.push(b'\n');
+    write_durable(path, &text)
 }
 
 /// `create_dir_all`, with the error named.

@@ -1,6 +1,6 @@
 //! How a job ends, and what is left behind for each end.
 
-use super::files::{files_under, sha256_file, write_durable, write_failed};
+use super::files::{files_under, sha256_file, write_failed, write_json};
 use super::pipeline;
 use super::spec::JobDir;
 use crate::error::TrainerError;
@@ -162,10 +162,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
 }
 
 fn save(root: &Path, result: &JobResult) -> Result<(), TrainerError> {
-    let mut text = serde_json::to_vec_pretty(result)
-        .map_err(|e| TrainerError::new(JobEnd::Internal, format!("{}: {e}", layout::RESULT)))?;
-    text.push(b'\n');
-    write_durable(&root.join(layout::RESULT), &text)
+    write_json(&root.join(layout::RESULT), result)
 }
 
 #[cfg(test)]

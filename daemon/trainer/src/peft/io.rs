@@ -2,7 +2,7 @@
 
 use super::{AdapterConfig, CONFIG_FILE, Dora, Keys, LoraSite, TENSORS_FILE, TokenRows, rank_and_scaling};
 use crate::error::TrainerError;
-use crate::job::files::write_durable;
+use crate::job::files::{write_durable, write_json};
 use crate::job::tensors::encode;
 use crate::model::weights::{TensorFile, Weights};
 use serde::Serialize;
@@ -42,9 +42,7 @@ pub(super) fn write_files(
     tensors: &[(String, &Tensor)],
 ) -> Result<(), TrainerError> {
     write_durable(&dir.join(TENSORS_FILE), &tensor_bytes(tensors)?)?;
-    let mut text = serde_json::to_vec_pretty(config).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))?;
-    text.push(b'\n');
-    write_durable(&dir.join(CONFIG_FILE), &text)
+    write_json(&dir.join(CONFIG_FILE), config)
 }
 
 /// A safetensors file of F32 tensors with the metadata that Hugging Face's readers ask for.

@@ -8,7 +8,7 @@ use super::bert::POOLER_DENSE;
 use super::weights::{TensorFiles, Weights};
 use super::{Model, lora};
 use crate::error::TrainerError;
-use crate::job::files::{create_dirs, write_durable, write_failed};
+use crate::job::files::{create_dirs, write_failed, write_json};
 pub use class::family_name;
 use class::{Class, HeadNames};
 use safetensors::tensor::TensorView;
@@ -237,12 +237,6 @@ fn write_file(path: &Path, tensors: Vec<(String, Written)>, error: &FirstError) 
         file.sync_all()
     };
     sync().map_err(|e| write_failed(path, &e))
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<(), TrainerError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| TrainerError::new(JobEnd::Internal, e.to_string()))?;
-    text.push(b'\n');
-    write_durable(path, &text)
 }
 
 fn sync_dir(path: &Path) -> Result<(), TrainerError> {
