@@ -2,7 +2,7 @@
 //! without the gate's decision: every version is taken on. Streams are made, and runs compared, by `tests/bench/learning.py`.
 //!
 //! usage: bench_learning STREAM.json SETTINGS.toml OUT_DIR MODEL_DIR TRAINER
-//!            [--seed N] [--memory SHARE] [--mode stream|joint|head_only] [--precision fp32|bf16]
+//!            [--seed N] [--memory SHARE] [--mode stream|joint|head_only] [--precision fp32|bf16] [--keep versions]
 //!
 //! SETTINGS.toml is the content of a `[domains.NAME.learning]` table; what it leaves out is the default. OUT_DIR/run.json gets
 //! for every delivery what the version after it answers to the test sets of all deliveries so far.
@@ -89,6 +89,8 @@ struct Arguments {
     memory: f64,
     mode: String,
     precision: String,
+    /// Leave the versions there, for a closer look.
+    keep: bool,
 }
 
 fn arguments() -> Result<Arguments> {
@@ -117,6 +119,7 @@ fn arguments() -> Result<Arguments> {
         memory: value("memory", "0.09").parse()?,
         mode: value("mode", "stream"),
         precision: value("precision", "fp32"),
+        keep: value("keep", "") == "versions",
     };
     ensure!(named.is_empty(), "unknown: {named:?}");
     Ok(arguments)
@@ -149,6 +152,9 @@ fn main() -> Result<()> {
     let path = run.arguments.out.join("run.json");
     std::fs::write(&path, serde_json::to_vec_pretty(&result)?)?;
     for leftover in ["store", "jobs", "versions"] {
+        if run.arguments.keep && leftover == "versions" {
+            continue;
+        }
         let path = run.arguments.out.join(leftover);
         if path.exists() {
             std::fs::remove_dir_all(path)?;

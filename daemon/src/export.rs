@@ -156,6 +156,7 @@ fn spec(version: &Version, manifest: &Manifest, out: &Path, precision: Option<Pr
             head: part("head"),
             labels: version.lineage.labels.clone(),
             fisher: None,
+            statistics: None,
             term_tokens: term_tokens.len() as u32,
         },
         method: manifest.method.clone(),

@@ -47,6 +47,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
             ),
             distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, if by_text { 0.5 } else { 0.0 }),
             prior_correction: section.number("prior_correction", 0.0..=10.0, if by_text { 1.0 } else { 0.0 }),
+            discriminant_weight: section.number("discriminant_weight", 0.0..=10.0, if by_text { 0.3 } else { 0.0 }),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
             fisher: section.choice(
@@ -132,6 +133,10 @@ fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
     if task != Task::SequenceClassification && learning.training.prior_correction > 0.0 {
         let message = "logits are corrected for how often labels are replayed only where texts are classified";
         report.error(&section.at("prior_correction"), message, "leave it out");
+    }
+    if task != Task::SequenceClassification && learning.training.discriminant_weight > 0.0 {
+        let message = "a discriminant of class means is added only where texts are classified";
+        report.error(&section.at("discriminant_weight"), message, "leave it out");
     }
     if task != Task::CausalLm {
         return;

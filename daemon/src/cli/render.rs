@@ -91,6 +91,7 @@ pub fn phase_name(phase: Phase) -> &'static str {
         Phase::PredictChallenger => "new version answers",
         Phase::Fisher => "measuring what must stay (Fisher)",
         Phase::Candidates => "choosing what to remember",
+        Phase::Statistics => "measuring the classes",
         Phase::Write => "writing",
     }
 }

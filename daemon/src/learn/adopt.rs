@@ -85,7 +85,7 @@ pub fn adopt(a: &Adoption) -> Result<String> {
         std::fs::remove_dir_all(&building)?;
     }
     std::fs::create_dir(&building)?;
-    for name in [layout::ADAPTER, layout::HEAD, layout::FISHER] {
+    for name in [layout::ADAPTER, layout::HEAD, layout::FISHER, layout::STATISTICS] {
         let from = a.job_dir.join(name);
         if from.exists() {
             let to = building.join(name.strip_prefix("out/").unwrap_or(name));

@@ -105,6 +105,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         distill_alpha: 0.0,
         distill_new_alpha: 0.0,
         prior_correction: 0.0,
+        discriminant_weight: 0.0,
         ewc_lambda: 0.0,
         fisher_examples: 0,
         ..manifest.learning.clone()
@@ -148,11 +149,13 @@ impl Prepared<'_> {
     fn parent(&self) -> Option<job::Parent> {
         let dir = self.parent_dir.as_ref()?;
         let (adapter, fisher) = (dir.join("adapter"), dir.join("fisher.safetensors"));
+        let statistics = dir.join("statistics.safetensors");
         Some(job::Parent {
             adapter: adapter.exists().then_some(adapter),
             head: (self.manifest.task != Task::CausalLm).then(|| dir.join("head")),
             labels: self.parent_labels.clone(),
             fisher: fisher.exists().then_some(fisher),
+            statistics: statistics.exists().then_some(statistics),
             term_tokens: self.parent_terms as u32,
         })
     }

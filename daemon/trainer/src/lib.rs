@@ -3,6 +3,7 @@
 pub mod adapter_hub;
 pub mod checkpoint;
 pub mod data;
+pub mod discriminant;
 pub mod error;
 pub mod fisher;
 pub mod job;

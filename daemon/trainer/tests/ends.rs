@@ -63,7 +63,7 @@ fn bad_jobs() {
         let text = fs::read(dir.root.join("job.json")).unwrap();
         fs::write(dir.root.join("job.json"), &text[..text.len() / 2]).unwrap();
     });
-    case("newer", &["schema 9", "reads schema 4"], &|dir| {
+    case("newer", &["schema 9", "reads schema 5"], &|dir| {
         edit(dir, |job| job["schema"] = 9.into())
     });
     case("field", &["epoch_count"], &|dir| {

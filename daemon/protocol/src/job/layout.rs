@@ -12,6 +12,9 @@ pub const ADAPTER: &str = "out/adapter";
 pub const HEAD: &str = "out/head";
 /// Fisher and anchor of the result.
 pub const FISHER: &str = "out/fisher.safetensors";
+/// Class means and covariance of the result, and its head without the discriminant that is made of them. None where
+/// [`super::Learning::discriminant_weight`] is 0.
+pub const STATISTICS: &str = "out/statistics.safetensors";
 /// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels]. With a causal model instead the
 /// tensor `answers`, F32 [answer tokens, 2]: the log-probability of the token, and 1 where it was the likeliest.
 pub const CHAMPION: &str = "out/predictions/champion";

@@ -48,6 +48,10 @@ pub struct Learning {
     /// 2021, "Long-tail learning via logit adjustment", eq. 10). 0 switches it off, and so does a job without replay.
     #[serde(default)]
     pub prior_correction: f64,
+    /// Factor of the linear discriminant that is added to the trained head: class means and one shared covariance, of all examples that
+    /// were ever learned. 0 switches it off. It keeps no text.
+    #[serde(default)]
+    pub discriminant_weight: f64,
     /// Weight lambda of the EWC penalty. 0 switches it off.
     pub ewc_lambda: f64,
     /// How the Fisher information of the result is estimated.

@@ -5,7 +5,7 @@
 //! data/*.safetensors  token ids, labels, teacher logits (see `DataFile`)
 //! progress.jsonl      appended by the trainer, one `Progress` a line
 //! checkpoint/         the trainer's own; removed when the job has completed
-//! out/                adapter/, head/, fisher.safetensors, predictions/
+//! out/                adapter/, head/, fisher.safetensors, statistics.safetensors, predictions/
 //! result.json         `JobResult`, renamed into place last
 //! ```
 //!
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
-pub const JOB_SCHEMA: u32 = 4;
+pub const JOB_SCHEMA: u32 = 5;
 
 /// `job.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,6 +107,9 @@ pub struct Parent {
     pub labels: Vec<String>,
     /// The parent's accumulated Fisher and anchor. None switches the EWC penalty off.
     pub fisher: Option<PathBuf>,
+    /// The parent's class means and covariance, with the head that goes on. None: that is the head as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<PathBuf>,
     /// How many of the job's term tokens its adapter has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub term_tokens: u32,

@@ -46,6 +46,8 @@ pub enum Phase {
     Fisher,
     /// Logits of the candidates for the memory.
     Candidates,
+    /// Class means and covariance of the result.
+    Statistics,
     /// Writing the results.
     Write,
 }

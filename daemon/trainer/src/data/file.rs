@@ -222,6 +222,19 @@ impl TokenSet {
         }
     }
 
+    /// How much of each of `labels` labels every row holds, times the row's weight, [rows, labels]. For texts with one label.
+    pub fn label_shares(&self, labels: usize) -> Result<Tensor, TrainerError> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        let weights = Tensor::f_from_slice(&self.answer_weights(&all))?.f_unsqueeze(1)?;
+        let shares = match &self.probabilities {
+            Some(probabilities) => probabilities.shallow_clone(),
+            None => Tensor::f_from_slice(&self.answer_labels(&all))?
+                .f_one_hot(labels as i64)?
+                .f_to_kind(tch::Kind::Float)?,
+        };
+        Ok(shares.f_mul(&weights)?)
+    }
+
     /// How much of each of `labels` labels the answers hold, in examples.
     pub fn label_counts(&self, labels: usize) -> Result<Vec<f64>, TrainerError> {
         if let Some(probabilities) = &self.probabilities {

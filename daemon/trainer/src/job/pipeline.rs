@@ -7,11 +7,14 @@ use super::spec::JobDir;
 use super::tensors;
 use crate::checkpoint::{Checkpoints, LoopState};
 use crate::data::{Limits, Role, TokenSet};
+use crate::discriminant::{ClassStatistics, Kept};
 use crate::error::TrainerError;
 use crate::fisher::{FisherState, Provenance};
 use crate::model::Model;
 use crate::objective::Ewc;
-use crate::train_loop::{Cancel, Inputs, Teacher, Training, estimate_fisher};
+use crate::train_loop::{
+    Cancel, Inputs, Teacher, Texts, Training, add_discriminant, class_statistics, estimate_fisher,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
@@ -32,6 +35,7 @@ struct Loaded {
     model: Model,
     sets: Sets<TokenSet>,
     fisher: Option<FisherState>,
+    statistics: Option<ClassStatistics>,
 }
 
 /// Runs all phases.
@@ -39,7 +43,12 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let learning = &dir.job.learning;
     let mut progress = ProgressLog::open(&dir.root)?;
     progress.begin(Phase::Load, 0, 0)?;
-    let Loaded { model, sets, fisher } = load(dir)?;
+    let Loaded {
+        model,
+        sets,
+        fisher,
+        statistics,
+    } = load(dir)?;
     cancel.check()?;
     let checkpoints = Checkpoints::new(&dir.root, &dir.digest);
     let saved = checkpoints.newest()?;
@@ -55,7 +64,16 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let champion = predict_champion(dir, asked, kept, &mut progress, cancel)?;
 
     // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
-    let teacher = teach(dir, &model, &mut sets.train, &mut progress, cancel)?;
+    let before = match &statistics {
+        Some(_) if learning.discriminant_weight > 0.0 => {
+            progress.begin(Phase::PredictChampion, 0, sets.texts().steps())?;
+            let vectors = sets.texts().vectors(&model, &mut progress, cancel)?;
+            progress.end()?;
+            Some(vectors)
+        }
+        _ => None,
+    };
+    let teacher = teach(dir, &model, &mut sets.train, before.as_ref(), &mut progress, cancel)?;
 
     let ewc = match &fisher {
         Some(parent) if learning.ewc_lambda > 0.0 => Some(Ewc::new(learning.ewc_lambda, parent, &model.held()?)?),
@@ -79,18 +97,6 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     };
     let state = training.run(saved, champion, &mut progress)?;
 
-    let steps = sets
-        .eval
-        .values()
-        .map(|inputs| Inputs::answer_steps(inputs.set()))
-        .sum();
-    progress.begin(Phase::PredictChallenger, 0, steps)?;
-    for (name, inputs) in &sets.eval {
-        let logits = inputs.answers(&model, &mut progress, cancel)?;
-        write_answers(dir, &prediction(dir, layout::CHALLENGER, name), &logits)?;
-    }
-    progress.end()?;
-
     let accumulated = match learning.fisher_examples {
         0 => None,
         _ => Some(accumulate_fisher(
@@ -110,12 +116,37 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         progress.end()?;
     }
 
+    // Fisher and memory are those of what was trained; from here on the model is what serves.
+    let kept = match learning.discriminant_weight {
+        factor if factor > 0.0 => {
+            let texts = sets.texts();
+            let statistics = class_statistics(statistics, before.as_ref(), texts, &model, &mut progress, cancel)?;
+            add_discriminant(&model, statistics, factor)?
+        }
+        _ => None,
+    };
+
+    let steps = sets
+        .eval
+        .values()
+        .map(|inputs| Inputs::answer_steps(inputs.set()))
+        .sum();
+    progress.begin(Phase::PredictChallenger, 0, steps)?;
+    for (name, inputs) in &sets.eval {
+        let logits = inputs.answers(&model, &mut progress, cancel)?;
+        write_answers(dir, &prediction(dir, layout::CHALLENGER, name), &logits)?;
+    }
+    progress.end()?;
+
     cancel.check()?;
     progress.begin(Phase::Write, 0, 0)?;
     model.save_adapter(&dir.path(layout::ADAPTER))?;
     model.save_head(&dir.path(layout::HEAD))?;
     if let Some((fisher, provenance)) = accumulated {
         fisher.write(&dir.path(layout::FISHER), &provenance)?;
+    }
+    if let Some(kept) = kept {
+        kept.write(&dir.path(layout::STATISTICS))?;
     }
     sync_tree(&dir.path("out"))?;
     progress.end()?;
@@ -131,7 +162,9 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
 
 /// Reads and checks all that the job names.
 pub fn check(dir: &JobDir) -> Result<String, TrainerError> {
-    let Loaded { model, sets, fisher } = load(dir)?;
+    let Loaded {
+        model, sets, fisher, ..
+    } = load(dir)?;
     if let Some(fisher) = &fisher {
         Ewc::new(dir.job.learning.ewc_lambda, fisher, &model.held()?)?;
     }
@@ -208,7 +241,31 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     };
     let fisher = job.parent.as_ref().and_then(|parent| parent.fisher.as_ref());
     let fisher = fisher.map(|path| FisherState::read(path)).transpose()?;
-    Ok(Loaded { model, sets, fisher })
+    let kept = job.parent.as_ref().and_then(|parent| parent.statistics.as_ref());
+    let statistics = match kept {
+        Some(path) => {
+            let kept = Kept::read(path, dir.parent_labels() as i64, model.limits().hidden_size)?;
+            model.set_head_rows(&kept.weight, &kept.bias)?;
+            Some(kept.statistics)
+        }
+        None => None,
+    };
+    Ok(Loaded {
+        model,
+        sets,
+        fisher,
+        statistics,
+    })
+}
+
+impl Sets<Inputs> {
+    /// What class statistics are made of.
+    fn texts(&self) -> Texts<'_> {
+        Texts {
+            train: &self.train,
+            replay: self.replay.as_ref().filter(|replay| !replay.set().is_empty()),
+        }
+    }
 }
 
 impl Sets<TokenSet> {
@@ -329,11 +386,12 @@ fn predict_champion(
     Ok(kept)
 }
 
-/// The parent as the teacher: of the new examples in advance, or, where its answers are too many to be kept, step by step.
+/// The parent as the teacher: of the new examples (whose vectors may be there already) in advance, or, where its answers are too many to be kept, step by step.
 fn teach(
     dir: &JobDir,
     model: &Model,
     train: &mut Inputs,
+    vectors: Option<&Tensor>,
     progress: &mut ProgressLog,
     cancel: &Cancel,
 ) -> Result<Option<Teacher>, TrainerError> {
@@ -346,9 +404,19 @@ fn teach(
         return Ok(distils.then(|| Teacher::new(model)));
     }
     if learning.distill_new_alpha > 0.0 {
-        progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(train.set()))?;
-        train.teach(model, dir.parent_labels() as i64, progress, cancel)?;
-        progress.end()?;
+        let answers = match vectors {
+            Some(vectors) => {
+                let _guard = tch::no_grad_guard();
+                model.answer(&vectors.f_narrow(0, 0, train.set().len() as i64)?, None)?
+            }
+            None => {
+                progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(train.set()))?;
+                let answers = train.answers(model, progress, cancel)?;
+                progress.end()?;
+                answers
+            }
+        };
+        train.teach(&answers, dir.parent_labels() as i64)?;
     }
     Ok(None)
 }

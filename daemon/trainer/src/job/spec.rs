@@ -146,10 +146,15 @@ fn learned(job: &Job) -> Result<(), String> {
     ensure(counts == 0 || counts == labels, || {
         format!("`data.learned` counts the examples of {counts} labels; the job has {labels}")
     })?;
-    let corrected = job.learning.prior_correction > 0.0;
-    ensure(!corrected || job.task == Task::SequenceClassification, || {
-        "`learning.prior_correction` is for texts with one label; set it to 0".into()
-    })
+    for (name, value) in [
+        ("prior_correction", job.learning.prior_correction),
+        ("discriminant_weight", job.learning.discriminant_weight),
+    ] {
+        ensure(value <= 0.0 || job.task == Task::SequenceClassification, || {
+            format!("`learning.{name}` is for texts with one label; set it to 0")
+        })?;
+    }
+    Ok(())
 }
 
 fn term_tokens(job: &Job) -> Result<(), String> {
@@ -247,6 +252,7 @@ fn learning(learning: &Learning) -> Result<(), String> {
         ("distill_alpha", l.distill_alpha),
         ("distill_new_alpha", l.distill_new_alpha),
         ("prior_correction", l.prior_correction),
+        ("discriminant_weight", l.discriminant_weight),
         ("ewc_lambda", l.ewc_lambda),
     ] {
         within(&format!("learning.{name}"), value, 0.0, f64::MAX)?;

@@ -32,6 +32,7 @@ pub use pooling::Pooling;
 pub use recompute::Recompute;
 
 use crate::error::TrainerError;
+use crate::job::tensors::copy_exact;
 use adapter::Adapter;
 use decoder::Cache;
 use encoder::Encoder;
@@ -276,6 +277,19 @@ impl Model {
     /// The trained head's weight [labels, hidden] and bias [labels]. A causal model has none.
     pub fn head(&self) -> Option<(&Tensor, &Tensor)> {
         self.head.trained()
+    }
+
+    /// Gives the head's first rows these values: weight [rows, hidden] and bias [rows].
+    pub fn set_head_rows(&self, weight: &Tensor, bias: &Tensor) -> Result<(), TrainerError> {
+        let internal = |why| TrainerError::new(JobEnd::Internal, format!("the head's rows: {why}"));
+        let Some(head) = self.head() else {
+            return Err(internal("a causal model has none".to_owned()));
+        };
+        let rows = weight.size()[0];
+        for (part, values) in [(head.0, weight), (head.1, bias)] {
+            copy_exact(&part.f_detach()?.f_narrow(0, 0, rows)?, values).map_err(internal)?;
+        }
+        Ok(())
     }
 
     /// Numbers in an answer: labels, or entries of the vocabulary.

@@ -40,15 +40,20 @@ impl Inputs {
         })
     }
 
-    /// Gives the rows a teacher: what the model answers now, for the first `known` labels.
-    pub fn teach(
-        &mut self,
-        model: &Model,
-        known: i64,
-        progress: &mut ProgressLog,
-        cancel: &Cancel,
-    ) -> Result<(), TrainerError> {
-        let answers = self.answers(model, progress, cancel)?;
+    /// The vectors that the head answers as the model is now, F32 [n, hidden], without dropout. Reports the steps of
+    /// [`Inputs::answer_steps`].
+    pub fn vectors(&self, model: &Model, progress: &mut ProgressLog, cancel: &Cancel) -> Result<Tensor, TrainerError> {
+        if let Some(pooled) = &self.pooled {
+            return Ok(pooled.shallow_clone());
+        }
+        answer(&self.set, model.limits().hidden_size, progress, cancel, |rows| {
+            let vectors = model.embed(&self.set.batch(rows)?)?;
+            Ok(vectors.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?)
+        })
+    }
+
+    /// Gives the rows a teacher: these answers, for the first `known` labels.
+    pub fn teach(&mut self, answers: &Tensor, known: i64) -> Result<(), TrainerError> {
         self.set.teacher = Some(answers.f_narrow(1, 0, known)?);
         Ok(())
     }

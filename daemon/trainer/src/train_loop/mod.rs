@@ -1,5 +1,6 @@
 //! The optimizer steps of a job, and what is computed before and after them.
 
+mod classes;
 mod fisher_pass;
 mod inputs;
 mod snapshot;
@@ -7,6 +8,7 @@ mod step;
 mod stopping;
 mod teacher;
 
+pub use classes::{Texts, add_discriminant, class_statistics};
 pub use fisher_pass::estimate_fisher;
 pub use inputs::Inputs;
 pub use snapshot::Snapshot;

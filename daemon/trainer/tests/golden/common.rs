@@ -62,6 +62,7 @@ pub fn parent(folder: &Path, labels: &[&str]) -> Parent {
         head: Some(folder.join("head")),
         labels: strings(labels),
         fisher: None,
+        statistics: None,
         term_tokens: 0,
     }
 }

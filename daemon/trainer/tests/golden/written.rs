@@ -35,6 +35,7 @@ fn read_again(base_path: &Path, folder: &Path, method: &Method, terms: &[TermTok
         head: Some(folder.join("head")),
         labels: strings(labels),
         fisher: None,
+        statistics: None,
         term_tokens: terms.len() as u32,
     };
     Model::load(

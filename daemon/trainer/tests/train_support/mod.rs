@@ -203,6 +203,7 @@ impl Bench {
                 distill_loss: DistillLoss::Kl,
                 distill_new_alpha: 0.0,
                 prior_correction: 0.0,
+                discriminant_weight: 0.0,
                 distill_temperature: 2.0,
                 ewc_lambda: 0.0,
                 fisher: FisherEstimate::Exact,
@@ -275,12 +276,14 @@ impl JobDir {
     /// This result as the parent of another job.
     pub fn parent(&self, known: usize) -> Parent {
         let fisher = self.root.join(layout::FISHER);
+        let statistics = self.root.join(layout::STATISTICS);
         let adapter = self.root.join(layout::ADAPTER);
         Parent {
             adapter: adapter.exists().then_some(adapter),
             head: Some(self.root.join(layout::HEAD)),
             labels: labels(known),
             fisher: fisher.exists().then_some(fisher),
+            statistics: statistics.exists().then_some(statistics),
             term_tokens: 0,
         }
     }
