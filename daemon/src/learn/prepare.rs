@@ -69,6 +69,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         threads: manifest.threads,
         base: manifest.base.clone(),
         parent,
+        anchor: None,
         labels: manifest.labels.clone(),
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
@@ -76,6 +77,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         term_tokens: writer.terms.clone(),
         data: job::Data {
             champion_eval,
+            fresh: None,
             train: "data/train.safetensors".into(),
             validation,
             replay,
@@ -127,6 +129,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         threads: manifest.threads,
         base: manifest.base.clone(),
         parent,
+        anchor: None,
         labels: manifest.labels.clone(),
         method,
         learning,
@@ -134,6 +137,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         term_tokens: writer.terms.clone(),
         data: job::Data {
             champion_eval,
+            fresh: None,
             train: "data/train.safetensors".into(),
             validation,
             replay: None,

@@ -58,6 +58,7 @@ impl Case {
         job.learning.distill_loss = DistillLoss::Logits;
         job.learning.distill_new_alpha = 0.5;
         job.learning.prior_correction = 1.0;
+        job.learning.discriminant_weight = 0.3;
         job.data.learned = vec![60, 50, 24, 24];
         job.learning.ewc_lambda = 50.0;
         job.learning.patience = 12;

@@ -21,6 +21,9 @@ pub struct Data {
     /// The same sets in the tokens of the parent, where it has fewer term tokens; empty: they are the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub champion_eval: BTreeMap<String, PathBuf>,
+    /// New examples in the tokens of the parent, which answers them before they are learned: prediction `fresh`. None: they are not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<PathBuf>,
     /// Examples whose logits under the result are wanted (candidates for the memory).
     pub candidates: Option<PathBuf>,
     /// How many examples of each of the job's labels this job and those before it learn; empty: not known.

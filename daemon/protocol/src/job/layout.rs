@@ -18,6 +18,10 @@ pub const STATISTICS: &str = "out/statistics.safetensors";
 /// `out/predictions/champion/NAME.safetensors`: tensor `logits`, F32 [n, parent's labels]. With a causal model instead the
 /// tensor `answers`, F32 [answer tokens, 2]: the log-probability of the token, and 1 where it was the likeliest.
 pub const CHAMPION: &str = "out/predictions/champion";
+/// `out/predictions/anchor/NAME.safetensors`: tensor `logits`, F32 [n, anchor's labels], or `answers` likewise.
+pub const ANCHOR: &str = "out/predictions/anchor";
+/// The name of the prediction of [`super::Data::fresh`].
+pub const FRESH: &str = "fresh";
 /// `out/predictions/challenger/NAME.safetensors`: tensor `logits`, F32 [n, labels], or `answers` likewise.
 pub const CHALLENGER: &str = "out/predictions/challenger";
 /// `out/candidates.safetensors`: tensor `logits`, F32 [n, labels].

@@ -24,9 +24,10 @@ pub use base::{BaseModel, Device, Precision};
 pub use data::{Data, DataFile};
 pub use learning::{DistillLoss, FisherEstimate, Learning};
 pub use method::{BOTTLENECK_FAMILIES, Bottleneck, Lora, Method, NonLinearity, Placement, PromptTuning};
-pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress};
+pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress, Repeat};
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
@@ -51,6 +52,9 @@ pub struct Job {
     pub base: BaseModel,
     /// The version to continue from: its adapter, head and labels. None: from the base model.
     pub parent: Option<Parent>,
+    /// An older version that is asked beside the parent. None: there is none, or it is the parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
     /// The label set after this job. The parent's labels are its beginning, in the same order. Empty for a causal model.
     pub labels: Vec<String>,
     /// What is trained.
@@ -113,6 +117,16 @@ pub struct Parent {
     /// How many of the job's term tokens its adapter has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub term_tokens: u32,
+}
+
+/// A version against which slow slides show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// The version. Its labels are the first of the job's.
+    pub version: Parent,
+    /// Name to file, in its own tokens: sets that it answers.
+    pub eval: BTreeMap<String, PathBuf>,
 }
 
 fn is_zero(n: &u32) -> bool {

@@ -92,8 +92,20 @@ pub struct JobResult {
     pub validation_score: Option<f64>,
     /// Mean loss terms of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
+    /// What the parent said when it was asked again. None without a parent.
+    #[serde(default)]
+    pub repeat: Option<Repeat>,
     /// File under the job directory to lowercase hex SHA-256: all of `out/`.
     pub outputs: BTreeMap<String, String>,
+}
+
+/// The A/A check: the same model, the same items, the same batches. Any difference is noise of the evaluation itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Answers that were asked for twice.
+    pub answers: u64,
+    /// Answers that were not the same: another label, or, of a causal model, a token that became or ceased to be the likeliest.
+    pub differ: u64,
 }
 
 /// Every way in which the trainer itself can say that a job ended. (Signals and silence are named by the daemon.)

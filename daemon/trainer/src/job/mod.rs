@@ -1,7 +1,9 @@
 //! A job from its directory to its result.
 
+mod champion;
 pub mod files;
 mod outcome;
+
 mod pipeline;
 pub mod progress;
 pub mod spec;

@@ -9,13 +9,15 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, layout};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Repeat, layout};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Optimizer steps taken.
     pub steps: u64,
+    /// What the parent said when it was asked again.
+    pub repeat: Option<Repeat>,
     /// Steps skipped.
     pub skipped_steps: u64,
     /// Seconds in the train phase.
@@ -129,6 +131,7 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         train_seconds: summary.train_seconds,
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
+        repeat: summary.repeat,
         validation_score: summary.validation_score,
         outputs,
     };
@@ -156,6 +159,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         last_epoch_loss: None,
         best_epoch: None,
         validation_score: None,
+        repeat: None,
         outputs: BTreeMap::new(),
     };
     save(root, &result)

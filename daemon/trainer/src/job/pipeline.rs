@@ -1,5 +1,6 @@
 //! The phases of a job, in order.
 
+use super::champion::{predict_anchor, predict_champion};
 use super::files::{self, sha256_file, sync_tree};
 use super::outcome::Summary;
 use super::progress::ProgressLog;
@@ -28,6 +29,10 @@ struct Sets<T> {
     eval: BTreeMap<String, T>,
     /// What the champion answers, where that is in other tokens than what the challenger answers.
     champion_eval: BTreeMap<String, T>,
+    /// New examples that only the parent answers.
+    fresh: Option<T>,
+    /// What the anchor answers.
+    anchor: BTreeMap<String, T>,
     candidates: Option<T>,
 }
 
@@ -56,12 +61,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let mut sets = sets.prepare(dir, &model, &mut progress, cancel)?;
     progress.end()?;
 
-    let asked = if sets.champion_eval.is_empty() {
-        &sets.eval
-    } else {
-        &sets.champion_eval
-    };
-    let champion = predict_champion(dir, asked, kept, &mut progress, cancel)?;
+    let (champion, repeat) = predict_champion(dir, &sets.asked_of_the_parent(), kept, &mut progress, cancel)?;
+    predict_anchor(dir, &sets.anchor, &mut progress, cancel)?;
 
     // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
     let before = match &statistics {
@@ -152,6 +153,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     progress.end()?;
     Ok(Summary {
         steps: state.step,
+        repeat,
         skipped_steps: state.skipped,
         train_seconds: state.train_seconds,
         last_epoch_loss: state.last_epoch_loss.map(Into::into),
@@ -204,6 +206,12 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         },
     };
     let read = |path: &PathBuf, role| TokenSet::read(path, role, limits);
+    let answered = |sets: &BTreeMap<String, PathBuf>| -> Result<BTreeMap<String, TokenSet>, TrainerError> {
+        let read = sets
+            .iter()
+            .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)));
+        read.collect()
+    };
     let kept = job.task != Task::CausalLm;
     let distil = kept && job.learning.distill_alpha > 0.0 && job.learning.replay_ratio > 0.0;
     let sets = Sets {
@@ -220,18 +228,18 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
             .as_ref()
             .map(|path| read(path, Role::Replay { distil }))
             .transpose()?,
-        eval: job
+        eval: answered(&job.data.eval)?,
+        champion_eval: answered(&job.data.champion_eval)?,
+        fresh: job
             .data
-            .eval
-            .iter()
-            .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
-            .collect::<Result<_, TrainerError>>()?,
-        champion_eval: job
-            .data
-            .champion_eval
-            .iter()
-            .map(|(name, path)| Ok((name.clone(), read(path, Role::Answer)?)))
-            .collect::<Result<_, TrainerError>>()?,
+            .fresh
+            .as_ref()
+            .map(|path| read(path, Role::Answer))
+            .transpose()?,
+        anchor: match &job.anchor {
+            Some(anchor) => answered(&anchor.eval)?,
+            None => BTreeMap::new(),
+        },
         candidates: job
             .data
             .candidates
@@ -259,6 +267,18 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
 }
 
 impl Sets<Inputs> {
+    /// The evaluation sets in the parent's tokens, and what is asked of it alone.
+    fn asked_of_the_parent(&self) -> BTreeMap<&str, &Inputs> {
+        let eval = if self.champion_eval.is_empty() {
+            &self.eval
+        } else {
+            &self.champion_eval
+        };
+        let eval = eval.iter().map(|(name, inputs)| (name.as_str(), inputs));
+        eval.chain(self.fresh.iter().map(|fresh| (layout::FRESH, fresh)))
+            .collect()
+    }
+
     /// What class statistics are made of.
     fn texts(&self) -> Texts<'_> {
         Texts {
@@ -304,15 +324,18 @@ impl Sets<TokenSet> {
                 .into_iter()
                 .map(|(name, set)| Ok((name, inputs(set)?)))
                 .collect::<Result<_, TrainerError>>()?,
-            // Only with term tokens, which need more than a head.
-            champion_eval: self
-                .champion_eval
-                .into_iter()
-                .map(|(name, set)| (name, Inputs::tokens(set)))
-                .collect(),
+            champion_eval: as_tokens(self.champion_eval),
+            fresh: self.fresh.map(Inputs::tokens),
+            anchor: as_tokens(self.anchor),
             candidates: self.candidates.map(&mut inputs).transpose()?,
         })
     }
+}
+
+/// As other versions than the one that is trained take them.
+fn as_tokens(sets: BTreeMap<String, TokenSet>) -> BTreeMap<String, Inputs> {
+    let sets = sets.into_iter();
+    sets.map(|(name, set)| (name, Inputs::tokens(set))).collect()
 }
 
 /// Empties `out/` but for the champion's predictions that the checkpoint vouches for; gives those.
@@ -333,56 +356,6 @@ fn clean_out(dir: &JobDir, state: Option<&LoopState>) -> Result<BTreeMap<String,
         }
     }
     files::create_dirs(&dir.path("out"))?;
-    Ok(kept)
-}
-
-/// The parent answers the evaluation sets that `kept` does not hold yet; where a causal model has none, the base model does.
-/// All files with their digests.
-fn predict_champion(
-    dir: &JobDir,
-    eval: &BTreeMap<String, Inputs>,
-    mut kept: BTreeMap<String, String>,
-    progress: &mut ProgressLog,
-    cancel: &Cancel,
-) -> Result<BTreeMap<String, String>, TrainerError> {
-    let job = &dir.job;
-    if job.parent.is_none() && job.task != Task::CausalLm {
-        return Ok(BTreeMap::new());
-    }
-    let file = |name: &str| format!("{}/{name}.safetensors", layout::CHAMPION);
-    let missing: Vec<&String> = eval.keys().filter(|name| !kept.contains_key(&file(name))).collect();
-    if missing.is_empty() {
-        return Ok(kept);
-    }
-    let steps = missing.iter().map(|name| Inputs::answer_steps(eval[*name].set())).sum();
-    progress.begin(Phase::PredictChampion, 0, steps)?;
-    // With its own labels: the answers are the champion's, not those of a head that has grown already.
-    let parent = job.parent.as_ref();
-    let known = parent.map_or(0, |parent| parent.term_tokens as usize);
-    let mut champion = Model::load(
-        job.task,
-        &job.base,
-        parent,
-        parent.map_or(&[], |parent| &parent.labels),
-        &job.method,
-        &job.term_tokens[..known],
-        0.0,
-        job.seed,
-    )?;
-    if parent.is_none() {
-        // A fresh prompt has its say already.
-        champion = champion.without_adapter();
-    }
-    for name in missing {
-        let logits = eval[name].answers(&champion, progress, cancel)?;
-        let path = prediction(dir, layout::CHAMPION, name);
-        write_answers(dir, &path, &logits)?;
-        kept.insert(
-            file(name),
-            sha256_file(&path).map_err(|e| files::write_failed(&path, &e))?,
-        );
-    }
-    progress.end()?;
     Ok(kept)
 }
 
@@ -442,11 +415,11 @@ fn accumulate_fisher(
     Ok((state, provenance))
 }
 
-fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
+pub(super) fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
     dir.path(folder).join(format!("{name}.safetensors"))
 }
 
-fn write_answers(dir: &JobDir, path: &Path, answers: &Tensor) -> Result<(), TrainerError> {
+pub(super) fn write_answers(dir: &JobDir, path: &Path, answers: &Tensor) -> Result<(), TrainerError> {
     let name = match dir.job.task {
         Task::CausalLm => "answers",
         Task::SequenceClassification | Task::TokenClassification => "logits",

@@ -63,10 +63,14 @@ fn resolve(job: &mut Job, root: &Path) {
     // `join` of an absolute path is that path.
     let fix = |path: &mut PathBuf| *path = root.join(&*path);
     fix(&mut job.base.path);
-    if let Some(parent) = &mut job.parent {
-        let folders = parent.head.iter_mut().chain(parent.adapter.iter_mut());
-        folders.chain(parent.fisher.iter_mut()).for_each(fix);
+    let anchor = job.anchor.as_mut().map(|anchor| &mut anchor.version);
+    for version in job.parent.iter_mut().chain(anchor) {
+        let folders = version.head.iter_mut().chain(version.adapter.iter_mut());
+        let files = version.fisher.iter_mut().chain(version.statistics.iter_mut());
+        folders.chain(files).for_each(fix);
     }
+    let asked = job.anchor.iter_mut().flat_map(|anchor| anchor.eval.values_mut());
+    asked.chain(job.data.fresh.iter_mut()).for_each(fix);
     fix(&mut job.data.train);
     let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
     let optional = optional.chain(job.data.validation.iter_mut());
@@ -114,10 +118,12 @@ fn check(job: &Job) -> Result<(), String> {
         "`data.validation` is given and `learning.patience` is 0; set it to 1 or more, or leave the file out".into()
     })?;
     term_tokens(job)?;
-    for name in job.data.eval.keys() {
+    anchor(job)?;
+    let asked = job.anchor.iter().flat_map(|anchor| anchor.eval.keys());
+    for name in job.data.eval.keys().chain(asked) {
         let plain = !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && !name.contains(['/', '\0']);
         ensure(plain, || {
-            format!("`data.eval` has the name `{name}`, which cannot be a file name")
+            format!("`data.eval` or `anchor.eval` has the name `{name}`, which cannot be a file name")
         })?;
     }
     Ok(())
@@ -155,6 +161,23 @@ fn learned(job: &Job) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+fn anchor(job: &Job) -> Result<(), String> {
+    let fresh = job.data.fresh.is_none() || (job.parent.is_some() && !job.data.eval.contains_key(layout::FRESH));
+    ensure(fresh, || {
+        "`data.fresh` is answered by a parent, which the job does not have, or `data.eval` has its name".into()
+    })?;
+    let (Some(anchor), Some(parent)) = (&job.anchor, &job.parent) else {
+        return ensure(job.anchor.is_none(), || {
+            "`anchor` is an ancestor of the parent, which the job does not have".into()
+        });
+    };
+    let older = parent.labels.starts_with(&anchor.version.labels) && anchor.version.term_tokens <= parent.term_tokens;
+    ensure(older, || {
+        "the labels of `anchor.version` are not the first of the parent's, or it has more term tokens; it has to be an ancestor"
+            .into()
+    })
 }
 
 fn term_tokens(job: &Job) -> Result<(), String> {

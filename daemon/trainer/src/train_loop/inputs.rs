@@ -113,17 +113,41 @@ impl Inputs {
         let causal = model.task() == Task::CausalLm;
         let width = if causal { 2 } else { model.answer_width() };
         let logits = answer(&self.set, width, progress, cancel, |rows| {
-            let logits = self.logits(model, rows, None)?;
-            match causal {
-                true => token_answers(&logits, &Tensor::f_from_slice(&self.set.answer_labels(rows))?),
-                false => Ok(logits),
-            }
+            self.batch_answers(model, rows)
         })?;
         if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
             let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
             return Err(TrainerError::new(JobEnd::NanLoss, text));
         }
         Ok(logits)
+    }
+
+    /// Logits of the first batches that [`Inputs::answers`] computes, computed in the same way: which answers, and what they are.
+    pub fn first_answers(
+        &self,
+        model: &Model,
+        batches: usize,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<Vec<(Tensor, Tensor)>, TrainerError> {
+        let _guard = tch::no_grad_guard();
+        let first = by_length(&self.set.lengths(), ANSWER_BATCH).into_iter().take(batches);
+        first
+            .map(|rows| {
+                cancel.check()?;
+                let said = (index(&self.set.answers_of(&rows))?, self.batch_answers(model, &rows)?);
+                progress.step(self.token_count(&rows))?;
+                Ok(said)
+            })
+            .collect()
+    }
+
+    fn batch_answers(&self, model: &Model, rows: &[usize]) -> Result<Tensor, TrainerError> {
+        let logits = self.logits(model, rows, None)?;
+        match model.task() {
+            Task::CausalLm => token_answers(&logits, &Tensor::f_from_slice(&self.set.answer_labels(rows))?),
+            Task::SequenceClassification | Task::TokenClassification => Ok(logits),
+        }
     }
 
     /// Steps that [`Inputs::answers`] reports.

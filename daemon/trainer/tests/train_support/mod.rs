@@ -179,6 +179,7 @@ impl Bench {
             task: Task::SequenceClassification,
             base: self.base.clone(),
             parent: None,
+            anchor: None,
             labels: labels(4),
             method: Method::Lora(Lora {
                 rank: 4,
@@ -214,6 +215,7 @@ impl Bench {
             gradient_checkpointing: false,
             term_tokens: Vec::new(),
             data: Data {
+                fresh: None,
                 champion_eval: BTreeMap::new(),
                 train: "data/train.safetensors".into(),
                 validation: None,
