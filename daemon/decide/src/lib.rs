@@ -1,5 +1,6 @@
 //! Pure decisions: schedule, split, gate, memory. No I/O, no clock: `now` is an argument.
 
+pub mod drift;
 pub mod failures;
 pub mod footprint;
 pub mod gate;
