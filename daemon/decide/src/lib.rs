@@ -4,6 +4,7 @@ pub mod drift;
 pub mod failures;
 pub mod footprint;
 pub mod gate;
+pub mod incident;
 pub mod label_model;
 pub mod marked;
 pub mod memory;
