@@ -14,8 +14,8 @@ use std::collections::HashSet;
 /// answers to the reserve under the names of the same eras (those without items may be left out).
 ///
 /// Every test that tripped is made again on the reserve's items alone, at the second level over all of them. Promotion
-/// is decided by both sets together: the gate set alone was unlucky for the challenger by selection, so this is on the
-/// safe side. Where nothing needs the reserve, the first verdict stands.
+/// is then decided by both sets together, which a challenger exactly at the margin passes one time in twenty, besides those
+/// that passed without a reserve. Where nothing needs the reserve, the first verdict stands.
 pub fn confirm<T: Judged>(stage1: &Stage1, gate: &[Era<T>], reserve: &[Era<T>]) -> Verdict {
     let mut verdict = stage1.verdict.clone();
     let level = verdict.levels.and_then(|levels| levels.reserve);

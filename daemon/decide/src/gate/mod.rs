@@ -25,6 +25,7 @@ mod paired;
 mod proportions;
 mod report;
 mod scores;
+mod simulate;
 pub mod stats;
 mod units;
 mod verdict;
@@ -37,6 +38,7 @@ pub use items::{Era, EraOutcomes, EraScores, ItemLabels, ItemOutcome, ItemScores
 pub use judge::{Evidence, Stage1, judge, judge_first, judge_stage1};
 pub use levels::{FIRST_STAGE_ALPHA, LevelError, Levels, RUN_ALPHA_MAX, TWO_STAGE_ITEMS, run_alpha};
 pub use paired::{Paired, one_sided_low, paired};
+pub use simulate::{Share, Simulated, Simulation, SimulationError, simulate};
 pub use verdict::{
     Checklist, Comparison, Confirmation, Confirmed, Decision, EraVerdict, Metric, Repeated, SliceVerdict, Subject,
     VERDICT_SCHEMA, Verdict,
