@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean
+.PHONY: help setup build test soak lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ build: setup ## every program and the bundled plugins
 test: setup ## every test
 	$(CARGO) build --workspace --bins --lib
 	$(CARGO) test --workspace
+
+soak: ## the long simulations of what the gate and the drift alarms promise; prints what they measure
+	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
 
 lint: setup ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

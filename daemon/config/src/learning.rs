@@ -168,6 +168,7 @@ pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
                     ("promote_unless_regressed", GateMode::PromoteUnlessRegressed),
                 ],
             ),
+            accuracy_floor: section.number("accuracy_floor", 0.0..=1.0, 0.0),
         },
     };
     let held_out = gate.gate_percent + gate.audit_percent;

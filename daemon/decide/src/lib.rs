@@ -1,8 +1,10 @@
 //! Pure decisions: schedule, split, gate, memory. No I/O, no clock: `now` is an argument.
 
+pub mod drift;
 pub mod failures;
 pub mod footprint;
 pub mod gate;
+pub mod incident;
 pub mod label_model;
 pub mod marked;
 pub mod memory;

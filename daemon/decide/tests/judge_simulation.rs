@@ -10,6 +10,7 @@ const CONFIG: GateConfig = GateConfig {
     min_items: 50,
     min_era_items: 50,
     mode: GateMode::RequireNoninferiority,
+    accuracy_floor: 0.0,
 };
 
 /// Items on which champion and challenger differ with probability `psi`, and the challenger is `drop` worse.
@@ -23,6 +24,7 @@ fn era(rng: &mut ChaCha8Rng, name: &str, n: usize, psi: f64, drop: f64) -> EraOu
                 item: format!("{name}{i}"),
                 champion_right: !gained,
                 challenger_right: !lost,
+                ..ItemOutcome::default()
             }
         })
         .collect();

@@ -168,6 +168,7 @@ fn item_scores(answers: &[Answers]) -> Vec<EraScores> {
         item: answer.text_id.clone(),
         champion: answer.champion_worth().unwrap_or(f64::NAN),
         challenger: answer.challenger_worth(),
+        ..ItemScores::default()
     };
     eras(answers, item)
 }
@@ -198,6 +199,7 @@ fn outcomes(answers: &[Answers], stand_in: &str) -> Vec<EraOutcomes> {
         item: a.text_id.clone(),
         champion_right: a.champion.as_deref().unwrap_or(stand_in) == a.label,
         challenger_right: a.challenger == a.label,
+        ..ItemOutcome::default()
     };
     eras(answers, outcome)
 }

@@ -151,6 +151,7 @@ pub fn decision_name(decision: Decision) -> &'static str {
         Decision::Hold => "hold",
         Decision::Regressed => "regressed",
         Decision::EvalFailed => "eval_failed",
+        Decision::NoisyEval => "noisy_eval",
         Decision::NoData => "no_data",
     }
 }

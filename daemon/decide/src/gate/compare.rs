@@ -1,27 +1,83 @@
 //! Champion and challenger on one set of items.
 
-use super::stats::{mcnemar, minimum_detectable_points, normal_quantile, tango_interval};
-use super::{Comparison, ItemOutcome, ItemScores, one_sided_low, paired};
+use super::stats::{McNemar, detectable_points, mcnemar, normal_quantile, tango_interval};
+use super::units::{Units, group, integer_flips};
+use super::{Comparison, ItemOutcome, Metric};
 
 /// What two answers to one item can be.
 pub trait Judged: Sized {
     /// The item's name.
     fn name(&self) -> &str;
 
+    /// The case file that it shares with other items, if any.
+    fn case_file(&self) -> Option<&str>;
+
+    /// What it is counted under besides, each as `kind=value`.
+    fn slices(&self) -> &[String];
+
     /// What makes it worthless, if anything.
     fn wrong(&self) -> Option<String>;
 
-    /// Compares both on all items. `alpha` is the level that the smallest detectable drop is told for.
-    fn compare<'a>(items: impl IntoIterator<Item = &'a Self>, alpha: f64) -> Comparison
+    /// The champion passes it and the challenger fails it.
+    fn broke(&self) -> bool;
+
+    /// Compares both on all items.
+    fn compare<'a>(items: impl IntoIterator<Item = &'a Self>, level: &Level) -> Comparison
     where
         Self: 'a;
 }
 
 /// The choices of signs and samples of two comparisons of the same items are the same.
-const SEED: u64 = 1;
+pub(super) const SEED: u64 = 1;
+
+/// What a comparison is held to; the smallest detectable drop is told for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// Level of this test. One that makes no sense is refused elsewhere.
+    pub alpha: f64,
+    /// Level of the test that has to confirm it, and how many items that has.
+    pub confirm: Option<(f64, u64)>,
+}
+
+impl Level {
+    /// One test alone.
+    pub fn single(alpha: f64) -> Level {
+        Level { alpha, confirm: None }
+    }
+
+    /// Choices of signs, 10,000 or so many that a p-value can be far below the level at all.
+    pub(super) fn draws(&self) -> u32 {
+        match is_level(self.alpha) {
+            true => (10.0 / self.alpha).ceil().clamp(10_000.0, 200_000.0) as u32,
+            false => 10_000,
+        }
+    }
+
+    /// The drop in points that is noticed nine times in ten, for this standard error of a difference of `n` items.
+    /// `outright`: right or wrong, where a few newly wrong items can never be significant.
+    pub(super) fn mde_points(&self, n: u64, error: f64, outright: bool) -> f64 {
+        let mut stages = vec![(self.alpha, n)];
+        stages.extend(self.confirm.filter(|(_, items)| *items > 0));
+        if n == 0 || !stages.iter().all(|(alpha, _)| is_level(*alpha)) {
+            return 100.0;
+        }
+        let errors = stages
+            .iter()
+            .map(|&(alpha, items)| (error * (n as f64 / items as f64).sqrt(), alpha));
+        let normal = detectable_points(&errors.collect::<Vec<_>>());
+        // All m discordant items against the challenger have mid-p 2^-(m+1).
+        let fewest = |&(alpha, items): &(f64, u64)| 100.0 * (-alpha.log2() - 1.0).ceil().max(1.0) / items as f64;
+        let least = if outright {
+            stages.iter().map(fewest).fold(0.0, f64::max)
+        } else {
+            0.0
+        };
+        normal.max(least).min(100.0)
+    }
+}
 
 /// An alpha that makes no sense is refused later; the comparison must still be writable as JSON.
-fn writable(alpha: f64) -> f64 {
+pub(super) fn writable(alpha: f64) -> f64 {
     if alpha.is_finite() { alpha } else { 0.0 }
 }
 
@@ -34,176 +90,177 @@ impl Judged for ItemOutcome {
         &self.item
     }
 
+    fn case_file(&self) -> Option<&str> {
+        self.case_file.as_deref()
+    }
+
+    fn slices(&self) -> &[String] {
+        &self.slices
+    }
+
     fn wrong(&self) -> Option<String> {
         None
     }
 
-    fn compare<'a>(items: impl IntoIterator<Item = &'a Self>, alpha: f64) -> Comparison {
-        let (mut n, mut b, mut c, mut both) = (0u64, 0u64, 0u64, 0u64);
-        for item in items {
-            n += 1;
-            match (item.champion_right, item.challenger_right) {
-                (true, true) => both += 1,
-                (true, false) => b += 1,
-                (false, true) => c += 1,
-                (false, false) => {}
-            }
-        }
+    fn broke(&self) -> bool {
+        self.champion_right && !self.challenger_right
+    }
+
+    fn compare<'a>(items: impl IntoIterator<Item = &'a Self>, level: &Level) -> Comparison {
+        let items: Vec<&ItemOutcome> = items.into_iter().collect();
+        let count = |what: fn(&ItemOutcome) -> bool| items.iter().filter(|item| what(item)).count() as u64;
+        let n = items.len() as u64;
+        let b = count(ItemOutcome::broke);
+        let c = count(|item| !item.champion_right && item.challenger_right);
+        let both = count(|item| item.champion_right && item.challenger_right);
         let share = |part: u64| if n == 0 { 0.0 } else { part as f64 / n as f64 };
-        let p = mcnemar(b, c);
-        let (low, high) = tango_interval(b, c, n, normal_quantile(0.975));
-        let (one_sided_low, _) = tango_interval(b, c, n, normal_quantile(0.95));
-        let psi = share(b + c);
+        let found = match group(items.iter().map(|item| item.case_file.as_deref())) {
+            None => alone(b, c, n),
+            Some(files) => {
+                let change = |i: usize| i64::from(items[i].challenger_right) - i64::from(items[i].champion_right);
+                together(&files, change)
+            }
+        };
         Comparison {
+            metric: Metric::Accuracy,
             n,
+            files: found.files,
             b,
             c,
-            psi,
+            psi: share(b + c),
             champion_accuracy: share(both + b),
             challenger_accuracy: share(both + c),
-            difference_points: if n == 0 {
-                0.0
-            } else {
-                100.0 * (c as f64 - b as f64) / n as f64
-            },
-            interval95_points: (100.0 * low, 100.0 * high),
-            drop_bound95_points: -100.0 * one_sided_low,
-            p_value: p.mid_p,
-            exact_p: p.exact_p,
-            mde_points: if is_level(alpha) {
-                minimum_detectable_points(n, psi, alpha)
-            } else {
-                100.0
-            },
-            alpha: writable(alpha),
+            difference_points: 100.0 * (c as f64 - b as f64) / n.max(1) as f64,
+            interval95_points: (100.0 * found.interval.0, 100.0 * found.interval.1),
+            drop_bound95_points: -100.0 * found.one_sided_low,
+            p_value: found.p.mid_p,
+            exact_p: found.p.exact_p,
+            mde_points: level.mde_points(n, found.error, true),
+            alpha: writable(level.alpha),
         }
     }
 }
 
-impl Judged for ItemScores {
-    fn name(&self) -> &str {
-        &self.item
-    }
+struct Found {
+    files: Option<u64>,
+    p: McNemar,
+    interval: (f64, f64),
+    one_sided_low: f64,
+    /// Standard error of the difference if there were none.
+    error: f64,
+}
 
-    fn wrong(&self) -> Option<String> {
-        let scores = [self.champion, self.challenger];
-        let outside = scores.into_iter().find(|score| !(0.0..=1.0).contains(score));
-        outside.map(|score| format!("the score {score}, which is not between 0 and 1"))
+fn alone(b: u64, c: u64, n: u64) -> Found {
+    Found {
+        files: None,
+        p: mcnemar(b, c),
+        interval: tango_interval(b, c, n, normal_quantile(0.975)),
+        one_sided_low: tango_interval(b, c, n, normal_quantile(0.95)).0,
+        error: ((b + c) as f64).sqrt() / n.max(1) as f64,
     }
+}
 
-    /// Scores: the mean instead of the share that is right, the sign-flip test and the bootstrap over items, and for the
-    /// smallest detectable drop the normal approximation of a paired mean.
-    fn compare<'a>(items: impl IntoIterator<Item = &'a Self>, alpha: f64) -> Comparison {
-        let items: Vec<&ItemScores> = items.into_iter().collect();
-        let differences: Vec<f64> = items.iter().map(|item| item.challenger - item.champion).collect();
-        let n = items.len() as u64;
-        let mean = |of: fn(&ItemScores) -> f64| items.iter().map(|item| of(item)).sum::<f64>() / n.max(1) as f64;
-        let worse = differences.iter().filter(|d| **d < 0.0).count() as u64;
-        let better = differences.iter().filter(|d| **d > 0.0).count() as u64;
-        let found = paired(&differences, SEED);
-        let difference = found.map_or(0.0, |found| found.difference);
-        let spread: f64 = differences.iter().map(|d| (d - difference).powi(2)).sum();
-        let error = (spread / (n.max(2) - 1) as f64 / n.max(1) as f64).sqrt();
-        let (low, high) = found.map_or((-1.0, 1.0), |found| found.interval);
-        let p_value = found.map_or(1.0, |found| found.worse_p);
-        Comparison {
-            n,
-            b: worse,
-            c: better,
-            psi: (worse + better) as f64 / n.max(1) as f64,
-            champion_accuracy: mean(|item| item.champion),
-            challenger_accuracy: mean(|item| item.challenger),
-            difference_points: 100.0 * difference,
-            interval95_points: (100.0 * low, 100.0 * high),
-            drop_bound95_points: -100.0 * one_sided_low(&differences, SEED).unwrap_or(-1.0),
-            p_value,
-            exact_p: p_value,
-            mde_points: if is_level(alpha) && n > 1 {
-                (100.0 * error * (normal_quantile(1.0 - alpha) + normal_quantile(0.9))).min(100.0)
-            } else {
-                100.0
-            },
-            alpha: writable(alpha),
-        }
+/// Whole files are flipped and drawn. An interval cannot be tighter than if none of so many independent files had changed,
+/// which is what a bootstrap of files without a change would say.
+fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64) -> Found {
+    let changes: Vec<i64> = files.iter().map(|file| file.iter().map(|&i| change(i)).sum()).collect();
+    let units = Units::new(
+        files
+            .iter()
+            .zip(&changes)
+            .map(|(file, sum)| (*sum as f64, file.len() as u64)),
+    );
+    let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 0.05]);
+    let unchanged = |z: f64| tango_interval(0, 0, files.len() as u64, z);
+    let least = unchanged(normal_quantile(0.975));
+    Found {
+        files: Some(files.len() as u64),
+        p: integer_flips(&changes),
+        interval: (low.min(least.0), high.max(least.1)),
+        one_sided_low: one_sided_low.min(unchanged(normal_quantile(0.95)).0),
+        error: units.null_error(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Decision, Era, GateConfig, GateMode, judge};
     use super::*;
 
-    fn verdict(drop: f64) -> Decision {
-        let config = GateConfig {
-            alpha: 0.05,
-            margin_points: 5.0,
-            min_items: 30,
-            min_era_items: 20,
-            mode: GateMode::RequireNoninferiority,
+    fn items(n: usize, per_file: usize) -> Vec<ItemOutcome> {
+        let item = |i: usize| ItemOutcome {
+            item: i.to_string(),
+            champion_right: i % 7 != 3,
+            challenger_right: i % 5 != 2,
+            case_file: Some((i / per_file).to_string()),
+            slices: Vec::new(),
         };
-        // Differences between -0.1 and 0.1 that cancel out, and a drop.
-        let item = |i: u32| ItemScores {
-            item: format!("i{i}"),
-            champion: 0.5,
-            challenger: 0.5 + f64::from(i % 21) / 100.0 - 0.1 - drop,
-        };
-        let items = (0..210).map(item).collect();
-        let era = "one".into();
-        judge(&config, &[Era { era, items }]).decision
+        (0..n).map(item).collect()
     }
 
     #[test]
-    fn scores_are_judged_by_their_means() {
-        assert_eq!(verdict(0.0), Decision::Promote);
-        assert_eq!(verdict(0.02), Decision::Regressed);
-        assert_eq!(verdict(-0.2), Decision::Promote);
+    fn items_that_are_one_per_file_are_compared_by_mcnemar() {
+        let one_each = items(300, 1);
+        let mut nameless = one_each.clone();
+        nameless.iter_mut().for_each(|item| item.case_file = None);
+        let level = Level::single(0.01);
+        let compared = ItemOutcome::compare(&one_each, &level);
+        assert_eq!(compared, ItemOutcome::compare(&nameless, &level));
+        assert_eq!((compared.files, compared.units()), (None, 300));
     }
 
     #[test]
-    fn right_and_wrong_as_scores_say_nearly_what_mcnemar_says() {
-        let outcomes: Vec<ItemOutcome> = (0..100)
-            .map(|i| ItemOutcome {
-                item: i.to_string(),
-                champion_right: i % 3 != 0,
-                challenger_right: i % 4 != 0,
-            })
-            .collect();
-        let score = |right| if right { 1.0 } else { 0.0 };
-        let scores: Vec<ItemScores> = outcomes
+    fn files_with_several_items_count_once() {
+        // The same answers, each ten times over: McNemar would be far surer than the one in ten it may be.
+        let once = items(60, 1);
+        let tenfold: Vec<ItemOutcome> = once
             .iter()
-            .map(|o| ItemScores {
-                item: o.item.clone(),
-                champion: score(o.champion_right),
-                challenger: score(o.challenger_right),
+            .flat_map(|item| {
+                (0..10).map(move |copy| ItemOutcome {
+                    item: format!("{}/{copy}", item.item),
+                    ..item.clone()
+                })
             })
             .collect();
-        let (right, score) = (
-            ItemOutcome::compare(&outcomes, 0.05),
-            ItemScores::compare(&scores, 0.05),
+        let level = Level::single(0.01);
+        let (single, many) = (
+            ItemOutcome::compare(&once, &level),
+            ItemOutcome::compare(&tenfold, &level),
         );
-        assert_eq!(
-            (right.n, right.b, right.c, right.psi),
-            (score.n, score.b, score.c, score.psi)
-        );
-        assert!((right.difference_points - score.difference_points).abs() < 1e-9);
-        // The sign-flip test of -1, 0 and 1 is McNemar's exact test, up to its 10,000 drawn choices.
+        assert_eq!((many.n, many.files), (600, Some(60)));
+        assert!((many.p_value - single.p_value).abs() < 1e-12 && (many.exact_p - single.exact_p).abs() < 1e-12);
         assert!(
-            (right.exact_p - score.p_value).abs() < 0.02,
+            (many.mde_points - single.mde_points).abs() < 2.0,
             "{} {}",
-            right.exact_p,
-            score.p_value
+            many.mde_points,
+            single.mde_points
         );
-        let near = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs() < 1.5 && (a.1 - b.1).abs() < 1.5;
-        assert!(near(right.interval95_points, score.interval95_points));
+        assert!((many.drop_bound95_points - single.drop_bound95_points).abs() < 1.5);
     }
 
     #[test]
-    fn a_score_that_is_none_fails_the_evaluation() {
-        let item = |score| ItemScores {
-            item: "i".into(),
-            champion: 0.5,
-            challenger: score,
+    fn files_without_a_change_do_not_prove_that_there_is_none() {
+        let item = |i: usize| ItemOutcome {
+            item: i.to_string(),
+            champion_right: true,
+            challenger_right: true,
+            case_file: Some((i / 10).to_string()),
+            slices: Vec::new(),
         };
-        assert!(item(f64::NAN).wrong().is_some() && item(1.5).wrong().is_some() && item(1.0).wrong().is_none());
+        let items: Vec<ItemOutcome> = (0..300).map(item).collect();
+        let compared = ItemOutcome::compare(&items, &Level::single(0.01));
+        // Of 30 files without a change, 8 % more could have changed.
+        assert!(compared.drop_bound95_points > 5.0, "{compared:?}");
+    }
+
+    #[test]
+    fn a_second_test_makes_the_detectable_drop_larger_and_more_of_its_items_make_it_smaller() {
+        let points = |confirm| Level { alpha: 0.1, confirm }.mde_points(500, (0.1f64 / 500.0).sqrt(), true);
+        let (one, small, large) = (points(None), points(Some((0.027, 500))), points(Some((0.027, 5000))));
+        assert!(one < large && large < small, "{one} {large} {small}");
+        assert!(
+            (points(Some((0.027, 1000))) - 4.0).abs() < 0.3,
+            "{}",
+            points(Some((0.027, 1000)))
+        );
     }
 }

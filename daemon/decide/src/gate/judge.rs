@@ -1,209 +1,208 @@
+//! The first stage: all that the gate set says.
+
 use super::compare::Judged;
-use super::report::{self, Facts};
-use super::{Decision, Era, EraOutcomes, EraVerdict, GateConfig, GateMode, VERDICT_SCHEMA, Verdict};
+use super::comparisons::compare_all;
+use super::config::floor as floor_error;
+use super::facts::decide;
+use super::family::{weighted_holm, weights};
+use super::report;
+use super::verdict::{Checklist, Repeated};
+use super::{Decision, Era, EraOutcomes, GateConfig, Repeat, Subject, Verdict};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Judges a challenger against the champion. `eras` are in order, the newest last; with a single era, that one is what
-/// must not get worse. Right and wrong are compared by McNemar's test and Tango's interval, scores by the sign-flip test and the
-/// bootstrap.
+/// All that a run is judged by, but for the reserve.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a, T> {
+    /// The gate set: eras in order, the newest last. With a single era, that one is what must not get worse.
+    pub eras: &'a [Era<T>],
+    /// Items that must not break, apart from the eras; none is counted in any statistic.
+    pub checklist: &'a [T],
+    /// The champion asked twice; empty if it was not.
+    pub repeated: &'a [Repeat],
+    /// How many items the reserve has that could confirm what the gate set finds. Their answers are not needed yet.
+    pub reserve_items: u64,
+}
+
+impl<'a, T> Evidence<'a, T> {
+    /// The gate set and nothing else.
+    pub fn gate(eras: &'a [Era<T>]) -> Self {
+        Evidence {
+            eras,
+            checklist: &[],
+            repeated: &[],
+            reserve_items: 0,
+        }
+    }
+}
+
+/// What the gate set said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage1 {
+    /// Final unless the reserve is needed; until it was asked, [`Decision::Hold`].
+    pub verdict: Verdict,
+    /// The gate set tripped: both versions have to answer the reserve, and [`super::confirm`] decides.
+    pub needs_reserve: bool,
+}
+
+/// Judges a challenger against the champion on the gate set alone, in one stage at the configured alpha.
 pub fn judge<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Verdict {
-    let mut verdict = compare_all(config, eras);
-    if let Err(reason) = check(config, eras) {
+    judge_stage1(config, &Evidence::gate(eras)).verdict
+}
+
+/// Judges a challenger against the champion. Right and wrong are compared by McNemar's test and Tango's interval, scores
+/// by the sign-flip test, macro-F1 by approximate randomisation; the latter two, and files with several items, by the
+/// bootstrap.
+pub fn judge_stage1<T: Judged>(config: &GateConfig, evidence: &Evidence<'_, T>) -> Stage1 {
+    let mut verdict = compare_all(config, evidence);
+    let differing = evidence.repeated.iter().filter(|repeat| !repeat.same);
+    verdict.repeated = (!evidence.repeated.is_empty()).then(|| Repeated {
+        items: evidence.repeated.len() as u64,
+        differing: differing.map(|repeat| repeat.item.clone()).collect(),
+    });
+    let broken = evidence.checklist.iter().filter(|item| item.broke());
+    verdict.checklist = (!evidence.checklist.is_empty()).then(|| Checklist {
+        items: evidence.checklist.len() as u64,
+        broken: broken.map(|item| item.name().to_owned()).collect(),
+    });
+    let checked = config.check().and_then(|()| check(evidence));
+    let noisy = verdict.repeated.as_ref().filter(|r| !r.differing.is_empty());
+    if let Err(reason) = checked {
         return ended(verdict, Decision::EvalFailed, reason);
+    } else if let Some(repeated) = noisy {
+        let reason = report::noisy(repeated);
+        return ended(verdict, Decision::NoisyEval, reason);
     }
-    if verdict.earlier.n == 0 {
-        return ended(verdict, Decision::NoData, report::no_data(eras.len()));
+    let broke = verdict.checklist.as_ref().is_some_and(|list| !list.broken.is_empty());
+    if verdict.earlier.n == 0 && !broke {
+        let reason = report::no_data(evidence.eras.len());
+        return ended(verdict, Decision::NoData, reason);
     }
-    test_regressions(config, &mut verdict);
-    decide(verdict)
+    let needs_reserve = test(&mut verdict) && !broke;
+    verdict.decision = if needs_reserve {
+        Decision::Hold
+    } else {
+        decide(&verdict)
+    };
+    verdict.reasons = report::reasons(&verdict, needs_reserve.then_some(evidence.reserve_items));
+    Stage1 { verdict, needs_reserve }
 }
 
 /// Judges a domain's first version, which has no champion: in `eras`, `champion_right` says whether the most frequent
 /// class of the training data would have been right. Promotes if there are enough items, accuracy is at least `floor`
-/// (in [0, 1]) and better than always answering that class.
+/// (in [0, 1]) and the configured one, and better than always answering that class.
 pub fn judge_first(config: &GateConfig, floor: f64, eras: &[EraOutcomes]) -> Verdict {
-    let mut verdict = compare_all(config, eras);
+    let evidence = Evidence::gate(eras);
+    let mut verdict = compare_all(config, &evidence);
     verdict.first = true;
     verdict.earlier = verdict.overall.clone();
     let floor_ok = (0.0..=1.0).contains(&floor);
-    let floor_reason = || format!("The accuracy floor is {floor}; it must lie between 0 and 1.");
-    if let Err(reason) = check(config, eras).and_then(|()| floor_ok.then_some(()).ok_or_else(floor_reason)) {
-        return ended(verdict, Decision::EvalFailed, reason);
+    let check_floor = || floor_ok.then_some(()).ok_or_else(|| floor_error(floor));
+    if let Err(reason) = config
+        .check()
+        .and_then(|()| check(&evidence))
+        .and_then(|()| check_floor())
+    {
+        return ended(verdict, Decision::EvalFailed, reason).verdict;
     }
     if verdict.overall.n == 0 {
-        return ended(verdict, Decision::NoData, report::no_data(1));
+        return ended(verdict, Decision::NoData, report::no_data(1)).verdict;
     }
-    let (decision, reasons) = report::first(config, floor, &verdict.overall);
+    let (decision, reasons) = report::first(config, floor.max(config.accuracy_floor), &verdict.overall);
     verdict.decision = decision;
     verdict.reasons = reasons;
     verdict
 }
 
-fn ended(mut verdict: Verdict, decision: Decision, reason: String) -> Verdict {
+fn ended(mut verdict: Verdict, decision: Decision, reason: String) -> Stage1 {
     verdict.decision = decision;
     verdict.reasons = vec![reason];
-    verdict
+    Stage1 {
+        verdict,
+        needs_reserve: false,
+    }
 }
 
 /// What makes the numbers worthless, in a sentence.
-fn check<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Result<(), String> {
-    if !(config.alpha > 0.0 && config.alpha <= 0.5) {
-        return Err(format!(
-            "The gate's alpha is {}; it must be above 0 and at most 0.5.",
-            config.alpha
-        ));
-    }
-    if !(config.margin_points > 0.0 && config.margin_points <= 100.0) {
-        return Err(format!(
-            "The gate's margin is {} points; it must be above 0 and at most 100.",
-            config.margin_points
-        ));
-    }
+fn check<T: Judged>(evidence: &Evidence<'_, T>) -> Result<(), String> {
     let mut names = HashSet::new();
     let mut items = HashSet::new();
-    for era in eras {
+    for era in evidence.eras {
         if !names.insert(&era.era) {
             return Err(format!("The evaluation names era {} twice.", era.era));
         }
-        for outcome in &era.items {
-            if outcome.name().is_empty() {
-                return Err(format!("The evaluation of era {} has an item without a name.", era.era));
-            }
-            if let Some(what) = outcome.wrong() {
-                let (era, item) = (&era.era, outcome.name());
-                return Err(format!("The evaluation of era {era} has item {item} with {what}."));
-            }
-            if !items.insert(outcome.name()) {
-                return Err(format!(
-                    "The evaluation counts item {} twice (again in era {}).",
-                    outcome.name(),
-                    era.era
-                ));
-            }
+        check_items(&format!("era {}", era.era), &era.items, &mut items)?;
+    }
+    check_items("the checklist", evidence.checklist, &mut items)
+}
+
+/// The same for one list of items; `seen` holds the names of the lists before.
+pub(super) fn check_items<'a, T: Judged>(of: &str, items: &'a [T], seen: &mut HashSet<&'a str>) -> Result<(), String> {
+    for item in items {
+        let name = item.name();
+        if name.is_empty() {
+            return Err(format!("The evaluation of {of} has an item without a name."));
+        }
+        if let Some(what) = item.wrong() {
+            return Err(format!("The evaluation of {of} has item {name} with {what}."));
+        }
+        let pair = |slice: &str| {
+            slice
+                .split_once('=')
+                .is_some_and(|(k, v)| !k.is_empty() && !v.is_empty())
+        };
+        if let Some(slice) = item.slices().iter().find(|slice| !pair(slice)) {
+            return Err(format!(
+                "The evaluation of {of} has item {name} in the slice `{slice}`, which is not of the form kind=value."
+            ));
+        }
+        if !seen.insert(name) {
+            return Err(format!("The evaluation counts item {name} twice (again in {of})."));
         }
     }
     Ok(())
 }
 
-/// All comparisons, with nothing decided yet.
-fn compare_all<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Verdict {
-    let newest = eras.len().saturating_sub(1);
-    let judged: Vec<bool> = eras
-        .iter()
-        .enumerate()
-        .map(|(i, era)| judged_alone(config, eras, i, era.items.len() as u64))
-        .collect();
-    // The test of the earlier eras together, and one for each era that is judged alone.
-    let tests = 1 + judged.iter().filter(|&&j| j).count();
-    let alpha = config.alpha / tests as f64;
-    let pool = |eras: &[Era<T>]| T::compare(eras.iter().flat_map(|e| &e.items), alpha);
-    Verdict {
-        schema: VERDICT_SCHEMA,
-        decision: Decision::EvalFailed,
-        reasons: Vec::new(),
-        config: *config,
-        first: false,
-        overall: pool(eras),
-        earlier: pool(if eras.len() > 1 { &eras[..newest] } else { eras }),
-        earlier_adjusted_p: None,
-        eras: eras
-            .iter()
-            .zip(judged)
-            .enumerate()
-            .map(|(i, (era, judged))| EraVerdict {
-                era: era.era.clone(),
-                newest: i == newest && eras.len() > 1,
-                comparison: T::compare(&era.items, alpha),
-                judged,
-                adjusted_p: None,
-                regressed: false,
-            })
-            .collect(),
+/// Holm's procedure over the earlier eras together and every era and slice that is judged. True if something is
+/// suspect that the reserve has to confirm; without a reserve it is a regression already.
+fn test(verdict: &mut Verdict) -> bool {
+    let (subjects, p_values) = tests(verdict);
+    let adjusted = weighted_holm(&p_values, &weights(&subjects));
+    let levels = verdict.levels.expect("set with the comparisons");
+    let single = levels.reserve.is_none();
+    let mut tripped = false;
+    for (subject, p) in subjects.iter().zip(adjusted) {
+        let trips = p <= levels.gate;
+        tripped |= trips;
+        match subject {
+            Subject::Earlier => verdict.earlier_adjusted_p = Some(p),
+            Subject::Era(name) => {
+                let era = verdict.eras.iter_mut().find(|e| e.era == *name).expect("it is judged");
+                (era.adjusted_p, era.regressed) = (Some(p), trips && single);
+            }
+            Subject::Slice(key) => {
+                let slice = verdict
+                    .slices
+                    .iter_mut()
+                    .find(|s| s.slice == *key)
+                    .expect("it is judged");
+                (slice.adjusted_p, slice.regressed) = (Some(p), trips && single);
+            }
+        }
     }
+    tripped && !single
 }
 
-/// An era that is all there is of the earlier eras is not tested a second time: that would only cost power.
-fn judged_alone<T>(config: &GateConfig, eras: &[Era<T>], index: usize, items: u64) -> bool {
-    let newest = eras.len() - 1;
-    let earlier_with_items = eras[..newest].iter().filter(|e| !e.items.is_empty()).count();
-    let duplicate = if index == newest {
-        eras.len() == 1
-    } else {
-        earlier_with_items == 1
-    };
-    items > 0 && items >= config.min_era_items && !duplicate
-}
-
-/// Holm's step-down procedure over the earlier eras together and every era that is judged alone.
-fn test_regressions(config: &GateConfig, verdict: &mut Verdict) {
-    let judged: Vec<usize> = (0..verdict.eras.len()).filter(|&i| verdict.eras[i].judged).collect();
+/// What is tested, with its p-value.
+fn tests(verdict: &Verdict) -> (Vec<Subject>, Vec<f64>) {
+    let config = &verdict.config;
     // A collapse is a collapse on few items too, so this floor is the lower of the two.
     let floor = config.min_items.min(config.min_era_items);
-    let earlier = (verdict.earlier.n >= floor).then_some(verdict.earlier.p_value);
-    let p_values: Vec<f64> = earlier
-        .into_iter()
-        .chain(judged.iter().map(|&i| verdict.eras[i].comparison.p_value))
-        .collect();
-    let mut adjusted = holm(&p_values).into_iter();
-    if earlier.is_some() {
-        verdict.earlier_adjusted_p = adjusted.next();
-    }
-    for (i, p) in judged.into_iter().zip(adjusted) {
-        verdict.eras[i].adjusted_p = Some(p);
-        verdict.eras[i].regressed = p <= config.alpha;
-    }
-}
-
-/// Adjusted p-values: rejecting those at or below alpha keeps the chance of any false rejection at alpha.
-fn holm(p_values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p_values.len()).collect();
-    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
-    let mut adjusted = vec![1.0; p_values.len()];
-    let mut largest: f64 = 0.0;
-    for (rank, i) in order.into_iter().enumerate() {
-        largest = largest.max(p_values[i] * (p_values.len() - rank) as f64).min(1.0);
-        adjusted[i] = largest;
-    }
-    adjusted
-}
-
-fn decide(mut verdict: Verdict) -> Verdict {
-    let config = &verdict.config;
-    let newest = verdict
-        .eras
-        .iter()
-        .find(|e| e.newest && e.comparison.n >= config.min_items.max(1));
-    let facts = Facts {
-        earlier_regressed: verdict.earlier_adjusted_p.is_some_and(|p| p <= config.alpha),
-        too_few: verdict.earlier.n < config.min_items,
-        earlier_inferior: verdict.earlier.drop_bound95_points >= config.margin_points,
-        newest_inferior: newest.is_some_and(|e| e.comparison.drop_bound95_points >= config.margin_points),
-    };
-    let regressed = facts.earlier_regressed || verdict.eras.iter().any(|e| e.regressed);
-    let inferior = facts.earlier_inferior || facts.newest_inferior;
-    verdict.decision = if regressed {
-        Decision::Regressed
-    } else if facts.too_few || (inferior && config.mode == GateMode::RequireNoninferiority) {
-        Decision::Hold
-    } else {
-        Decision::Promote
-    };
-    verdict.reasons = report::reasons(&verdict, &facts);
-    verdict
-}
-
-#[cfg(test)]
-mod tests {
-    use super::holm;
-
-    #[test]
-    fn holm_steps_down_and_stays_monotone() {
-        // Worked by hand: sorted .005 .01 .03 .04 times 4 3 2 1 is .02 .03 .06 .04, made non-decreasing.
-        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
-        for (got, want) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
-            assert!((got - want).abs() < 1e-12, "{adjusted:?}");
-        }
-        assert_eq!(holm(&[0.9, 0.8]), vec![1.0, 1.0]);
-        assert!(holm(&[]).is_empty());
-    }
+    let earlier = (verdict.earlier.n >= floor).then_some((Subject::Earlier, verdict.earlier.p_value));
+    let eras = verdict.eras.iter().filter(|e| e.judged);
+    let eras = eras.map(|e| (Subject::Era(e.era.clone()), e.comparison.p_value));
+    let slices = verdict.slices.iter().filter(|s| s.judged);
+    let slices = slices.map(|s| (Subject::Slice(s.slice.clone()), s.comparison.p_value));
+    earlier.into_iter().chain(eras).chain(slices).unzip()
 }

@@ -9,7 +9,7 @@ const EXACT_ITEMS_MAX: usize = 13;
 /// Choices of signs that are drawn.
 const FLIPS: u32 = 10_000;
 /// Samples of the items, with replacement, behind the interval.
-const RESAMPLES: usize = 10_000;
+pub(super) const RESAMPLES: usize = 10_000;
 /// Two sums this close are the same: addition is not exact, and equal choices must count as equal.
 const TIE: f64 = 1e-9;
 
@@ -37,7 +37,7 @@ pub fn paired(differences: &[f64], seed: u64) -> Option<Paired> {
         items: differences.len() as u64,
         difference: mean(differences),
         interval: interval(differences, seed),
-        worse_p: worse_p(differences, seed),
+        worse_p: worse_p(differences, seed, FLIPS),
     })
 }
 
@@ -45,7 +45,8 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn worse_p(differences: &[f64], seed: u64) -> f64 {
+/// The p-value of [`Paired::worse_p`], by `draws` choices of signs where they are too many to try all.
+pub(super) fn worse_p(differences: &[f64], seed: u64, draws: u32) -> f64 {
     // Items without a difference are the same either way.
     let sizes: Vec<f64> = differences.iter().filter(|d| **d != 0.0).map(|d| d.abs()).collect();
     let observed: f64 = differences.iter().sum();
@@ -65,41 +66,53 @@ fn worse_p(differences: &[f64], seed: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut signs = vec![0u64; sizes.len().div_ceil(64)];
     let mut low = 0;
-    for _ in 0..FLIPS {
+    for _ in 0..draws {
         signs.iter_mut().for_each(|bits| *bits = rng.next_u64());
         low += u32::from(flipped(&|i| signs[i / 64] >> (i % 64) & 1 == 1) <= observed + tie);
     }
-    f64::from(low + 1) / f64::from(FLIPS + 1)
+    f64::from(low + 1) / f64::from(draws + 1)
 }
 
 /// The bound above which the mean difference lies with 95 % (percentile bootstrap, one-sided). None without items, or where a
 /// difference is not finite.
 pub fn one_sided_low(differences: &[f64], seed: u64) -> Option<f64> {
     let usable = !differences.is_empty() && differences.iter().all(|d| d.is_finite());
-    usable.then(|| quantiles(differences, seed, [0.05])[0])
+    usable.then(|| resampled(&alone(differences), seed, [0.05])[0])
 }
 
 fn interval(differences: &[f64], seed: u64) -> (f64, f64) {
-    let [low, high] = quantiles(differences, seed, [0.025, 0.975]);
+    let [low, high] = resampled(&alone(differences), seed, [0.025, 0.975]);
     (low, high)
 }
 
-/// Quantiles of the means of resampled items.
-fn quantiles<const N: usize>(differences: &[f64], seed: u64, shares: [f64; N]) -> [f64; N] {
+fn alone(differences: &[f64]) -> Vec<(f64, u64)> {
+    differences.iter().map(|d| (*d, 1)).collect()
+}
+
+/// Quantiles of the mean of an item when units are drawn again; a unit is the sum of its items and their number.
+pub(super) fn resampled<const N: usize>(units: &[(f64, u64)], seed: u64, shares: [f64; N]) -> [f64; N] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(1);
-    let n = differences.len() as u64;
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            // Lemire's multiplication: the bias is below 2^-32 of an item.
-            let drawn = (0..n).map(|_| differences[((u64::from(rng.next_u32()) * n) >> 32) as usize]);
-            drawn.sum::<f64>() / n as f64
+            let drawn = (0..units.len()).map(|_| units[draw(&mut rng, units.len())]);
+            let (sum, items) = drawn.fold((0.0, 0), |(sum, items), unit| (sum + unit.0, items + unit.1));
+            sum / items as f64
         })
         .collect();
-    means.sort_by(f64::total_cmp);
+    sorted_quantiles(&mut means, shares)
+}
+
+/// A number below `n`, by Lemire's multiplication: the bias is below 2^-32 of an item.
+pub(super) fn draw(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
+}
+
+pub(super) fn sorted_quantiles<const N: usize>(values: &mut [f64], shares: [f64; N]) -> [f64; N] {
+    values.sort_by(f64::total_cmp);
     shares.map(|share| {
-        let place = share * (RESAMPLES - 1) as f64;
-        let (below, above) = (means[place.floor() as usize], means[place.ceil() as usize]);
+        let place = share * (values.len() - 1) as f64;
+        let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
         below + (above - below) * place.fract()
     })
 }

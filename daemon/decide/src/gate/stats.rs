@@ -3,6 +3,8 @@
 //! Of `n` items, `b` are those only the champion had right and `c` those only the challenger had right. A small p-value
 //! speaks for the challenger being worse.
 
+pub use super::normal::{normal_quantile, normal_tail};
+pub use super::proportions::{two_proportions, wilson_interval};
 use std::f64::consts::{LN_2, PI};
 
 /// One-sided p-values of McNemar's test, X ~ Binomial(b + c, 1/2).
@@ -35,7 +37,7 @@ pub fn mcnemar(b: u64, c: u64) -> McNemar {
 }
 
 /// P(X > k) for k >= m/2, given P(X = k).
-fn falling_tail(m: u64, k: u64, at: f64) -> f64 {
+pub(crate) fn falling_tail(m: u64, k: u64, at: f64) -> f64 {
     let (mut term, mut sum) = (at, 0.0);
     for i in k..m {
         term *= (m - i) as f64 / (i + 1) as f64;
@@ -48,7 +50,7 @@ fn falling_tail(m: u64, k: u64, at: f64) -> f64 {
 }
 
 /// ln P(X = k) for X ~ Binomial(m, 1/2), by Loader's saddle-point expansion (2000): exact to rounding for any m.
-fn ln_pmf_half(m: u64, k: u64) -> f64 {
+pub(crate) fn ln_pmf_half(m: u64, k: u64) -> f64 {
     if k == 0 || k == m {
         return -(m as f64) * LN_2;
     }
@@ -132,82 +134,24 @@ pub fn minimum_detectable_points(n: u64, psi: f64, alpha: f64) -> f64 {
     (100.0 * normal.max(fewest)).min(100.0)
 }
 
-/// Quantile of the standard normal distribution for 0 < p < 1 (Wichura 1988, AS 241, exact to 16 digits).
-pub fn normal_quantile(p: f64) -> f64 {
-    let poly = |coefficients: [f64; 8], x: f64| coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c);
-    let q = p - 0.5;
-    if q.abs() <= 0.425 {
-        let r = 0.180625 - q * q;
-        return q * poly(CENTRE.0, r) / poly(CENTRE.1, r);
+/// The drop in points that tests which all have to agree notice nine times in ten; each is the standard error of its
+/// difference (as a share) and its level. Normal approximation; for one test (z(1 - alpha) + z(.9)) times its error.
+pub fn detectable_points(tests: &[(f64, f64)]) -> f64 {
+    let power = |drop: f64| -> f64 {
+        let each = tests.iter().map(|&(error, alpha)| {
+            let beyond = drop / error.max(f64::MIN_POSITIVE) - normal_quantile(1.0 - alpha);
+            normal_tail(-beyond)
+        });
+        each.product()
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if power(middle) < 0.9 {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
-    let r = (-p.min(1.0 - p).ln()).sqrt();
-    let (coefficients, shift) = if r <= 5.0 { (&MIDDLE, 1.6) } else { (&FAR, 5.0) };
-    (poly(coefficients.0, r - shift) / poly(coefficients.1, r - shift)).copysign(q)
+    100.0 * high
 }
-
-const CENTRE: ([f64; 8], [f64; 8]) = (
-    [
-        3.387_132_872_796_366_5,
-        1.331_416_678_917_843_8e2,
-        1.971_590_950_306_551_3e3,
-        1.373_169_376_550_946e4,
-        4.592_195_393_154_987e4,
-        6.726_577_092_700_87e4,
-        3.343_057_558_358_813e4,
-        2.509_080_928_730_122_7e3,
-    ],
-    [
-        1.0,
-        4.231_333_070_160_091e1,
-        6.871_870_074_920_579e2,
-        5.394_196_021_424_751e3,
-        2.121_379_430_158_659_7e4,
-        3.930_789_580_009_271e4,
-        2.872_908_573_572_194_3e4,
-        5.226_495_278_852_545e3,
-    ],
-);
-const MIDDLE: ([f64; 8], [f64; 8]) = (
-    [
-        1.423_437_110_749_683_5,
-        4.630_337_846_156_546,
-        5.769_497_221_460_691,
-        3.647_848_324_763_204_5,
-        1.270_458_252_452_368_4,
-        2.417_807_251_774_506e-1,
-        2.272_384_498_926_918_4e-2,
-        7.745_450_142_783_414e-4,
-    ],
-    [
-        1.0,
-        2.053_191_626_637_759,
-        1.676_384_830_183_803_8,
-        6.897_673_349_851e-1,
-        1.481_039_764_274_800_8e-1,
-        1.519_866_656_361_645_7e-2,
-        5.475_938_084_995_345e-4,
-        1.050_750_071_644_416_9e-9,
-    ],
-);
-const FAR: ([f64; 8], [f64; 8]) = (
-    [
-        6.657_904_643_501_103,
-        5.463_784_911_164_114,
-        1.784_826_539_917_291_3,
-        2.965_605_718_285_048_7e-1,
-        2.653_218_952_657_612_4e-2,
-        1.242_660_947_388_078_4e-3,
-        2.711_555_568_743_487_6e-5,
-        2.010_334_399_292_288_1e-7,
-    ],
-    [
-        1.0,
-        5.998_322_065_558_88e-1,
-        1.369_298_809_227_358e-1,
-        1.487_536_129_085_061_5e-2,
-        7.868_691_311_456_133e-4,
-        1.846_318_317_510_054_8e-5,
-        1.421_511_758_316_446e-7,
-        2.044_263_103_389_939_8e-15,
-    ],
-);
