@@ -34,7 +34,8 @@ pub fn listen(site: &Site, port: u16, count: &str) -> Child {
 pub fn site_with_webhook(port: u16) -> Site {
     use std::os::unix::fs::OpenOptionsExt;
     let site = Site::new(&format!(
-        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n"
+        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n\
+         allow_addresses = [\"127.0.0.1\"]\n"
     ));
     let secret = site.wengu(&["webhook", "secret"]).stdout;
     let mut file = std::fs::File::options()

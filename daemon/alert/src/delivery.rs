@@ -13,6 +13,13 @@ pub enum Outcome {
         /// Its `Retry-After`, if it had one.
         retry_after: Option<Duration>,
     },
+    /// The endpoint answered with success, and in the answer's body that it took nothing.
+    Declined {
+        /// Its own words, shortened, and what to do where that is known.
+        what: String,
+        /// It wants nothing for so long.
+        rest: Duration,
+    },
     /// No answer in time.
     Timeout,
     /// No connection.
@@ -35,6 +42,7 @@ impl Outcome {
                 401 | 403 => format!("answered {code}: does the receiver have the same secret?"),
                 _ => format!("answered {code}"),
             },
+            Outcome::Declined { what, .. } => format!("declined: {what}"),
             Outcome::Timeout => "no answer in time".into(),
             Outcome::ConnectFailed(why) => format!("no connection: {why}"),
             Outcome::TlsFailed(why) => format!("no trusted TLS connection: {why}"),
@@ -88,11 +96,12 @@ pub fn next_attempt(
             return NextStep::Disable("it answered 410: it is gone for good".into());
         }
         Outcome::Status { code, retry_after } => {
-            asked = retry_after.map_or(0, |d| d.as_secs().min(RETRY_AFTER_MAX_SECONDS) as i64);
+            asked = retry_after.map_or(0, bounded);
             if matches!(code, 429 | 502 | 503 | 504) {
                 asked = asked.max(OVERLOAD_SECONDS);
             }
         }
+        Outcome::Declined { rest, .. } => asked = bounded(*rest),
         Outcome::Timeout => asked = OVERLOAD_SECONDS,
         Outcome::ConnectFailed(_) | Outcome::TlsFailed(_) | Outcome::Broken(_) | Outcome::Refused(_) => {}
     }
@@ -111,6 +120,10 @@ pub fn next_attempt(
         ));
     }
     NextStep::RetryAt(at)
+}
+
+fn bounded(asked: Duration) -> i64 {
+    asked.as_secs().min(RETRY_AFTER_MAX_SECONDS) as i64
 }
 
 /// SplitMix64: neighbouring seeds give unrelated numbers.

@@ -3,6 +3,7 @@
 use crate::event::CloudEvent;
 use crate::secret::Secret;
 use crate::signature::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
+use crate::text::Language;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -34,7 +35,7 @@ impl Received {
     pub fn describe(&self) -> String {
         let event = &self.event;
         let what = match event.event() {
-            Some(known) => known.sentence(),
+            Some(known) => known.sentence(Language::English),
             None => format!("of a type not known here: {}", event.data),
         };
         let again = if self.repeated {
