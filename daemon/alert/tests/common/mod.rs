@@ -1,5 +1,7 @@
 //! One event of each type.
 
+#![allow(dead_code)] // Each test file uses a part.
+
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use wengu_alert::event::{Event, Incident, Scores, name_hash};

@@ -120,7 +120,7 @@ async fn listen(port: u16, secret_file: PathBuf, count: Option<u64>, json: bool)
     let mut left = count;
     let on_arrival = move |arrival: Arrival| {
         print(&arrival, json);
-        if let (Arrival::Event(_), Some(left)) = (&arrival, left.as_mut()) {
+        if let (Arrival::Event(_) | Arrival::Alerts(_), Some(left)) = (&arrival, left.as_mut()) {
             *left = left.saturating_sub(1);
         }
         if left == Some(0) {
@@ -159,6 +159,8 @@ fn print(arrival: &Arrival, json: bool) {
     match arrival {
         Arrival::Event(received) if json => println!("{}", received.event.body()),
         Arrival::Event(received) => println!("signature good: {}", received.describe()),
+        Arrival::Alerts(group) if json => println!("{}", group.body),
+        Arrival::Alerts(group) => println!("token good: {}", group.describe()),
         Arrival::Rejected(why) => eprintln!("refused: {why}"),
     }
 }
