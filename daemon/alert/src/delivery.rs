@@ -33,8 +33,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in a few words.
+    /// The endpoint asks to be left alone for so long, with all events and not with this one only.
+    pub fn rest(&self) -> Duration {
+        let asked = match self {
+            Outcome::Declined { rest, .. } => *rest,
+            Outcome::Status {
+                code: 429,
+                retry_after: Some(asked),
+            } => *asked,
+            _ => Duration::ZERO,
+        };
+        asked.min(REST_MAX)
+    }
+
+    /// The outcome in a few words, [`DESCRIBED_CHARS`] at most: it is kept in the item's record.
     pub fn describe(&self) -> String {
+        self.in_full().chars().take(DESCRIBED_CHARS).collect()
+    }
+
+    fn in_full(&self) -> String {
         match self {
             Outcome::Status { code, .. } => match code {
                 200..=299 => format!("answered {code}"),
@@ -73,6 +90,12 @@ pub const ATTEMPTS_MAX: u32 = WAITS_SECONDS.len() as u32 + 1;
 
 /// No `Retry-After` holds an event for longer.
 const RETRY_AFTER_MAX_SECONDS: u64 = 86_400;
+
+/// Characters of an outcome that are kept.
+const DESCRIBED_CHARS: usize = 240;
+
+/// No endpoint is left alone for longer.
+const REST_MAX: Duration = Duration::from_secs(3_600);
 
 /// An endpoint that is overloaded is left alone for at least this long.
 const OVERLOAD_SECONDS: i64 = 60;

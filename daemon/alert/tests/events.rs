@@ -6,6 +6,7 @@ use chrono::DateTime;
 use common::{every_event, time};
 use std::collections::{BTreeMap, BTreeSet};
 use wengu_alert::event::{CloudEvent, Event, Incident, NAME_HASHES_MAX, Severity, Status, name_hash};
+use wengu_alert::outbox::OutboxItem;
 use wengu_alert::text::Language;
 
 #[test]
@@ -115,4 +116,51 @@ fn incidents_carry_their_fingerprint_and_status_and_are_subjects_of_their_own() 
         cloud.event().unwrap().incident().unwrap().numbers,
         BTreeMap::from([("items".into(), 3.0)])
     );
+}
+
+#[test]
+fn an_event_with_much_to_tell_still_fits_into_a_record() {
+    let eras: Vec<String> = (0..500).map(|i| format!("2026-{i:03}")).collect();
+    let many = match &every_event()[1] {
+        Event::GateRegressed { scores, .. } => Event::GateRegressed {
+            domain: "合".repeat(64),
+            challenger: "0007-3fa9c1".into(),
+            champion: "0006-b2c4d7".into(),
+            run: "run-0012".into(),
+            scores: scores.clone(),
+            eras,
+        },
+        other => panic!("{other:?}"),
+    };
+    let numbers = (0..300)
+        .map(|i| (format!("a_rather_long_name_of_a_number_{i}"), 0.123_456_789))
+        .collect();
+    let counted = Event::IncidentFiring(Incident {
+        numbers,
+        fingerprint: "f".repeat(64),
+        ..common::incident()
+    });
+    let wordy = Event::DeadLetter {
+        endpoint: "合".repeat(64),
+        event: "e".repeat(30),
+        event_type: "wengu.gate.regressed".into(),
+        about: "domain/x".into(),
+        attempts: 11,
+        reason: "\"because\" ".repeat(2_000),
+    };
+    for (event, total) in [
+        (many, Some(("eras_total", 500))),
+        (counted, Some(("numbers_total", 300))),
+        (wordy, None),
+    ] {
+        let cloud = CloudEvent::new(&"i".repeat(30), &"h".repeat(64), time(), &event);
+        let item = OutboxItem::new(&cloud, &"端".repeat(64), u64::MAX, time());
+        let length = serde_json::to_string(&item).unwrap().len() + 800; // Room for what attempts add.
+        assert!(length <= 4_096, "{}: {length}", cloud.kind);
+        let read = cloud.event().expect("it can still be read");
+        assert_eq!((read.subject(), read.domain()), (event.subject(), event.domain()));
+        if let Some((name, number)) = total {
+            assert_eq!(cloud.data[name], number);
+        }
+    }
 }

@@ -406,6 +406,13 @@ fn a_declined_message_follows_the_schedule_of_failures() {
         what: "errcode 130101".into(),
         rest: Duration::from_secs(rest),
     };
+    assert_eq!(outcome(600).rest(), Duration::from_secs(600));
+    assert_eq!(outcome(1_000_000).rest(), Duration::from_secs(3_600));
+    let asked = |code| Outcome::Status {
+        code,
+        retry_after: Some(Duration::from_secs(30)),
+    };
+    assert_eq!((asked(429).rest().as_secs(), asked(500).rest().as_secs()), (30, 0));
     let step = |attempt, rest| next_attempt(attempt, time(), time(), &outcome(rest), 1);
     assert!(matches!(step(1, 0), NextStep::RetryAt(at) if at <= time() + TimeDelta::seconds(6)));
     assert_eq!(step(1, 600), NextStep::RetryAt(time() + TimeDelta::seconds(600)));

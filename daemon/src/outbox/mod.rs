@@ -58,6 +58,8 @@ pub async fn run(engine: Arc<Engine>) {
 struct Line {
     webhook: Webhook,
     rate: Option<Rate>,
+    /// Until then it asked to be left alone.
+    rests_until: Option<DateTime<Utc>>,
     /// What the last look at the outbox showed: without a new record and before `next`, another one shows the same.
     looked_at_seq: Option<u64>,
     next: Option<DateTime<Utc>>,
@@ -68,6 +70,7 @@ impl Line {
         Line {
             rate: Rate::of(webhook.format, Utc::now()),
             webhook,
+            rests_until: None,
             looked_at_seq: None,
             next: None,
         }
@@ -79,6 +82,9 @@ impl Line {
     }
 
     async fn deliver_due(&mut self, engine: &Arc<Engine>) -> Result<()> {
+        if self.rests_until.is_some_and(|until| until > Utc::now()) {
+            return Ok(());
+        }
         let seq = engine.store.last_seq();
         if self.looked_at_seq == Some(seq) && self.next.is_none_or(|next| next > Utc::now()) {
             return Ok(());
@@ -113,6 +119,11 @@ impl Line {
                 Err(why) => Outcome::Refused(format!("{why:#}")),
             };
             self.settle(engine, &parcel, &outcome)?;
+            let rest = outcome.rest();
+            if !rest.is_zero() {
+                self.rests_until = Some(Utc::now() + rest);
+                break;
+            }
         }
         Ok(())
     }

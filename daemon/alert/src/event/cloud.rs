@@ -4,6 +4,7 @@ use super::Event;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
 /// An event as it is sent: `application/cloudevents+json`.
@@ -25,8 +26,16 @@ pub struct CloudEvent {
     /// Always "application/json".
     pub datacontenttype: String,
     /// Its particulars.
-    pub data: serde_json::Value,
+    pub data: Value,
 }
+
+/// A record of the store takes 4,096 bytes, and the event's JSON stands in it as a text: what does not fit would take the
+/// verdict's whole transaction with it.
+const DATA_MAX_BYTES: usize = 2_000;
+
+/// Entries of lists and tables, and characters of texts, that are kept: as many as fit. The least of them keeps names and
+/// fingerprints whole.
+const KEPT: [(usize, usize); 4] = [(32, 400), (16, 200), (8, 100), (2, 80)];
 
 /// Media type of the body.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -51,7 +60,7 @@ impl CloudEvent {
             subject: event.subject(),
             time: time.to_rfc3339_opts(SecondsFormat::Millis, true),
             datacontenttype: "application/json".into(),
-            data: written["data"].clone(),
+            data: bounded(&written["data"]),
         }
     }
 
@@ -74,6 +83,43 @@ impl CloudEvent {
     pub fn body(&self) -> String {
         serde_json::to_string(self).expect("events hold nothing that JSON cannot")
     }
+}
+
+fn bounded(data: &Value) -> Value {
+    let mut kept = data.clone();
+    for (entries, chars) in KEPT {
+        kept = cut(data, entries, chars);
+        if kept.to_string().len() <= DATA_MAX_BYTES {
+            break;
+        }
+    }
+    kept
+}
+
+/// Cuts inner lists and tables to `entries`, telling their true number beside them, and texts to `chars`.
+fn cut(data: &Value, entries: usize, chars: usize) -> Value {
+    let text = |value: &Value| match value.as_str() {
+        Some(text) if text.chars().count() > chars => {
+            text.chars().take(chars - 1).chain(['…']).collect::<String>().into()
+        }
+        _ => value.clone(),
+    };
+    let mut kept = Map::new();
+    for (name, value) in data.as_object().into_iter().flatten() {
+        let (total, value) = match value {
+            Value::Array(all) => (all.len(), all.iter().take(entries).map(text).collect()),
+            Value::Object(all) => {
+                let some = all.iter().take(entries).map(|(key, value)| (key.clone(), text(value)));
+                (all.len(), Value::Object(some.collect()))
+            }
+            other => (0, text(other)),
+        };
+        if total > entries {
+            kept.insert(format!("{name}_total"), total.into());
+        }
+        kept.insert(name.clone(), value);
+    }
+    Value::Object(kept)
 }
 
 /// What stands for a file's name in an event: 16 hex digits that only who has `key` can connect with the name.
