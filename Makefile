@@ -5,7 +5,11 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
+<<<<<<< HEAD
 .PHONY: help setup build test soak lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean
+=======
+.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean interop soak
+>>>>>>> alert
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +58,12 @@ bench-plugin: setup ## what a plugin's process costs for each document, beside t
 
 bench-terms: setup ## tokens per document with and without terms as tokens, on the sets in WENGU_DATA
 	@scripts/bench-terms
+
+interop: ## signatures verified by the public standardwebhooks packages of Python and JavaScript (installs them into .deps)
+	@tests/interop/run
+
+soak: ## the long tests: 1,000 kills between verdict and delivery (about three minutes)
+	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 
 clean: ## what was built and what the demo wrote; .deps/ stays
 	$(CARGO) clean

@@ -33,11 +33,12 @@ pub fn enqueue(engine: &Engine, batch: Batch, now_ms: i64, event: &Event) -> Res
 
 /// As [`enqueue`], but for `only` one endpoint, which gets it whatever types it wants.
 pub fn enqueue_for(engine: &Engine, mut batch: Batch, now_ms: i64, event: &Event, only: Option<&str>) -> Result<Batch> {
-    let subject = event.subject();
     let sequence = engine.store.last_seq() + 1;
+    // Of all that the event says: one transaction may hold several about one subject.
+    let told = serde_json::to_string(event)?;
     let id = format!(
         "{now_ms:013}-{}",
-        &blake3::hash(format!("{sequence}/{subject}").as_bytes()).to_hex()[..16]
+        &blake3::hash(format!("{sequence}/{told}").as_bytes()).to_hex()[..16]
     );
     let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
     let cloud_event = CloudEvent::new(&id, &host, to_utc(now_ms), event);

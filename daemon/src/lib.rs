@@ -3,7 +3,7 @@
 //! `app` builds and stops the tasks; `engine` is what they share; `intake`, `schedule`, `learn` and `outbox` are the
 //! stages of the loop; `api` and `cli` face people.
 
-mod alerts;
+pub mod alerts;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -20,7 +20,7 @@ pub mod layout;
 pub mod learn;
 mod memory_plan;
 pub mod model;
-mod outbox;
+pub mod outbox;
 mod quarantine;
 mod rollback;
 mod schedule;

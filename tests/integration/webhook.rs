@@ -13,6 +13,11 @@ pub fn free_port() -> u16 {
 }
 
 pub fn listen(site: &Site, port: u16, count: &str) -> Child {
+    listen_with(site, port, count, "webhook.secret")
+}
+
+/// A receiver that knows the secrets in this file.
+fn listen_with(site: &Site, port: u16, count: &str, secret_file: &str) -> Child {
     Command::new(program("wengu"))
         .args([
             "--json",
@@ -24,7 +29,7 @@ pub fn listen(site: &Site, port: u16, count: &str) -> Child {
             &port.to_string(),
             "--secret-file",
         ])
-        .arg(site.path("webhook.secret"))
+        .arg(site.path(secret_file))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -34,7 +39,8 @@ pub fn listen(site: &Site, port: u16, count: &str) -> Child {
 pub fn site_with_webhook(port: u16) -> Site {
     use std::os::unix::fs::OpenOptionsExt;
     let site = Site::new(&format!(
-        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n"
+        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n\
+         allow_addresses = [\"127.0.0.1\"]\n"
     ));
     let secret = site.wengu(&["webhook", "secret"]).stdout;
     let mut file = std::fs::File::options()
@@ -96,4 +102,45 @@ fn a_quarantined_delivery_is_told_once_without_names() {
         (&"wengu.files.quarantined".into(), &1.into())
     );
     assert!(!line.contains("Zhang"), "{line}");
+}
+
+#[test]
+fn endpoints_are_listed_and_a_rotated_secret_signs_beside_the_old_one_without_a_restart() {
+    let port = free_port();
+    let mut site = site_with_webhook(port);
+    let old = std::fs::read_to_string(site.path("webhook.secret")).unwrap();
+    site.start();
+    let listed = site.json(&["webhook", "list"]);
+    assert_eq!(listed[0]["name"], "oncall");
+    assert_eq!(
+        (&listed[0]["format"], &listed[0]["pending"]),
+        (&"standard".into(), &0.into())
+    );
+    let human = String::from_utf8(site.wengu(&["webhook", "list"]).stdout).unwrap();
+    assert!(human.contains("oncall") && human.contains("none yet"), "{human}");
+
+    let rotated = site.json(&["webhook", "rotate-secret", "oncall", "--overlap-hours", "2"]);
+    let new = rotated["secret"].as_str().unwrap();
+    let file = std::fs::read_to_string(site.path("webhook.secret")).unwrap();
+    let until = rotated["old_signs_until"].as_str().unwrap();
+    assert_eq!(file, format!("{new}\n{} until {until}\n", old.trim()));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&site.path("webhook.secret").metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    // Receivers with either secret take it: the one that has not changed yet, and the one that has.
+    for secret in [old.trim(), new] {
+        std::fs::write(site.path("theirs"), secret).unwrap();
+        std::fs::set_permissions(site.path("theirs"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut receiver = listen_with(&site, port, "1", "theirs");
+        assert!(site.wengu(&["webhook", "test", "oncall"]).status.success());
+        assert!(receiver.wait().unwrap().success());
+        // The port is free again before the next one takes it.
+        drop(receiver);
+    }
+    site.until("both count as delivered", |s| {
+        s.json(&["webhook", "list"])[0]["delivered"] == 2
+    });
+    assert_eq!(site.json(&["webhook", "replay"])["replayed"], 0);
+    let unknown = site.wengu(&["webhook", "test", "nobody"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no webhook nobody; configured are: oncall"));
+    assert!(!site.wengu(&["webhook", "rotate-secret", "nobody"]).status.success());
 }

@@ -1,12 +1,14 @@
 //! One attempt to deliver.
 
 use crate::delivery::Outcome;
-use crate::event::CONTENT_TYPE;
+use crate::format::answer::{ANSWER_MAX_BYTES, judge, needs_body};
+use crate::format::{Format, Stored, compose};
 use crate::guard::{Guard, Refused};
-use crate::secret::Secret;
-use crate::signature::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
-use chrono::DateTime;
-use reqwest::header::{CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderMap, RETRY_AFTER};
+use crate::secret::{Key, Secret};
+use crate::text::Language;
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,8 +20,19 @@ pub struct Endpoint {
     pub id: String,
     /// An https address; http only to this machine, or with `allow_http`.
     pub url: String,
-    /// What deliveries are signed with; two while one is being replaced.
+    /// What is sent, and what counts as success.
+    pub format: Format,
+    /// The language of its texts.
+    pub language: Language,
+    /// Begins every chat message: some robots take only what holds their keyword.
+    pub prefix: Option<String>,
+    /// What [`Format::Standard`] is signed with; two while one is being replaced.
     pub secrets: Vec<Secret>,
+    /// What the other formats are signed or identified with: the secret of a robot of Feishu or DingTalk, the bearer
+    /// token of an Alertmanager, the routing key of PagerDuty.
+    pub key: Option<Key>,
+    /// Addresses that are reached although they are this machine's or a metadata service's.
+    pub allow_addresses: Vec<IpNet>,
     /// Allows plain http to other machines.
     pub allow_http: bool,
     /// PEM file with certificates that are trusted besides the system's.
@@ -40,13 +53,8 @@ impl Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// Not a web address.
-    #[error("webhook {id}: `{url}` is not an http or https address")]
-    Url {
-        /// The endpoint.
-        id: String,
-        /// As configured.
-        url: String,
-    },
+    #[error("webhook {0}: its address is not an http or https address")]
+    Url(String),
     /// They would end up in logs.
     #[error("webhook {0}: put no user name or password into the address; deliveries are signed instead")]
     Credentials(String),
@@ -98,7 +106,12 @@ impl Client {
             why: chain(&error),
         };
         let url = checked_url(&endpoint)?;
-        if endpoint.secrets.is_empty() {
+        let has_secret = match endpoint.format {
+            Format::Standard => !endpoint.secrets.is_empty(),
+            Format::Pagerduty => endpoint.key.is_some(),
+            _ => true,
+        };
+        if !has_secret {
             return Err(EndpointError::NoSecret(id()));
         }
         // Fails if it was installed before, which is just as well.
@@ -107,7 +120,10 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wengu/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Guard { loopback_only })
+            .dns_resolver(Guard {
+                allowed: endpoint.allow_addresses.clone(),
+                loopback_only,
+            })
             .timeout(endpoint.timeout)
             .connect_timeout(endpoint.timeout.min(Duration::from_secs(10)))
             .pool_max_idle_per_host(0);
@@ -132,25 +148,37 @@ impl Client {
         Ok(Client { endpoint, url, http })
     }
 
-    /// Sends once. `timestamp` is the time of this attempt in seconds since 1970. Ends within the endpoint's timeout.
-    /// Only the head of the answer is read: its body, of whatever size, decides nothing.
-    pub async fn send(&self, id: &str, timestamp: i64, body: &str) -> Outcome {
-        let signatures = sign(&self.endpoint.secrets, id, timestamp, body.as_bytes());
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header(CONTENT_TYPE_HEADER, CONTENT_TYPE)
-            .header(ID_HEADER, id)
-            .header(TIMESTAMP_HEADER, timestamp)
-            .header(SIGNATURE_HEADER, signatures)
-            .body(body.to_owned());
+    /// Sends once, at the time `at`: one event, or in a chat several. Ends within the endpoint's timeout. Of the answer
+    /// only the head is read where the status says all, else a few kilobytes of the body.
+    pub async fn send(&self, events: &[Stored<'_>], at: DateTime<Utc>) -> Outcome {
+        let message = match compose(&self.endpoint, &self.url, events, at) {
+            Ok(message) => message,
+            Err(error) => return Outcome::Refused(error.to_string()),
+        };
+        let mut request = self.http.post(message.url).body(message.body);
+        for (name, value) in message.headers {
+            request = request.header(name, value);
+        }
         match request.send().await {
-            Ok(response) => Outcome::Status {
-                code: response.status().as_u16(),
-                retry_after: retry_after(response.headers(), timestamp),
-            },
+            Ok(response) => self.answered(response, at).await,
             Err(error) => failure(&error.without_url()),
         }
+    }
+
+    async fn answered(&self, mut response: reqwest::Response, at: DateTime<Utc>) -> Outcome {
+        let code = response.status().as_u16();
+        let rest = retry_after(response.headers(), at.timestamp());
+        let mut body = Vec::new();
+        if needs_body(self.endpoint.format, code) {
+            loop {
+                match response.chunk().await {
+                    Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX_BYTES => body.extend_from_slice(&chunk),
+                    Ok(_) => break,
+                    Err(error) => return failure(&error.without_url()),
+                }
+            }
+        }
+        judge(self.endpoint.format, code, rest, &String::from_utf8_lossy(&body))
     }
 }
 
@@ -162,10 +190,7 @@ fn checked_url(endpoint: &Endpoint) -> Result<reqwest::Url, EndpointError> {
     let url = reqwest::Url::parse(&endpoint.url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| EndpointError::Url {
-            id: endpoint.id.clone(),
-            url: endpoint.url.clone(),
-        })?;
+        .ok_or_else(|| EndpointError::Url(endpoint.id.clone()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(EndpointError::Credentials(endpoint.id.clone()));
     }
@@ -174,9 +199,13 @@ fn checked_url(endpoint: &Endpoint) -> Result<reqwest::Url, EndpointError> {
     // like into 127.0.0.1.)
     let host = url.host_str().unwrap_or_default();
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => Guard { loopback_only: plain }
-            .check(ip)
-            .map_err(|why| refused(why.to_string()))?,
+        Ok(ip) => {
+            let guard = Guard {
+                allowed: endpoint.allow_addresses.clone(),
+                loopback_only: plain,
+            };
+            guard.check(ip).map_err(|why| refused(why.to_string()))?;
+        }
         Err(_) if plain && endpoint.proxy.is_some() => {
             return Err(refused(
                 "plain http through a proxy: use https, or set allow_http".into(),

@@ -13,6 +13,13 @@ pub enum Outcome {
         /// Its `Retry-After`, if it had one.
         retry_after: Option<Duration>,
     },
+    /// The endpoint answered with success, and in the answer's body that it took nothing.
+    Declined {
+        /// Its own words, shortened, and what to do where that is known.
+        what: String,
+        /// It wants nothing for so long.
+        rest: Duration,
+    },
     /// No answer in time.
     Timeout,
     /// No connection.
@@ -26,8 +33,25 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in a few words.
+    /// The endpoint asks to be left alone for so long, with all events and not with this one only.
+    pub fn rest(&self) -> Duration {
+        let asked = match self {
+            Outcome::Declined { rest, .. } => *rest,
+            Outcome::Status {
+                code: 429,
+                retry_after: Some(asked),
+            } => *asked,
+            _ => Duration::ZERO,
+        };
+        asked.min(REST_MAX)
+    }
+
+    /// The outcome in a few words, [`DESCRIBED_CHARS`] at most: it is kept in the item's record.
     pub fn describe(&self) -> String {
+        self.in_full().chars().take(DESCRIBED_CHARS).collect()
+    }
+
+    fn in_full(&self) -> String {
         match self {
             Outcome::Status { code, .. } => match code {
                 200..=299 => format!("answered {code}"),
@@ -35,6 +59,7 @@ impl Outcome {
                 401 | 403 => format!("answered {code}: does the receiver have the same secret?"),
                 _ => format!("answered {code}"),
             },
+            Outcome::Declined { what, .. } => format!("declined: {what}"),
             Outcome::Timeout => "no answer in time".into(),
             Outcome::ConnectFailed(why) => format!("no connection: {why}"),
             Outcome::TlsFailed(why) => format!("no trusted TLS connection: {why}"),
@@ -66,6 +91,12 @@ pub const ATTEMPTS_MAX: u32 = WAITS_SECONDS.len() as u32 + 1;
 /// No `Retry-After` holds an event for longer.
 const RETRY_AFTER_MAX_SECONDS: u64 = 86_400;
 
+/// Characters of an outcome that are kept.
+const DESCRIBED_CHARS: usize = 240;
+
+/// No endpoint is left alone for longer.
+const REST_MAX: Duration = Duration::from_secs(3_600);
+
 /// An endpoint that is overloaded is left alone for at least this long.
 const OVERLOAD_SECONDS: i64 = 60;
 
@@ -88,11 +119,12 @@ pub fn next_attempt(
             return NextStep::Disable("it answered 410: it is gone for good".into());
         }
         Outcome::Status { code, retry_after } => {
-            asked = retry_after.map_or(0, |d| d.as_secs().min(RETRY_AFTER_MAX_SECONDS) as i64);
+            asked = retry_after.map_or(0, bounded);
             if matches!(code, 429 | 502 | 503 | 504) {
                 asked = asked.max(OVERLOAD_SECONDS);
             }
         }
+        Outcome::Declined { rest, .. } => asked = bounded(*rest),
         Outcome::Timeout => asked = OVERLOAD_SECONDS,
         Outcome::ConnectFailed(_) | Outcome::TlsFailed(_) | Outcome::Broken(_) | Outcome::Refused(_) => {}
     }
@@ -111,6 +143,10 @@ pub fn next_attempt(
         ));
     }
     NextStep::RetryAt(at)
+}
+
+fn bounded(asked: Duration) -> i64 {
+    asked.as_secs().min(RETRY_AFTER_MAX_SECONDS) as i64
 }
 
 /// SplitMix64: neighbouring seeds give unrelated numbers.

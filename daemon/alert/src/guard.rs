@@ -1,28 +1,37 @@
 //! Addresses that a webhook must never reach, whoever configured it: the cloud's metadata services hand out the
 //! machine's credentials to anyone who asks from inside.
 
+use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Why an address is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    #[error("{0} is {1}, which webhooks never reach")]
+    #[error("{0} is {1}; webhooks reach it only if `allow_addresses` names it")]
     Address(IpAddr, &'static str),
     #[error("plain http to {0} would show the events to the network: use https, or set allow_http")]
     PlainHttp(IpAddr),
 }
 
 /// What webhooks may reach.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Guard {
+    /// What the administrator's file allows although it is refused otherwise.
+    pub allowed: Vec<IpNet>,
     /// The endpoint is plain http and may only be on this machine.
     pub loopback_only: bool,
 }
 
 impl Guard {
-    pub(crate) fn check(self, ip: IpAddr) -> Result<(), Refused> {
-        if let Some(what) = forbidden(ip) {
+    pub(crate) fn check(&self, ip: IpAddr) -> Result<(), Refused> {
+        let allowed = self
+            .allowed
+            .iter()
+            .any(|net| net.contains(&inner(ip)) || net.contains(&ip));
+        if let Some(what) = forbidden(ip)
+            && !allowed
+        {
             return Err(Refused::Address(ip, what));
         }
         if self.loopback_only && !inner(ip).is_loopback() {
@@ -36,7 +45,7 @@ impl Guard {
 /// (DNS rebinding) gains nothing.
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = *self;
+        let guard = self.clone();
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let (mut allowed, mut refused) = (Vec::new(), None);
@@ -65,6 +74,8 @@ fn forbidden(ip: IpAddr) -> Option<&'static str> {
 
 fn forbidden_v4(ip: Ipv4Addr) -> Option<&'static str> {
     match ip.octets() {
+        // Services of this machine, which trust whoever reaches them.
+        [127, ..] => Some("a loopback address"),
         [169, 254, ..] => Some("a link-local or cloud metadata address"),
         // Alibaba Cloud, Azure, Oracle Cloud.
         [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192] => Some(METADATA),
@@ -79,6 +90,7 @@ fn forbidden_v6(ip: Ipv6Addr) -> Option<&'static str> {
     match ip.segments() {
         // AWS, Google Cloud.
         [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0x0ce, 0, 0, 0, 0, 0, 0x254] => Some(METADATA),
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
         [0xfe80..=0xfebf, ..] => Some("a link-local address"),
         [0xff00..=0xffff, ..] => Some("a multicast address"),
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
@@ -105,10 +117,21 @@ fn inner(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    fn guard(allowed: &[&str], loopback_only: bool) -> Guard {
+        Guard {
+            allowed: allowed.iter().map(|net| net.parse().unwrap()).collect(),
+            loopback_only,
+        }
+    }
+
     #[test]
     fn what_is_never_reached() {
-        let guard = Guard { loopback_only: false };
+        let guard = guard(&[], false);
         for address in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "::1",
+            "::ffff:127.0.0.1",
             "169.254.169.254",
             "169.254.0.1",
             "100.100.100.200",
@@ -135,8 +158,6 @@ mod tests {
             "10.0.0.5",
             "192.168.1.9",
             "172.16.0.1",
-            "127.0.0.1",
-            "::1",
             "fd12::1",
             "8.8.8.8",
             "2001:db8::1",
@@ -147,7 +168,7 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_this_machine() {
-        let guard = Guard { loopback_only: true };
+        let guard = guard(&["127.0.0.0/8", "::1/128"], true);
         for address in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(guard.check(address.parse().unwrap()), Ok(()), "{address}");
         }
@@ -159,10 +180,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_administrator_allows_addresses_and_no_others() {
+        let guard = guard(&["127.0.0.1/32", "169.254.169.254/32"], false);
+        for address in ["127.0.0.1", "::ffff:127.0.0.1", "169.254.169.254"] {
+            assert_eq!(guard.check(address.parse().unwrap()), Ok(()), "{address}");
+        }
+        for address in ["127.0.0.2", "::1", "169.254.169.253", "100.100.100.200"] {
+            let refused = guard.check(address.parse().unwrap());
+            assert!(matches!(refused, Err(Refused::Address(..))), "{address}");
+        }
+    }
+
     #[tokio::test]
     async fn what_a_name_leads_to_is_checked() {
         let resolve = async |loopback_only, name: &str| {
-            let found = Guard { loopback_only }.resolve(name.parse().unwrap()).await;
+            let found = guard(&["127.0.0.0/8", "::1/128"], loopback_only)
+                .resolve(name.parse().unwrap())
+                .await;
             found
                 .map(|addresses| addresses.count())
                 .map_err(|e| e.downcast_ref::<Refused>().cloned())
@@ -177,5 +212,8 @@ mod tests {
         ));
         assert_eq!(resolve(false, "10.0.0.5").await, Ok(1));
         assert!(resolve(true, "localhost").await.is_ok_and(|n| n > 0));
+        // A name that leads to this machine is no way around the list.
+        let found = guard(&[], false).resolve("localhost".parse().unwrap()).await;
+        assert!(found.is_err_and(|e| e.downcast_ref::<Refused>().is_some()));
     }
 }

@@ -1,11 +1,17 @@
-//! A receiver: checks signatures and hands events on. For trying webhooks out, and a model for receivers in earnest.
+//! A receiver: checks signatures and hands events on. For trying webhooks out, and a model for receivers in earnest. It takes
+//! what Alertmanager sends as well: the same alerts, after they have been grouped and routed there.
+
+mod alertmanager;
 
 use crate::event::CloudEvent;
 use crate::secret::Secret;
 use crate::signature::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
+use crate::text::Language;
+pub use alertmanager::{Alert, AlertGroup};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 use std::collections::{HashSet, VecDeque};
@@ -34,7 +40,7 @@ impl Received {
     pub fn describe(&self) -> String {
         let event = &self.event;
         let what = match event.event() {
-            Some(known) => known.sentence(),
+            Some(known) => known.sentence(Language::English),
             None => format!("of a type not known here: {}", event.data),
         };
         let again = if self.repeated {
@@ -52,6 +58,8 @@ impl Received {
 pub enum Arrival {
     /// An event, answered 204.
     Event(Box<Received>),
+    /// Alerts of an Alertmanager that knows the secret, answered 204.
+    Alerts(Box<AlertGroup>),
     /// Something else, answered 400 or 401; the reason for people.
     Rejected(String),
 }
@@ -71,8 +79,8 @@ struct Inner {
     on_arrival: OnArrival,
 }
 
-/// Answers POSTs to any path until `on_arrival` breaks: 204 for a good event, 401 for a bad signature or clock, 400
-/// for what is not an event, 413 for more than [`BODY_MAX_BYTES`].
+/// Answers POSTs to any path until `on_arrival` breaks: 204 for a good event and for Alertmanager's webhook (version 4) with
+/// one of the secrets as bearer token, 401 for a bad signature, token or clock, 400 for what is neither, 413 for more than [`BODY_MAX_BYTES`].
 pub async fn serve(
     listener: TcpListener,
     secrets: Vec<Secret>,
@@ -100,15 +108,23 @@ pub async fn serve(
 }
 
 async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
-    let checked = receiver.check(&headers, &body);
+    let checked = match headers.get(AUTHORIZATION) {
+        Some(token) if !headers.contains_key(SIGNATURE_HEADER) => {
+            let group = alertmanager::check(&receiver.secrets, token.as_bytes(), &body);
+            group.map(|group| Arrival::Alerts(Box::new(group)))
+        }
+        _ => receiver.check(&headers, &body).map(|event| {
+            let repeated = false;
+            Arrival::Event(Box::new(Received { event, repeated }))
+        }),
+    };
     let mut inner = receiver.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let (arrival, answer) = match checked {
-        Ok(event) => {
-            let repeated = !inner.remember(&event.id);
-            (
-                Arrival::Event(Box::new(Received { event, repeated })),
-                (StatusCode::NO_CONTENT, String::new()),
-            )
+        Ok(mut arrival) => {
+            if let Arrival::Event(received) = &mut arrival {
+                received.repeated = !inner.remember(&received.event.id);
+            }
+            (arrival, (StatusCode::NO_CONTENT, String::new()))
         }
         Err((status, why)) => (Arrival::Rejected(why.clone()), (status, why + "\n")),
     };

@@ -1,10 +1,11 @@
 //! Events on their way. The daemon stores the items, in one record with what caused them.
 
 use crate::delivery::{NextStep, Outcome, next_attempt};
-use crate::event::CloudEvent;
+use crate::event::{CloudEvent, INCIDENT_SUBJECT};
+use crate::format::{Format, Stored};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Version of [`OutboxItem`].
 pub const OUTBOX_SCHEMA: u32 = 1;
@@ -23,7 +24,7 @@ pub struct OutboxItem {
     pub subject: String,
     /// Order of events: of one endpoint and subject, smaller numbers are sent first.
     pub sequence: u64,
-    /// What is sent, byte for byte the same in every attempt.
+    /// The CloudEvent. Every message is made from it; [`Format::Standard`] sends it byte for byte.
     pub body: String,
     /// When the event happened.
     pub created_at: DateTime<Utc>,
@@ -90,6 +91,14 @@ impl OutboxItem {
         step
     }
 
+    /// The event, as a message is made from it.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            id: &self.id,
+            body: &self.body,
+        }
+    }
+
     /// Makes a dead item pending again, from the beginning, with the same id and body.
     pub fn replay(&mut self, now: DateTime<Utc>) {
         self.first_attempt_at = None;
@@ -97,6 +106,30 @@ impl OutboxItem {
         self.next_at = now;
         self.state = OutboxState::Pending;
     }
+}
+
+/// Events that are waiting for one chat: more are told in one message.
+const ONE_BY_ONE_MAX: usize = 3;
+
+/// Events in one message. All are settled in one transaction.
+const TOGETHER_MAX: usize = 500;
+
+/// What to send to one endpoint now, message by message. Chats get a digest where several events are waiting, those behind
+/// a due one included; to others each due event is a message of its own.
+pub fn parcels(items: &[OutboxItem], now: DateTime<Utc>, format: Format) -> Vec<Vec<&OutboxItem>> {
+    let due = due(items, now);
+    if format.is_chat() {
+        let subjects: HashSet<&str> = due.iter().map(|item| item.subject.as_str()).collect();
+        let waiting = pending(items).filter(|item| subjects.contains(item.subject.as_str()));
+        let mut waiting: Vec<&OutboxItem> = waiting.collect();
+        if waiting.len() > ONE_BY_ONE_MAX {
+            // By sequence, so that no subject's later events are without its earlier ones.
+            waiting.sort_by_key(|item| (item.sequence, &item.id));
+            waiting.truncate(TOGETHER_MAX);
+            return vec![waiting];
+        }
+    }
+    due.into_iter().map(|item| vec![item]).collect()
 }
 
 /// The items to try now, the longest due first. Of one endpoint and subject only the first pending item is sent, so
@@ -113,9 +146,42 @@ pub fn next_wake(items: &[OutboxItem]) -> Option<DateTime<Utc>> {
     heads(items).map(|item| item.next_at).min()
 }
 
+/// Pending events of incidents whose later events the endpoint has: "firing" must not arrive after "resolved". They come
+/// about where dead ones are replayed; [`due`] leaves them out.
+pub fn superseded(items: &[OutboxItem]) -> Vec<&OutboxItem> {
+    let arrived = arrived(items);
+    let pending = items.iter().filter(|item| item.state == OutboxState::Pending);
+    pending.filter(|item| is_superseded(item, &arrived)).collect()
+}
+
+type Arrived<'a> = HashMap<(&'a str, &'a str), u64>;
+
+/// Of each incident and endpoint the last event that arrived.
+fn arrived(items: &[OutboxItem]) -> Arrived<'_> {
+    let mut arrived = Arrived::new();
+    for item in items {
+        if item.state == OutboxState::Delivered && item.subject.starts_with(INCIDENT_SUBJECT) {
+            let last = arrived.entry((&item.endpoint, &item.subject)).or_default();
+            *last = item.sequence.max(*last);
+        }
+    }
+    arrived
+}
+
+fn is_superseded(item: &OutboxItem, arrived: &Arrived<'_>) -> bool {
+    let last = arrived.get(&(item.endpoint.as_str(), item.subject.as_str()));
+    last.is_some_and(|last| *last > item.sequence)
+}
+
+fn pending(items: &[OutboxItem]) -> impl Iterator<Item = &OutboxItem> {
+    let arrived = arrived(items);
+    let pending = items.iter().filter(|item| item.state == OutboxState::Pending);
+    pending.filter(move |item| !is_superseded(item, &arrived))
+}
+
 fn heads(items: &[OutboxItem]) -> impl Iterator<Item = &OutboxItem> {
     let mut heads: HashMap<(&str, &str), &OutboxItem> = HashMap::new();
-    for item in items.iter().filter(|item| item.state == OutboxState::Pending) {
+    for item in pending(items) {
         let head = heads.entry((&item.endpoint, &item.subject)).or_insert(item);
         if (item.sequence, &item.id) < (head.sequence, &head.id) {
             *head = item;

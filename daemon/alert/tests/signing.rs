@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt;
-use wengu_alert::secret::{Secret, SecretError, read_secret_file};
+use wengu_alert::secret::{Key, Secret, SecretError, read_secret_file, read_secrets, rotated};
 use wengu_alert::signature::{VerifyError, sign, verify};
 
 const FIRST: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -162,16 +162,62 @@ fn secret_files() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     write(&format!("# new\n{FIRST}\n\n# old, until Friday\n  {SECOND}  \n"), 0o440);
-    assert_eq!(read_secret_file(&path).unwrap(), [secret(FIRST), secret(SECOND)]);
+    assert_eq!(
+        read_secret_file(&path, at(SECONDS)).unwrap(),
+        [secret(FIRST), secret(SECOND)]
+    );
     write(FIRST, 0o644);
-    assert!(matches!(read_secret_file(&path), Err(SecretError::WorldReadable(_))));
+    assert!(matches!(
+        read_secret_file(&path, at(SECONDS)),
+        Err(SecretError::WorldReadable(_))
+    ));
     write("# nothing\n", 0o600);
-    assert!(matches!(read_secret_file(&path), Err(SecretError::Empty(_))));
+    assert!(
+        matches!(read_secret_file(&path, at(SECONDS)), Err(SecretError::In { error, .. }) if matches!(*error, SecretError::Empty))
+    );
     write(&format!("{FIRST}\nwhsec_SECRETPART*\n"), 0o600);
-    let error = read_secret_file(&path).unwrap_err().to_string();
+    let error = read_secret_file(&path, at(SECONDS)).unwrap_err().to_string();
     assert!(error.contains("line 2") && !error.contains("SECRETPART"), "{error}");
     assert!(matches!(
-        read_secret_file(&dir.path().join("none")),
+        read_secret_file(&dir.path().join("none"), at(SECONDS)),
         Err(SecretError::Read { .. })
     ));
+}
+
+#[test]
+fn a_rotated_secret_signs_beside_the_old_one_until_its_time() {
+    let (now, day) = (at(SECONDS), TimeDelta::days(1));
+    let third = Secret::generate().unwrap();
+    let text = rotated(&format!("# first\n{FIRST}\n"), &secret(SECOND), now, now + day).unwrap();
+    assert_eq!(text, format!("{SECOND}\n{FIRST} until 2026-01-02T00:00:00Z\n"));
+    assert_eq!(read_secrets(&text, now).unwrap(), [secret(SECOND), secret(FIRST)]);
+    assert_eq!(read_secrets(&text, now + day).unwrap(), [secret(SECOND)]);
+    // A second rotation shortens nothing and lengthens nothing of the first.
+    let twice = rotated(&text, &third, now + day / 2, now + day * 3).unwrap();
+    let all = [third.clone(), secret(SECOND), secret(FIRST)];
+    assert_eq!(read_secrets(&twice, now + day / 2).unwrap(), all);
+    assert_eq!(read_secrets(&twice, now + day).unwrap(), all[..2]);
+    assert_eq!(read_secrets(&twice, now + day * 3).unwrap(), all[..1]);
+    // What is over is not written again.
+    assert!(
+        !rotated(&text, &third, now + day * 2, now + day * 3)
+            .unwrap()
+            .contains(FIRST)
+    );
+    assert!(rotated("", &third, now, now + day).is_err());
+    let wrong = read_secrets(&format!("{FIRST} until Friday"), now)
+        .unwrap_err()
+        .to_string();
+    assert!(wrong.contains("line 1: after `until` there must be a time"), "{wrong}");
+}
+
+#[test]
+fn keys_of_others_are_one_line_and_never_shown() {
+    let key = Key::parse("# the robot's\n\n SECabc123 \nsecond\n").unwrap();
+    assert_eq!(key.reveal(), "SECabc123");
+    assert!(!format!("{key:?}").contains("SEC"));
+    assert!(matches!(Key::parse("# nothing\n"), Err(SecretError::NoKey)));
+    for bad in ["two words", "密钥", "a\u{7}b"] {
+        assert!(matches!(Key::parse(bad), Err(SecretError::KeyCharacters)), "{bad}");
+    }
 }

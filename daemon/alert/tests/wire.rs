@@ -12,10 +12,12 @@ use tokio::net::TcpListener;
 use wengu_alert::client::{Client, Endpoint, EndpointError};
 use wengu_alert::delivery::{NextStep, Outcome};
 use wengu_alert::event::{CloudEvent, Event};
+use wengu_alert::format::{Format, Stored};
 use wengu_alert::listen::{Arrival, BODY_MAX_BYTES, Received, serve};
 use wengu_alert::outbox::{OutboxItem, OutboxState, due};
 use wengu_alert::secret::Secret;
 use wengu_alert::signature::{sign, verify};
+use wengu_alert::text::Language;
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -31,12 +33,21 @@ fn endpoint(url: String) -> Endpoint {
     Endpoint {
         id: "hook".into(),
         url,
+        format: Format::Standard,
+        language: Language::English,
+        prefix: None,
         secrets: vec![secret()],
+        key: None,
+        allow_addresses: ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()).into(),
         allow_http: false,
         ca_file: None,
         proxy: None,
         timeout: Duration::from_millis(1500),
     }
+}
+
+fn stored<'a>(id: &'a str, body: &'a str) -> Stored<'a> {
+    Stored { id, body }
 }
 
 fn item() -> OutboxItem {
@@ -81,7 +92,7 @@ async fn a_failure_and_then_success_with_the_same_id_and_body() {
     let mut items = vec![item()];
     let mut clock = now();
     while let Some(head) = due(&items, clock).first() {
-        let outcome = client.send(&head.id, clock.timestamp(), &head.body).await;
+        let outcome = client.send(&[head.stored()], clock).await;
         if let NextStep::RetryAt(at) = items[0].settle(clock, &outcome, 5) {
             clock = at;
         }
@@ -129,7 +140,7 @@ async fn answers_and_what_follows_from_them() {
         let (url, _) = receiver(vec![(status, headers)]).await;
         let outcome = Client::new(endpoint(url))
             .unwrap()
-            .send("evt_1", now().timestamp(), "{}")
+            .send(&[stored("evt_1", "{}")], now())
             .await;
         assert_eq!(
             outcome,
@@ -153,7 +164,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
         let (url, _) = receiver(vec![(status, vec![("location", location)])]).await;
         let outcome = Client::new(endpoint(url))
             .unwrap()
-            .send("evt_1", now().timestamp(), "{}")
+            .send(&[stored("evt_1", "{}")], now())
             .await;
         assert_eq!(
             outcome,
@@ -190,7 +201,7 @@ async fn raw(answer: &'static [u8], hold: bool) -> String {
 async fn a_receiver_that_never_answers_costs_the_timeout_and_no_more() {
     let client = Client::new(endpoint(raw(b"", true).await)).unwrap();
     let began = Instant::now();
-    assert_eq!(client.send("evt_1", now().timestamp(), "{}").await, Outcome::Timeout);
+    assert_eq!(client.send(&[stored("evt_1", "{}")], now()).await, Outcome::Timeout);
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
@@ -199,7 +210,7 @@ async fn a_body_that_never_ends_is_not_waited_for() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\nstill coming";
     let client = Client::new(endpoint(raw(answer, true).await)).unwrap();
     let began = Instant::now();
-    let outcome = client.send("evt_1", now().timestamp(), "{}").await;
+    let outcome = client.send(&[stored("evt_1", "{}")], now()).await;
     assert_eq!(
         outcome,
         Outcome::Status {
@@ -216,7 +227,7 @@ async fn connections_that_fail_say_how() {
     let send = async |url: String| {
         Client::new(endpoint(url))
             .unwrap()
-            .send("evt_1", now().timestamp(), "{}")
+            .send(&[stored("evt_1", "{}")], now())
             .await
     };
     let refused = send(format!("http://{gone}/")).await;
@@ -271,7 +282,7 @@ async fn a_private_authority_is_trusted_only_if_configured() {
     };
     let outcome = Client::new(trusting)
         .unwrap()
-        .send("evt_1", now().timestamp(), "{}")
+        .send(&[stored("evt_1", "{}")], now())
         .await;
     assert_eq!(
         outcome,
@@ -282,7 +293,7 @@ async fn a_private_authority_is_trusted_only_if_configured() {
     );
     let outcome = Client::new(endpoint(url.clone()))
         .unwrap()
-        .send("evt_1", now().timestamp(), "{}")
+        .send(&[stored("evt_1", "{}")], now())
         .await;
     assert!(matches!(outcome, Outcome::TlsFailed(_)), "{outcome:?}");
     std::fs::write(&ca_file, "no certificate").unwrap();
@@ -323,6 +334,22 @@ async fn addresses_that_are_refused() {
         ..endpoint("http://10.1.2.3/".into())
     };
     assert!(Client::new(allowed).is_ok());
+    for url in [
+        "http://127.0.0.1:9/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+    ] {
+        let strict = Endpoint {
+            allow_addresses: vec![],
+            ..endpoint(url.into())
+        };
+        let why = Client::new(strict).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            why.contains("a loopback address; webhooks reach it only if `allow_addresses` names it"),
+            "{why}"
+        );
+    }
     let keyless = Endpoint {
         secrets: vec![],
         ..endpoint("https://hooks.example/".into())
@@ -337,12 +364,22 @@ async fn addresses_that_are_refused() {
 
 #[tokio::test]
 async fn names_are_checked_when_they_are_resolved() {
-    // `localhost` is this machine, so plain http reaches it by name.
     let (url, requests) = receiver(vec![(StatusCode::OK, vec![])]).await;
     let by_name = url.replace("127.0.0.1", "localhost");
+    // The name says nothing, what it leads to does: nobody listened to this.
+    let strict = Endpoint {
+        allow_addresses: vec![],
+        ..endpoint(by_name.clone())
+    };
+    let outcome = Client::new(strict).unwrap().send(&[stored("evt_1", "{}")], now()).await;
+    assert!(
+        matches!(&outcome, Outcome::Refused(why) if why.contains("loopback")),
+        "{outcome:?}"
+    );
+    assert!(requests.lock().unwrap().is_empty());
     let outcome = Client::new(endpoint(by_name))
         .unwrap()
-        .send("evt_1", now().timestamp(), "{}")
+        .send(&[stored("evt_1", "{}")], now())
         .await;
     assert_eq!(
         (outcome, requests.lock().unwrap().len()),
@@ -396,21 +433,33 @@ async fn the_receiver_accepts_what_is_signed_notices_repetitions_and_says_no_to_
         other => panic!("{other:?}"),
     };
     let stamp = now().timestamp();
-    assert_eq!(code(client.send("evt_1", stamp, &body("evt_1")).await), 204);
-    assert_eq!(code(client.send("evt_1", stamp, &body("evt_1")).await), 204);
+    assert_eq!(code(client.send(&[stored("evt_1", &body("evt_1"))], now()).await), 204);
+    assert_eq!(code(client.send(&[stored("evt_1", &body("evt_1"))], now()).await), 204);
     assert_eq!(
-        code(client.send("evt_9", stamp - 400, &body("evt_9")).await),
+        code(
+            client
+                .send(&[stored("evt_9", &body("evt_9"))], now() - TimeDelta::seconds(400))
+                .await
+        ),
         401,
         "too old"
     );
-    assert_eq!(code(client.send("evt_9", stamp, "{}").await), 400, "not an event");
     assert_eq!(
-        code(client.send("evt_9", stamp, &body("evt_8")).await),
+        code(client.send(&[stored("evt_9", "{}")], now()).await),
+        400,
+        "not an event"
+    );
+    assert_eq!(
+        code(client.send(&[stored("evt_9", &body("evt_8"))], now()).await),
         400,
         "another id inside"
     );
     assert_eq!(
-        code(client.send("evt_9", stamp, &"x".repeat(BODY_MAX_BYTES + 1)).await),
+        code(
+            client
+                .send(&[stored("evt_9", &"x".repeat(BODY_MAX_BYTES + 1))], now())
+                .await
+        ),
         413
     );
     let stranger = Endpoint {
@@ -421,7 +470,7 @@ async fn the_receiver_accepts_what_is_signed_notices_repetitions_and_says_no_to_
         code(
             Client::new(stranger)
                 .unwrap()
-                .send("evt_9", stamp, &body("evt_9"))
+                .send(&[stored("evt_9", &body("evt_9"))], now())
                 .await
         ),
         401

@@ -2,7 +2,7 @@
 
 use crate::folders::normal;
 use crate::problem::Problem;
-use crate::types::Config;
+use crate::types::{Config, Source};
 use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -153,22 +153,38 @@ impl Check<'_> {
 
     fn secrets(&mut self) {
         for webhook in self.config.webhooks.values() {
-            let key = format!("webhooks.{}.secret_file", webhook.name);
-            let file = &webhook.secret_file;
-            if let Some(why) = unreadable(file) {
-                let remedy = "make one with `wengu webhook secret` and let only wengu's user read it";
-                self.error(&key, format!("{} {why}", file.display()), remedy);
-                continue;
-            }
-            let mode = file.metadata().map_or(0, |about| about.permissions().mode());
-            if mode & OTHERS != 0 {
-                let message = format!("{} is open to every user (mode {:03o})", file.display(), mode & 0o777);
-                self.error(
-                    &key,
-                    message,
-                    "chmod o= it, and make a new secret if others may have read this one",
-                );
-            }
+            self.secret(&webhook.name, "secret", webhook.secret.as_ref());
+            self.secret(&webhook.name, "url", Some(&webhook.url));
+        }
+    }
+
+    fn secret(&mut self, webhook: &str, what: &str, source: Option<&Source>) {
+        // Of a credential without its folder nothing is known: a person runs this by hand, outside the unit.
+        let Some((source, file)) = source.and_then(|source| Some((source, source.file()?))) else {
+            return;
+        };
+        let kind = match source {
+            Source::Credential(_) => "credential",
+            _ => "file",
+        };
+        let key = format!("webhooks.{webhook}.{what}_{kind}");
+        if let Some(why) = unreadable(&file) {
+            let remedy = match (source, what) {
+                (Source::Credential(_), _) => "name it in the unit's `LoadCredential=`",
+                (_, "url") => "write the address into it and let only wengu's user read it",
+                _ => "make one with `wengu webhook secret` and let only wengu's user read it",
+            };
+            self.error(&key, format!("{} {why}", file.display()), remedy);
+            return;
+        }
+        let mode = file.metadata().map_or(0, |about| about.permissions().mode());
+        if mode & OTHERS != 0 {
+            let message = format!("{} is open to every user (mode {:03o})", file.display(), mode & 0o777);
+            self.error(
+                &key,
+                message,
+                "chmod o= it, and make a new secret if others may have read this one",
+            );
         }
     }
 

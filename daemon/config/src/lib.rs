@@ -10,6 +10,7 @@ mod problem;
 mod section;
 mod top;
 mod types;
+mod webhook;
 
 pub use environment::check_environment;
 pub use problem::{Problem, Problems, Severity};

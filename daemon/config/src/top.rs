@@ -3,13 +3,12 @@
 use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::section::{Located, Place, Section, nearest};
-use crate::types::{Config, Model, Trainer, Webhook};
+use crate::types::{Config, Model, Trainer};
+use crate::webhook::{check_second_channels, read_webhook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::{Host, Url};
 use wengu_plugin_package::Keys;
-use wengu_protocol::events::TYPES;
 use wengu_protocol::job::{Device, Precision};
 
 const NAME_CHARS_MAX: usize = 64;
@@ -75,11 +74,14 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         model.finish();
     }
     let mut webhooks = BTreeMap::new();
+    let mut second_channels = BTreeMap::new();
     for (name, webhook) in section.tables("webhooks") {
         check_name(&webhook, &name);
-        let webhook = read_webhook(&name.value, webhook, base, &mut take);
-        webhooks.insert(name.value, webhook);
+        let read = read_webhook(&name.value, webhook, base, &mut take);
+        second_channels.insert(name.value.clone(), read.second_channel);
+        webhooks.insert(name.value, read.webhook);
     }
+    check_second_channels(report, &second_channels);
     let mut domains = BTreeMap::new();
     let mut watched = Vec::new();
     let mut used = Vec::new();
@@ -195,89 +197,6 @@ fn read_plugins(mut section: Section<'_>) -> Keys {
     });
     section.finish();
     trusted
-}
-
-fn read_webhook(
-    name: &str,
-    mut section: Section<'_>,
-    base: &Path,
-    take: &mut impl FnMut(&'static str, &Located<PathBuf>),
-) -> Webhook {
-    let report = section.report;
-    let url = section.required_string(
-        "url",
-        "name the receiver, as in `url = \"https://alerts.example.org/wengu\"`",
-    );
-    let allow_http = section.boolean("allow_http", false);
-    if let Some(url) = &url {
-        check_url(&section, url, allow_http);
-    }
-    let secret_file = section
-        .required_string(
-            "secret_file",
-            "make a secret with `wengu webhook secret` and name the file that holds it",
-        )
-        .map(|text| resolve(report, base, text));
-    if let Some(path) = &secret_file {
-        take("the secret", path);
-    }
-    let events = section.strings("events").unwrap_or_default();
-    for event in &events {
-        if !TYPES.contains(&event.value.as_str()) {
-            let message = format!("\"{}\" is not an event's type", event.value);
-            let remedy = format!("name some of {}; none means all", TYPES.join(", "));
-            report.error(&event.place, message, remedy);
-        }
-    }
-    let webhook = Webhook {
-        name: name.to_string(),
-        url: url.map(|url| url.value).unwrap_or_default(),
-        secret_file: secret_file.map(|path| path.value).unwrap_or_default(),
-        events: events.into_iter().map(|event| event.value).collect(),
-        timeout: Duration::from_secs(section.integer("timeout_s", 1..=300, 15)),
-        allow_http,
-    };
-    section.finish();
-    webhook
-}
-
-/// The messages do not repeat the URL: those of some receivers hold a key.
-fn check_url(section: &Section<'_>, url: &Located<String>, allow_http: bool) {
-    let report = section.report;
-    let remedy = "write a whole URL, as in \"https://alerts.example.org/wengu\"";
-    let parsed = match Url::parse(&url.value) {
-        Ok(parsed) => parsed,
-        Err(error) => return report.error(&url.place, format!("is not a URL: {error}"), remedy),
-    };
-    let loopback = match parsed.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match parsed.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        "http" if allow_http => report.warning(
-            &section.at("allow_http"),
-            "alerts travel unencrypted: who listens on the way can read them",
-            "use https where the receiver can",
-        ),
-        "http" => report.error(
-            &url.place,
-            "plain http to another machine",
-            "use https, or set `allow_http = true` if the network is trusted",
-        ),
-        other => report.error(
-            &url.place,
-            format!("the scheme `{other}` is neither https nor http"),
-            remedy,
-        ),
-    }
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        let remedy = "leave them out: deliveries are signed with the secret";
-        report.error(&url.place, "holds a user name or a password", remedy);
-    }
 }
 
 /// Names become folder names and parts of keys.

@@ -3,12 +3,15 @@
 
 use crate::problem::Problem;
 use crate::section::Position;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
 use wengu_decide::serving::Server;
 use wengu_plugin_package::Keys;
+use wengu_protocol::events::{Format, Language};
 use wengu_protocol::job::{self, Device, Precision, Task};
 
 /// A checked configuration.
@@ -152,14 +155,56 @@ pub struct Gate {
 pub struct Webhook {
     /// The table's name.
     pub name: String,
-    /// http or https.
-    pub url: String,
-    /// File with a `whsec_…` secret (several lines: all sign, for rotation).
-    pub secret_file: PathBuf,
+    /// An address with http or https.
+    pub url: Source,
+    /// What is sent there, and what counts as success.
+    pub format: Format,
+    /// The language of its texts.
+    pub language: Language,
+    /// Begins every chat message.
+    pub prefix: Option<String>,
+    /// `standard`: one `whsec_…` a line, all of which sign. Others: the robot's secret, the bearer token, the routing key.
+    pub secret: Option<Source>,
     /// Event types sent here; empty: all.
     pub events: Vec<String>,
     /// One attempt's limit.
     pub timeout: Duration,
     /// Plain http to a host that is not loopback is refused unless set.
     pub allow_http: bool,
+    /// Addresses that are reached although they are loopback, link-local or a metadata service's.
+    pub allow_addresses: Vec<IpNet>,
+    /// Name of the endpoint that is told of what this one did not take.
+    pub second_channel: Option<String>,
+}
+
+/// Where a secret stands, or an address that is one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Source {
+    /// In the configuration.
+    Plain(String),
+    /// In a file.
+    File(PathBuf),
+    /// In a systemd credential of this name.
+    Credential(String),
+}
+
+impl Source {
+    /// The file to read; None for what is no file, or a credential of a process that systemd gave none.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            Source::Plain(_) => None,
+            Source::File(path) => Some(path.clone()),
+            Source::Credential(name) => Some(PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name)),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Plain(_) => f.write_str("Plain"),
+            Source::File(path) => f.debug_tuple("File").field(path).finish(),
+            Source::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+        }
+    }
 }

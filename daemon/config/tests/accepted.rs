@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wengu_config::{Config, example, parse};
+use wengu_config::{Config, Source, example, parse};
+use wengu_protocol::events::{Format, Language};
 use wengu_protocol::job::{Bottleneck, Method, NonLinearity, Placement, PromptTuning};
 
 fn accept(text: &str) -> Config {
@@ -29,6 +30,13 @@ fn example_spelled_out() -> String {
         "quiet_hours",
         "command",
         "keys",
+        "url_file",
+        "url_credential",
+        "secret_credential",
+        "secret",
+        "language",
+        "prefix",
+        "second_channel",
     ];
     let put_in = |line: &str| {
         let inside = line.strip_prefix("# ")?;
@@ -91,7 +99,7 @@ fn paths_are_relative_to_the_file() {
     let config = accept(
         "state_dir = '../state'\n[trainer]\ncommand = ['bin/train', '--fast']\n[models.m]\npath = './m/'\n\
          [domains.\"合同\"]\nwatch = ['in', '/srv/合同']\nmodel = 'm'\n\
-         [webhooks.w]\nurl = 'http://localhost:8080/'\nsecret_file = 'secret'\n",
+         [webhooks.w]\nurl = 'http://localhost:8080/'\nsecret_file = 'secret'\nallow_addresses = '127.0.0.1'\n",
     );
     assert_eq!(config.state_dir, PathBuf::from("/etc/state"));
     assert_eq!(config.socket, PathBuf::from("/etc/state/wengu.sock"));
@@ -101,8 +109,60 @@ fn paths_are_relative_to_the_file() {
         config.domains["合同"].watch,
         [PathBuf::from("/etc/wengu/in"), PathBuf::from("/srv/合同")]
     );
-    assert_eq!(config.webhooks["w"].secret_file, PathBuf::from("/etc/wengu/secret"));
+    let secret = Some(Source::File(PathBuf::from("/etc/wengu/secret")));
+    assert_eq!(config.webhooks["w"].secret, secret);
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn webhooks_of_each_format() {
+    let base = "state_dir = 's'\n[models.m]\npath = 'm'\n[domains.d]\nwatch = 'in'\nmodel = 'm'\n";
+    let webhook = |text: &str| {
+        let config = accept(&format!("{base}[webhooks.w]\n{text}"));
+        assert_eq!(config.warnings, [], "{text}");
+        config.webhooks["w"].clone()
+    };
+    let url = "url = 'https://h/'\n";
+    let standard = webhook(&format!("{url}secret_credential = 'w.secret'"));
+    assert_eq!(
+        (standard.format, standard.language),
+        (Format::Standard, Language::English)
+    );
+    assert_eq!(standard.secret, Some(Source::Credential("w.secret".into())));
+    let pager = webhook("format = 'pagerduty'\nsecret_file = 'key'");
+    assert_eq!(
+        pager.url,
+        Source::Plain("https://events.pagerduty.com/v2/enqueue".into())
+    );
+    for format in ["slack", "teams", "wecom", "feishu", "dingtalk"] {
+        let chat = webhook(&format!(
+            "format = '{format}'\nurl_file = 'url'\nlanguage = 'zh'\nprefix = '告警'"
+        ));
+        assert_eq!(chat.url, Source::File("/etc/wengu/url".into()));
+        assert_eq!(
+            (chat.secret, chat.language, chat.prefix),
+            (None, Language::Chinese, Some("告警".into()))
+        );
+        webhook(&format!("format = '{format}'\n{url}secret_plaintext_i_know = true"));
+    }
+    for format in ["alertmanager", "alertmanager_webhook"] {
+        assert_eq!(webhook(&format!("format = '{format}'\n{url}")).secret, None);
+    }
+    let forced = webhook(&format!("{url}secret = 'whsec_hidden'\nsecret_plaintext_i_know = true"));
+    assert_eq!(forced.secret, Some(Source::Plain("whsec_hidden".into())));
+    assert!(!format!("{forced:?}").contains("hidden"));
+    let local = webhook("url = 'http://[::1]:9/'\nsecret_file = 's'\nallow_addresses = ['127.0.0.0/8', '::1']");
+    assert!(
+        local
+            .allow_addresses
+            .iter()
+            .any(|net| net.contains(&"::1".parse::<std::net::IpAddr>().unwrap()))
+    );
+    let chain = accept(&format!(
+        "{base}[webhooks.a]\n{url}secret_file = 's'\nsecond_channel = 'b'\n[webhooks.b]\n{url}secret_file = 's'\n\
+         second_channel = 'c'\n[webhooks.c]\n{url}secret_file = 's'\n"
+    ));
+    assert_eq!(chain.webhooks["a"].second_channel.as_deref(), Some("b"));
 }
 
 #[test]

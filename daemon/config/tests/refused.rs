@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 42] = [
+const ONE_MISTAKE: [(&str, &str, &str); 56] = [
     (
         "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
         "learning.placement",
@@ -237,6 +237,72 @@ const ONE_MISTAKE: [(&str, &str, &str); 42] = [
         "0 is out of range",
     ),
     (
+        "[webhooks.a]\nurl = \"http://127.0.0.1:9/\"\nsecret_file = \"s\"",
+        "webhooks.a.url",
+        "an address of this machine",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://localhost/\"\nsecret_file = \"s\"\nallow_addresses = [\"10.0.0.0/8\"]",
+        "webhooks.a.url",
+        "an address of this machine",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\nallow_addresses = [\"localhost\"]",
+        "webhooks.a.allow_addresses",
+        "\"localhost\" is neither an address nor a network",
+    ),
+    (
+        "[webhooks.a]\nformat = \"slack\"\nurl = \"https://h/\"",
+        "webhooks.a.url",
+        "who knows the address can write there",
+    ),
+    ("[webhooks.a]\nformat = \"feishu\"", "webhooks.a.url", "is missing"),
+    (
+        "[webhooks.a]\nformat = \"wecom\"\nurl_file = \"u\"\nsecret_file = \"s\"",
+        "webhooks.a.secret_file",
+        "signs with nothing",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret = \"whsec_x\"",
+        "webhooks.a.secret",
+        "a secret in plain text",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\nsecret_credential = \"s\"",
+        "webhooks.a.secret_credential",
+        "is said a second time",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_credential = \"../s\"",
+        "webhooks.a.secret_credential",
+        "cannot be a credential's name",
+    ),
+    (
+        "[webhooks.a]\nformat = \"pagerduty\"",
+        "webhooks.a.secret_file",
+        "is missing",
+    ),
+    (
+        "[webhooks.a]\nformat = \"smoke\"\nurl = \"https://h/\"\nsecret_file = \"s\"",
+        "webhooks.a.format",
+        "",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\nprefix = \"kw\"",
+        "webhooks.a.prefix",
+        "has no messages that begin with it",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\nsecond_channel = \"b\"",
+        "webhooks.a.second_channel",
+        "no webhook is named \"b\"",
+    ),
+    (
+        "[webhooks.a]\nurl = \"https://h/\"\nsecret_file = \"s\"\nsecond_channel = \"a\"",
+        "webhooks.a.second_channel",
+        "leads back to itself: a → a",
+    ),
+    (
         "[plugins]\nkeys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\", \"RWQ\"]",
         "plugins.keys",
         "is no minisign public key",
@@ -315,4 +381,24 @@ fn files_that_are_no_configuration() {
             .to_string()
             .contains("cannot be read")
     );
+}
+
+#[test]
+fn a_ring_of_second_channels_is_told_at_each_of_its_members() {
+    let webhook = |name: &str, second: &str| {
+        format!("[webhooks.{name}]\nurl = \"https://h/\"\nsecret_file = \"s\"\nsecond_channel = \"{second}\"\n")
+    };
+    let ring = [("a", "b"), ("b", "c"), ("c", "b")].map(|(name, second)| webhook(name, second));
+    let text = format!("{MINIMAL}{}", ring.concat());
+    let problems = parse(&text, Path::new("/etc/wengu/wengu.toml")).unwrap_err();
+    let found: Vec<(&str, &str)> = problems
+        .list()
+        .iter()
+        .map(|p| (p.key.as_str(), p.message.as_str()))
+        .collect();
+    let expected = [
+        ("webhooks.b.second_channel", "leads back to itself: b → c → b"),
+        ("webhooks.c.second_channel", "leads back to itself: c → b → c"),
+    ];
+    assert_eq!(found, expected);
 }

@@ -6,6 +6,7 @@ use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::learn::votes::VotingReport;
+use crate::outbox::by_hand;
 use anyhow::{Context, Result, bail};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -65,7 +66,9 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/train", post(train))
         .route("/v1/rollback", post(rollback))
         .route("/v1/plugins/enable", post(enable_plugin))
+        .route("/v1/webhooks", get(webhooks))
         .route("/v1/webhooks/test", post(test_webhooks))
+        .route("/v1/webhooks/replay", post(replay_webhooks))
         .with_state(engine);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.stopped().await })
@@ -254,20 +257,49 @@ async fn enable_plugin(State(engine): State<Arc<Engine>>, Json(request): Json<Pl
     .await
 }
 
-/// Writes a test event for every configured endpoint; returns how many.
-async fn test_webhooks(State(engine): State<Arc<Engine>>) -> Answer<u64> {
+fn known_webhook(engine: &Engine, name: Option<&str>) -> Result<(), Refusal> {
+    let webhooks = &engine.config.webhooks;
+    match name {
+        Some(name) if !webhooks.contains_key(name) => {
+            let names: Vec<&str> = webhooks.keys().map(String::as_str).collect();
+            let message = format!("no webhook {name}; configured are: {}", names.join(", "));
+            Err(Refusal(StatusCode::NOT_FOUND, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn webhooks(State(engine): State<Arc<Engine>>) -> Answer<Vec<WebhookView>> {
+    blocking(move || by_hand::list(&engine)).await
+}
+
+async fn replay_webhooks(
+    State(engine): State<Arc<Engine>>,
+    Json(request): Json<ReplayRequest>,
+) -> Answer<ReplayAnswer> {
+    known_webhook(&engine, request.endpoint.as_deref())?;
+    blocking(move || by_hand::replay(&engine, &request)).await
+}
+
+/// Writes a test event for the endpoint, or for every one; returns how many.
+async fn test_webhooks(State(engine): State<Arc<Engine>>, Json(request): Json<TestRequest>) -> Answer<u64> {
+    known_webhook(&engine, request.endpoint.as_deref())?;
     blocking(move || {
         let now = now_ms();
         let mut batch = Batch::new("webhook.test").at(now);
-        for endpoint in engine.config.webhooks.keys() {
+        let names = engine.config.webhooks.keys();
+        let asked: Vec<&String> = names
+            .filter(|name| request.endpoint.as_ref().is_none_or(|only| only == *name))
+            .collect();
+        for endpoint in &asked {
             let event = wengu_alert::event::Event::WebhookTest {
-                endpoint: endpoint.clone(),
+                endpoint: endpoint.to_string(),
             };
             batch = crate::alerts::enqueue_for(&engine, batch, now, &event, Some(endpoint))?;
         }
         engine.store.commit(batch)?;
-        engine.outbox_wake.notify_one();
-        Ok(engine.config.webhooks.len() as u64)
+        engine.outbox_wake.notify_waiters();
+        Ok(asked.len() as u64)
     })
     .await
 }

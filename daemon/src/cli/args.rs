@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use chrono::{DateTime, FixedOffset};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -56,7 +57,7 @@ pub enum Command {
     Export(ExportArgs),
     /// Install and list domain plugins
     Plugin(PluginArgs),
-    /// Receive, test and key webhooks
+    /// List, test, replay, key and receive webhooks
     Webhook(WebhookArgs),
     /// Get base models
     Model(ModelArgs),
@@ -376,8 +377,36 @@ pub enum WebhookAction {
         #[arg(long, value_name = "N")]
         count: Option<u64>,
     },
-    /// Send a test event to every configured endpoint, through the daemon's outbox
-    Test,
+    /// Endpoints, what waits for each, what was given up, and what came of the last attempt
+    List,
+    /// Send a test event to one endpoint or every one, through the daemon's outbox
+    Test {
+        /// The endpoint
+        endpoint: Option<String>,
+    },
+    /// Send again, under the same ids, what was given up
+    #[command(
+        after_help = "Examples:\n  wengu webhook replay oncall\n  wengu webhook replay --since 2026-03-01T00:00:00Z"
+    )]
+    Replay {
+        /// The endpoint; all without one
+        endpoint: Option<String>,
+        /// Only what happened since this time
+        #[arg(long, value_name = "TIME")]
+        since: Option<DateTime<FixedOffset>>,
+        /// Only the event with this id
+        #[arg(long, value_name = "ID")]
+        event: Option<String>,
+    },
+    /// Put a new secret into an endpoint's secret file; the old one signs beside it for a while
+    #[command(after_help = "Takes effect with the next delivery; the daemon need not be started anew.")]
+    RotateSecret {
+        /// The endpoint, of format `standard`
+        endpoint: String,
+        /// So long both sign, for receivers to change over
+        #[arg(long, value_name = "HOURS", default_value_t = 24)]
+        overlap_hours: u32,
+    },
     /// Print a new signing secret
     Secret,
 }
