@@ -5,11 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-<<<<<<< HEAD
-.PHONY: help setup build test soak lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean
-=======
 .PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean interop soak
->>>>>>> alert
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,8 +21,9 @@ test: setup ## every test
 	$(CARGO) build --workspace --bins --lib
 	$(CARGO) test --workspace
 
-soak: ## the long simulations of what the gate and the drift alarms promise; prints what they measure
+soak: ## the long tests: simulations of what gate and drift alarms promise, 1,000 kills between verdict and delivery
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
+	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 
 lint: setup ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check
@@ -61,9 +58,6 @@ bench-terms: setup ## tokens per document with and without terms as tokens, on t
 
 interop: ## signatures verified by the public standardwebhooks packages of Python and JavaScript (installs them into .deps)
 	@tests/interop/run
-
-soak: ## the long tests: 1,000 kills between verdict and delivery (about three minutes)
-	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 
 clean: ## what was built and what the demo wrote; .deps/ stays
 	$(CARGO) clean
