@@ -211,6 +211,7 @@ impl Event {
                 let why = match decision.as_str() {
                     "no_data" => "there was nothing to judge it by",
                     "eval_failed" => "its evaluation failed",
+                    "noisy_eval" => "the version in service did not answer the same items in the same way twice",
                     _ => "it could not be shown to be good enough",
                 };
                 format!("{domain}: version {challenger} was not promoted, as {why}; {serving}.{scores}")
