@@ -93,3 +93,27 @@ fn a_second_daemon_on_one_state_directory_is_refused() {
     assert!(said.contains("in use by process"), "{said}");
     assert!(site.stop().as_secs() < 30);
 }
+
+#[test]
+fn the_gate_can_be_tried_before_there_is_a_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let wengu = |arguments: &[&str]| {
+        let mut command = Command::new(program("wengu"));
+        command
+            .current_dir(dir.path())
+            .args(["gate", "simulate", "--repeats", "50"]);
+        command.args(arguments).output().unwrap()
+    };
+    let said = String::from_utf8(wengu(&["--items", "500", "--drop", "5", "--churn", "10"]).stdout).unwrap();
+    assert!(
+        said.contains("regressed") && said.contains("Two stages: 500 items at level 0.1"),
+        "{said}"
+    );
+    let output = wengu(&["--json", "--drop", "8", "--reserve", "1000"]);
+    let simulated: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(simulated["regressed"]["share"].as_f64().unwrap() > 0.9, "{simulated}");
+    let refused = wengu(&["--drop", "12", "--churn", "10"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("a drop of 12 points at a churn of 10 %"), "{why}");
+}

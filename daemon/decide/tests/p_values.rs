@@ -15,12 +15,15 @@ struct Golden {
     holm: Vec<(Vec<f64>, Vec<f64>)>,
     wilson: Vec<(u64, u64, f64, f64, f64)>,
     tail: Vec<(f64, f64)>,
-    macro_f1: Vec<MacroF1>,
-    mmd: Vec<(usize, Vec<f32>, Vec<f32>, f64, f64)>,
+    macro_f1: Vec<Answers>,
+    mmd: Vec<Embeddings>,
 }
 
-/// Expected, champion's and challenger's labels; the observed difference and its p-value.
-type MacroF1 = (Vec<u32>, Vec<u32>, Vec<u32>, f64, f64);
+/// Right labels, both versions' answers, the difference, and its p.
+type Answers = (Vec<u32>, Vec<u32>, Vec<u32>, f64, f64);
+
+/// Dimensions, both sets, the estimate, and its p.
+type Embeddings = (usize, Vec<f32>, Vec<f32>, f64, f64);
 
 fn golden() -> Golden {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/gate/p_values.json");

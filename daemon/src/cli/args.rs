@@ -53,6 +53,8 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Write a page with curves: what the updates of a domain did to old and new work
     Report(ReportArgs),
+    /// What the gate would do, before it has to
+    Gate(GateArgs),
     /// Write a version as a model folder of its own, or its adapter alone, for other programs
     Export(ExportArgs),
     /// Install and list domain plugins
@@ -79,6 +81,63 @@ pub struct InitArgs {
     /// Plugin of the first domain
     #[arg(long, value_name = "ID")]
     pub plugin: Option<String>,
+}
+
+/// `wengu gate`.
+#[derive(Debug, ClapArgs)]
+pub struct GateArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: GateAction,
+}
+
+/// `wengu gate …`.
+#[derive(Debug, Subcommand)]
+pub enum GateAction {
+    /// How often the gate would promote, hold and call regressed a challenger that is so much worse
+    Simulate(SimulateArgs),
+}
+
+/// `wengu gate simulate`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  wengu gate simulate --items 500 --reserve 1000 --drop 5 --churn 10\n\nNeeds neither a daemon nor a \
+                  configuration."
+)]
+pub struct SimulateArgs {
+    /// Items of the gate set
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub items: u64,
+    /// Items of the reserve; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub reserve: u64,
+    /// How many points the challenger is worse; 0 for a harmless update
+    #[arg(long, value_name = "POINTS", default_value_t = 5.0, allow_negative_numbers = true)]
+    pub drop: f64,
+    /// On how many items of a hundred exactly one of both versions is right
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub churn: f64,
+    /// How many items of a hundred the champion has right
+    #[arg(long, value_name = "PERCENT", default_value_t = 85.0)]
+    pub accuracy: f64,
+    /// Drop that must be ruled out
+    #[arg(long, value_name = "POINTS", default_value_t = 5.0)]
+    pub margin: f64,
+    /// Promote whatever has not regressed
+    #[arg(long)]
+    pub permissive: bool,
+    /// False alarms that you put up with in a year
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    pub false_alarms_per_year: f64,
+    /// Updates a year
+    #[arg(long, value_name = "N", default_value_t = 365.0)]
+    pub runs_per_year: f64,
+    /// Runs to simulate
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub repeats: u64,
+    /// The same number gives the same runs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// `wengu report`.

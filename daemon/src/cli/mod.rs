@@ -4,6 +4,7 @@ pub mod args;
 mod exit;
 mod export;
 mod files;
+mod gate;
 mod init;
 mod model;
 mod plugin;
@@ -60,6 +61,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
         Command::Report(args) => report::report(&connect(config)?, &args, json).await,
+        Command::Gate(args) => gate::gate(args, json),
         Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,

@@ -102,7 +102,7 @@ fn exit_of(run: &RunView) -> Exit {
     match (&run.state, run.decision.as_deref()) {
         (RunState::Failed { .. }, _) => Exit::RunFailed,
         (_, Some("regressed")) => Exit::Regressed,
-        (_, Some("hold" | "eval_failed")) => Exit::Held,
+        (_, Some("hold" | "eval_failed" | "noisy_eval")) => Exit::Held,
         (_, Some("no_data")) if run.version.is_some() => Exit::Held,
         _ => Exit::Success,
     }

@@ -92,7 +92,7 @@ pub enum Event {
         run: String,
         /// How they compare; None where there was nothing to judge by.
         scores: Option<Scores>,
-        /// `hold`, `no_data` or `eval_failed`.
+        /// `hold`, `no_data`, `noisy_eval` or `eval_failed`.
         decision: String,
     },
     /// Training ended without a version.

@@ -70,6 +70,7 @@ pub(super) fn sentence(event: &Event) -> String {
             let scores = scores.as_ref().map(|s| format!(" {}", compared(s))).unwrap_or_default();
             let why = match decision.as_str() {
                 "no_data" => "there was nothing to judge it by",
+                "noisy_eval" => "the version in service did not answer the same items in the same way twice",
                 "eval_failed" => "its evaluation failed",
                 _ => "it could not be shown to be good enough",
             };

@@ -65,6 +65,7 @@ pub(super) fn sentence(event: &Event) -> String {
             let scores = scores.as_ref().map(compared).unwrap_or_default();
             let why = match decision.as_str() {
                 "no_data" => "没有可供评判的样本",
+                "noisy_eval" => "现役版本对同一批样本两次回答不一致",
                 "eval_failed" => "评测失败",
                 _ => "无法证明其足够好",
             };

@@ -62,7 +62,7 @@ impl Set {
 pub fn sliced(config: &GateConfig, rng: &mut Rng, slices: usize, churn: f64, drop: f64) -> Verdict {
     let mut set = |name: &str, items: usize| -> Vec<Era<ItemOutcome>> {
         let mut item = |i: usize| {
-            let drop = if i % slices == 0 { drop } else { 0.0 };
+            let drop = if i.is_multiple_of(slices) { drop } else { 0.0 };
             let u = rng.uniform();
             ItemOutcome {
                 item: format!("{name} {i}"),
