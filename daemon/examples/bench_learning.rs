@@ -222,7 +222,7 @@ impl Runner {
             }
             let (job, result) = self.train(&manifest, &ancestors)?;
             let prepared = self.prepared(&manifest, &ancestors);
-            let judgement = judge_job(&self.store, &job, &manifest, &ancestors, &prepared.parent_labels)?;
+            let judgement = judge_job(&self.store, &job, &prepared, result.repeat)?;
             let (version, memory) = match self.arguments.mode.as_str() {
                 "head_only" | "joint" => (None, Memory::default()),
                 _ => {
@@ -378,6 +378,7 @@ impl Runner {
             train,
             validation: Vec::new(),
             gate: planned.gate,
+            reserve: planned.reserve,
             audit: planned.audit,
             dropped: planned.dropped,
             base: base.clone(),
@@ -390,6 +391,7 @@ impl Runner {
             seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(index as u64 + 1),
             threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             gate_rules: self.domain.gate.rules,
+            anchor: None,
             baselines: Vec::new(),
             plugins: Vec::new(),
             code_version: env!("CARGO_PKG_VERSION").into(),
@@ -402,6 +404,7 @@ impl Runner {
         Prepared {
             manifest,
             parent_dir: manifest.parent.as_ref().map(dir),
+            anchor_dir: None,
             parent_labels: labels.map(|m| m.labels.clone()).unwrap_or_default(),
             parent_terms: 0,
             ancestors,

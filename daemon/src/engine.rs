@@ -152,31 +152,43 @@ impl Engine {
 
     /// Refuses a split that would move cases between training and the gate: it is fixed when the domain is first seen.
     fn fix_split(&self, domain: &Domain) -> Result<()> {
+        let shares = domain.gate.held_out;
         let wanted = SplitRecord {
-            gate_percent: domain.gate.gate_percent,
-            audit_percent: domain.gate.audit_percent,
+            gate_percent: shares.gate_percent,
+            reserve_percent: shares.reserve_percent,
+            audit_percent: shares.audit_percent,
         };
         match self.store.get::<SplitRecord>(&domain.name)? {
+            // A reserve that is new takes cases from those that will be learned, and no text that was learned is ever held out.
+            Some(fixed)
+                if (fixed.gate_percent, fixed.audit_percent) == (wanted.gate_percent, wanted.audit_percent)
+                    && fixed.reserve_percent == 0 =>
+            {
+                self.put_split(&domain.name, &wanted)
+            }
             Some(fixed) if fixed != wanted => bail!(
-                "domains.{}.gate: gate_percent and audit_percent were {} and {} when the domain's first case came in; \
-                 {} and {} would move cases that were learned into the gate, or out of it. Set them back, or give the \
-                 domain a new name",
+                "domains.{}.gate: gate_percent, reserve_percent and audit_percent were {}, {} and {} when the domain's first \
+                 case came in; {}, {} and {} would move cases that were learned into the gate, or out of it. Set them back, or \
+                 give the domain a new name",
                 domain.name,
                 fixed.gate_percent,
+                fixed.reserve_percent,
                 fixed.audit_percent,
                 wanted.gate_percent,
+                wanted.reserve_percent,
                 wanted.audit_percent
             ),
             Some(_) => Ok(()),
-            None => {
-                self.store.commit(
-                    Batch::new("split.fixed")
-                        .at(clock::now_ms())
-                        .put(&domain.name, &wanted)?,
-                )?;
-                Ok(())
-            }
+            None => self.put_split(&domain.name, &wanted),
         }
+    }
+
+    fn put_split(&self, domain: &str, split: &SplitRecord) -> Result<()> {
+        if self.store.get::<SplitRecord>(domain)?.as_ref() != Some(split) {
+            let batch = Batch::new("split.fixed").at(clock::now_ms());
+            self.store.commit(batch.put(domain, split)?)?;
+        }
+        Ok(())
     }
 
     /// Points the symlink `versions/DOMAIN/current` to the version in service. The journal is the truth; this follows.

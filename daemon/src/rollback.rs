@@ -3,80 +3,165 @@
 use crate::alerts;
 use crate::api::types::RollbackAnswer;
 use crate::clock::now_ms;
+use crate::drift::{DriftRecord, run_of};
 use crate::engine::Engine;
 use crate::files::change_states;
 use crate::learn::adopt::verify_version;
+use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use wengu_alert::event::Event;
+use wengu_decide::drift::Live;
+use wengu_decide::gate::Verdict;
 use wengu_store::Batch;
-use wengu_store::records::{CurrentRecord, FileState, How, RunState};
+use wengu_store::records::{CurrentRecord, FileState, How, RunRecord, RunState, VersionRecord};
 
 /// Rolls a domain back to `to`, or to the parent of the version in service. The files that only the versions left
 /// behind had learned are set aside, so that the next update does not bring the same trouble back.
-pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>) -> Result<RollbackAnswer> {
-    let Some(current) = engine.current(domain)? else {
-        bail!("domain {domain} has no version in service; nothing to roll back");
-    };
-    let serving = engine.version(domain, &current.version)?;
+pub fn rollback(engine: &Engine, domain: &str, to: Option<&str>, automatic: bool) -> Result<RollbackAnswer> {
+    let serving = serving(engine, domain)?;
     let target = match (to, &serving.parent) {
         (Some(to), _) => to.to_string(),
         (None, Some(parent)) => parent.clone(),
         (None, None) => bail!("version {} has no parent; name a version with --to", serving.id),
     };
-    if target == serving.id {
-        bail!("version {target} is in service already");
-    }
-    if engine
-        .runs(domain)?
-        .iter()
-        .any(|r| matches!(r.state, RunState::Planned | RunState::Settling))
-    {
-        bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
-    }
     let version = engine.version(domain, &target)?;
     if !version.promoted {
         bail!(
-            "version {target} was never promoted (gate: {}); only promoted versions can serve",
+            "version {target} was never promoted (gate: {}); only promoted versions can serve. `wengu promote {domain} {target} \
+             --force --reason TEXT` puts it in service against the gate",
             version.decision
         );
     }
-    verify_version(&engine.layout.version(domain, &target))
+    let event = Event::VersionRolledBack {
+        domain: domain.into(),
+        from: serving.id.clone(),
+        to: target,
+        automatic,
+    };
+    serve(engine, serving, version, How::RolledBack, None, &event)
+}
+
+/// Puts a version in service against the gate. The reason is in the audit log, and `wengu status` shows it until the next version is
+/// promoted by the gate.
+pub fn force(engine: &Engine, domain: &str, id: &str, reason: &str) -> Result<RollbackAnswer> {
+    if reason.trim().is_empty() {
+        bail!("a reason must be given: it goes into the audit log");
+    }
+    let version = engine.version(domain, id)?;
+    let Some(current) = engine.current(domain)? else {
+        bail!("domain {domain} has no version in service yet; a first version is the gate's to promote");
+    };
+    let event = Event::VersionPromoted {
+        domain: domain.into(),
+        version: id.into(),
+        previous: Some(current.version),
+        run: version.run.to_string(),
+        scores: alerts::scores(&judged(engine, domain, version.run)?.earlier, true),
+    };
+    let serving = serving(engine, domain)?;
+    serve(
+        engine,
+        serving,
+        version,
+        How::Forced,
+        Some(reason.trim().to_owned()),
+        &event,
+    )
+}
+
+fn judged(engine: &Engine, domain: &str, run: u64) -> Result<Verdict> {
+    let run = engine.run(domain, run)?;
+    let verdict = run.verdict.context("the version was never judged")?;
+    let judgement: Judgement = serde_json::from_slice(&engine.store.objects().get(&verdict)?)?;
+    Ok(judgement.verdict)
+}
+
+fn serving(engine: &Engine, domain: &str) -> Result<VersionRecord> {
+    let Some(current) = engine.current(domain)? else {
+        bail!("domain {domain} has no version in service; nothing to roll back");
+    };
+    engine.version(domain, &current.version)
+}
+
+/// Re-points what serves, in one transaction with what is told of it.
+fn serve(
+    engine: &Engine,
+    serving: VersionRecord,
+    mut version: VersionRecord,
+    how: How,
+    reason: Option<String>,
+    event: &Event,
+) -> Result<RollbackAnswer> {
+    let (domain, target) = (version.domain.clone(), version.id.clone());
+    if target == serving.id {
+        bail!("version {target} is in service already");
+    }
+    let under_way = || -> Result<bool> {
+        let runs = engine.runs(&domain)?;
+        Ok(runs
+            .iter()
+            .any(|r| matches!(r.state, RunState::Planned | RunState::Settling)))
+    };
+    if under_way()? {
+        bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
+    }
+    verify_version(&engine.layout.version(&domain, &target))
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
-    let _lock = engine.lock(domain);
-    if engine
-        .runs(domain)?
-        .iter()
-        .any(|r| matches!(r.state, RunState::Planned | RunState::Settling))
+    let lock = engine.lock(&domain);
+    if under_way()?
+        || engine
+            .current(&domain)?
+            .is_none_or(|current| current.version != serving.id)
     {
         bail!("an update of domain {domain} has just started; wait for its verdict (`wengu status`) and try again");
     }
     let now = now_ms();
+    version.promoted = true;
     let record = CurrentRecord {
         version: target.clone(),
         since_ms: now,
-        how: How::RolledBack,
+        how,
+        reason,
     };
-    let batch = Batch::new("version.rolled_back").at(now).put(domain, &record)?;
-    let event = Event::VersionRolledBack {
-        domain: domain.into(),
-        from: serving.id.clone(),
-        to: target.clone(),
-        automatic: false,
-    };
-    let batch = alerts::enqueue(engine, batch, now, &event)?;
+    let mut batch = Batch::new(match how {
+        How::Forced => "version.forced",
+        How::Promoted | How::RolledBack => "version.rolled_back",
+    })
+    .at(now)
+    .put(&domain, &record)?
+    .put(&VersionRecord::key(&domain, &target), &version)?;
+    if let Some(mut watch) = engine.store.get::<DriftRecord>(&domain)? {
+        // What was seen of the version that leaves says nothing of the one that comes.
+        watch.roll_back = false;
+        watch.live = Live::default();
+        batch = batch.put(&domain, &watch)?;
+    }
+    let batch = alerts::enqueue(engine, batch, now, event)?;
     engine.store.commit(batch)?;
-    engine.publish_current(domain)?;
-    drop(_lock);
-    let held_back_files = align_files(engine, domain)?;
+    engine.publish_current(&domain)?;
+    drop(lock);
+    let held_back_files = align_files(engine, &domain)?;
     engine.outbox_wake.notify_one();
-    tracing::info!(domain, from = serving.id, to = target, "version_rolled_back");
+    tracing::info!(domain, from = serving.id, to = target, ?how, "version_put_in_service");
     Ok(RollbackAnswer {
-        domain: domain.into(),
+        domain,
         from: serving.id,
         to: target,
         held_back_files,
     })
+}
+
+/// Puts the anchor back in service where a run found that it is better, and the configuration asks for it.
+pub fn roll_back_if_due(engine: &Engine, domain: &str) -> Result<()> {
+    let Some(watch) = engine.store.get::<DriftRecord>(domain)?.filter(|watch| watch.roll_back) else {
+        return Ok(());
+    };
+    let runs = engine.runs(domain)?;
+    if runs.iter().any(RunRecord::is_open) {
+        return Ok(());
+    }
+    rollback(engine, domain, Some(&watch.anchor), true).map(|_| ())
 }
 
 /// Brings the records of learned files in line with the lineage of the version in service: what only abandoned versions
@@ -92,10 +177,10 @@ pub fn align_files(engine: &Engine, domain: &str) -> Result<u64> {
             examples,
             counts,
             version,
-        } if !lineage.contains_key(&version_run(version)) => Some(FileState::HeldBack {
+        } if !lineage.contains_key(&run_of(version)) => Some(FileState::HeldBack {
             examples: *examples,
             counts: *counts,
-            run: version_run(version),
+            run: run_of(version),
         }),
         _ => None,
     })?;
@@ -139,9 +224,4 @@ fn lineage_versions(engine: &Engine, domain: &str, id: &str) -> Result<BTreeMap<
         next = version.parent;
     }
     Ok(versions)
-}
-
-/// The run that a version id begins with.
-fn version_run(id: &str) -> u64 {
-    id.split('-').next().and_then(|run| run.parse().ok()).unwrap_or(0)
 }

@@ -9,12 +9,13 @@ use crate::learn::plan::{History, plan};
 use crate::learn::terms;
 use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
+use wengu_decide::gate::{GateConfig, run_alpha};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
 use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
@@ -42,9 +43,15 @@ pub async fn run(engine: Arc<Engine>) {
         looked = (engine.store.last_seq(), Instant::now());
         let worker = engine.clone();
         let round = tokio::task::spawn_blocking(move || {
+            if let Err(e) = crate::incidents::tick(&worker) {
+                tracing::error!(error = format!("{e:#}"), "incidents_not_looked_at");
+            }
             for domain in worker.config.domains.values() {
                 if worker.is_stopping() {
                     return;
+                }
+                if let Err(e) = crate::rollback::roll_back_if_due(&worker, &domain.name) {
+                    tracing::error!(domain = domain.name, error = format!("{e:#}"), "rollback_failed");
                 }
                 if let Err(e) = round(&worker, domain) {
                     let error = format!("{e:#}");
@@ -285,7 +292,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
     plugins.sort();
     plugins.dedup();
-    Ok(Manifest {
+    let mut manifest = Manifest {
         schema: MANIFEST_SCHEMA,
         domain: name.clone(),
         task: domain.task,
@@ -303,6 +310,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         train: plan.train,
         validation,
         gate: plan.gate,
+        reserve: plan.reserve,
         audit: plan.audit,
         dropped: plan.dropped,
         base: described,
@@ -317,10 +325,29 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             n => n,
         },
-        gate_rules: domain.gate.rules,
+        gate_rules: gate_rules(engine, domain)?,
+        anchor: None,
         baselines: learning.baselines.clone(),
         plugins,
         code_version: env!("CARGO_PKG_VERSION").into(),
+    };
+    manifest.anchor = crate::drift::anchor_of(engine, &manifest, &ancestors)?;
+    Ok(manifest)
+}
+
+/// Runs of so many days tell how many a year has.
+const RATE_DAYS: i64 = 28;
+
+/// What a challenger must show, at the level that follows from the false alarms that the domain may have in a year.
+fn gate_rules(engine: &Engine, domain: &Domain) -> Result<GateConfig> {
+    let since = clock::now_ms() - TimeDelta::days(RATE_DAYS).num_milliseconds();
+    let runs = engine.runs(&domain.name)?;
+    let recent = runs.iter().filter(|run| run.planned_ms >= since).count();
+    // This one counts too.
+    let a_year = (recent + 1) as f64 * 365.0 / RATE_DAYS as f64;
+    Ok(GateConfig {
+        alpha: run_alpha(domain.gate.false_alarms_per_year, a_year)?,
+        ..domain.gate.rules
     })
 }
 

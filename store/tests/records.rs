@@ -57,6 +57,7 @@ fn every_file_state() {
     let counts = Counts {
         train: 7,
         gate: 2,
+        reserve: 0,
         audit: 1,
         unlabelled: 3,
         rejected: 4,
@@ -174,6 +175,7 @@ fn versions_and_schedules() {
         "fixed",
         SplitRecord {
             gate_percent: 20,
+            reserve_percent: 10,
             audit_percent: 10,
         },
     );

@@ -3,7 +3,8 @@
 use crate::method::read_method;
 use crate::section::{Section, above, choose};
 use crate::types::{Gate, Learning};
-use wengu_decide::gate::{GateConfig, GateMode};
+use wengu_decide::gate::{GateConfig, GateMode, RUN_ALPHA_MAX};
+use wengu_decide::split::HeldOut;
 use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Method, Task};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
@@ -153,11 +154,17 @@ fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
 }
 
 pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
+    let percent =
+        |section: &mut Section<'_>, name, least, most, default| section.integer(name, least..=most, default) as u32;
     let gate = Gate {
-        gate_percent: section.integer("gate_percent", 1..=60, 20) as u32,
-        audit_percent: section.integer("audit_percent", 0..=60, 10) as u32,
+        held_out: HeldOut {
+            gate_percent: percent(&mut section, "gate_percent", 1, 50, 20),
+            reserve_percent: percent(&mut section, "reserve_percent", 0, 50, 10),
+            audit_percent: percent(&mut section, "audit_percent", 0, 50, 10),
+        },
+        false_alarms_per_year: section.number("false_alarms_per_year", above(0.0..1000.0), 1.0),
         rules: GateConfig {
-            alpha: section.number("alpha", above(0.0..0.5), 0.05),
+            alpha: RUN_ALPHA_MAX,
             margin_points: section.number("margin_points", above(0.0..100.0), 5.0),
             min_items: section.integer("min_items", 1..=1_000_000, 30),
             min_era_items: section.integer("min_era_items", 1..=1_000_000, 20),
@@ -170,11 +177,15 @@ pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
             ),
             accuracy_floor: section.number("accuracy_floor", 0.0..=1.0, 0.0),
         },
+        auto_rollback: section.boolean("auto_rollback", false),
     };
-    let held_out = gate.gate_percent + gate.audit_percent;
-    if held_out > HELD_OUT_PERCENT_MAX {
-        let message = format!("gate and audit hold out {held_out} % of the case files");
-        let remedy = format!("let `gate_percent` and `audit_percent` add up to {HELD_OUT_PERCENT_MAX} at most");
+    let shares = gate.held_out;
+    let held_out = shares.gate_percent + shares.reserve_percent + shares.audit_percent;
+    if held_out > HELD_OUT_PERCENT_MAX || shares.reserve_percent + shares.audit_percent > 50 {
+        let message = format!("gate, reserve and audit hold out {held_out} % of the case files");
+        let remedy = format!(
+            "let the three add up to {HELD_OUT_PERCENT_MAX} at most, and `reserve_percent` and `audit_percent` to 50"
+        );
         section.report.error(&section.at("gate_percent"), message, remedy);
     }
     section.finish();

@@ -3,7 +3,7 @@
 use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::section::{Located, Place, Section, nearest};
-use crate::types::{Config, Model, Trainer};
+use crate::types::{Config, Incidents, Model, Trainer};
 use crate::webhook::{check_second_channels, read_webhook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
     }
     let trainer = read_trainer(section.table("trainer"), base);
     let plugin_keys = read_plugins(section.table("plugins"));
+    let incidents = read_incidents(section.table("incidents"));
 
     let mut models = BTreeMap::new();
     let mut model_places: BTreeMap<String, Place> = BTreeMap::new();
@@ -130,9 +131,21 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         models,
         domains,
         webhooks,
+        incidents,
         warnings: Vec::new(),
         positions: BTreeMap::new(),
     }
+}
+
+fn read_incidents(mut section: Section<'_>) -> Incidents {
+    const DAY_S: u64 = 24 * 60 * 60;
+    let mut seconds = |name| Duration::from_secs(section.integer(name, 0..=30 * DAY_S, DAY_S));
+    let incidents = Incidents {
+        min_open: seconds("min_open_s"),
+        renotify: seconds("renotify_s"),
+    };
+    section.finish();
+    incidents
 }
 
 fn read_device(model: &mut Section<'_>) -> Device {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wengu_decide::gate::GateConfig;
 use wengu_decide::serving::Server;
+use wengu_decide::split::HeldOut;
 use wengu_plugin_package::Keys;
 use wengu_protocol::events::{Format, Language};
 use wengu_protocol::job::{self, Device, Precision, Task};
@@ -33,6 +34,8 @@ pub struct Config {
     pub domains: BTreeMap<String, Domain>,
     /// Webhook endpoints by name.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// `[incidents]`.
+    pub incidents: Incidents,
     /// What is allowed but looks like a mistake.
     pub warnings: Vec<Problem>,
     /// Where each key stands in the file.
@@ -54,6 +57,15 @@ pub struct Trainer {
     pub deadline: Duration,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+}
+
+/// `[incidents]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incidents {
+    /// An incident stays open for at least so long, or every night would open it anew.
+    pub min_open: Duration,
+    /// While it goes on, it is told again after so long.
+    pub renotify: Duration,
 }
 
 /// `[models.NAME]`.
@@ -142,12 +154,14 @@ pub struct Learning {
 /// `[domains.NAME.gate]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
-    /// Percent of the case files held out for the gate.
-    pub gate_percent: u32,
-    /// Percent of the case files held out for audits.
-    pub audit_percent: u32,
-    /// What a challenger must show.
+    /// Shares of the case files that are not learned from.
+    pub held_out: HeldOut,
+    /// Harmless updates that may be called regressions in a year; each run's level follows from it.
+    pub false_alarms_per_year: f64,
+    /// What a challenger must show, at the level of a seldom run.
     pub rules: GateConfig,
+    /// A slide that is found after promotion puts the anchor back in service.
+    pub auto_rollback: bool,
 }
 
 /// `[webhooks.NAME]`.

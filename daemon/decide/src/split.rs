@@ -13,22 +13,39 @@ pub enum Side {
     Train,
     /// Decides which version serves.
     Gate,
+    /// Confirms what the gate set finds; not looked at otherwise.
+    Reserve,
     /// Never decides anything: watches what the gate decided.
     Audit,
 }
 
+/// Shares of the cases that are not learned from, in percent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// For [`Side::Gate`]; 50 at most.
+    pub gate_percent: u32,
+    /// For [`Side::Reserve`]; with the audit's, 50 at most.
+    #[serde(default)]
+    pub reserve_percent: u32,
+    /// For [`Side::Audit`].
+    pub audit_percent: u32,
+}
+
 /// The side of a case, for ever.
 ///
-/// The hash gives a case one of 10,000 places. The gate takes places from the beginning and the audit from the end,
-/// so a larger percentage only moves cases out of [`Side::Train`], never back into it and never from one set of items
-/// to the other. Where the two percentages overlap (a configuration with more than 100 % is refused elsewhere), the
-/// gate comes first.
-pub fn side(domain: &str, case_key: &str, gate_percent: u32, audit_percent: u32) -> Side {
+/// The hash gives a case one of 10,000 places. The gate takes places from the beginning, the reserve from the middle on and the
+/// audit from the end, so a larger percentage only moves cases out of [`Side::Train`], never back into it and never from one set of
+/// items to another. Where they overlap (a configuration with such percentages is refused elsewhere), the gate comes first.
+pub fn side(domain: &str, case_key: &str, shares: &HeldOut) -> Side {
     let place = place(domain, case_key);
-    if place < u64::from(gate_percent.min(100)) * 100 {
+    let places = |percent: u32| u64::from(percent.min(100)) * (PLACES / 100);
+    let middle = PLACES / 2;
+    if place < places(shares.gate_percent) {
         Side::Gate
-    } else if place >= PLACES - u64::from(audit_percent.min(100)) * 100 {
+    } else if place >= PLACES - places(shares.audit_percent) {
         Side::Audit
+    } else if (middle..middle + places(shares.reserve_percent)).contains(&place) {
+        Side::Reserve
     } else {
         Side::Train
     }

@@ -3,6 +3,7 @@
 
 pub mod client;
 mod history;
+mod judgements;
 pub mod server;
 pub mod types;
 pub mod views;

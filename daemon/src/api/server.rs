@@ -1,6 +1,7 @@
 //! The daemon's side of the control socket.
 
 use super::history;
+use super::judgements;
 use super::types::*;
 use super::views;
 use crate::clock::now_ms;
@@ -65,6 +66,12 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/run", get(run))
         .route("/v1/train", post(train))
         .route("/v1/rollback", post(rollback))
+        .route("/v1/promote", post(promote))
+        .route("/v1/gate/explain", get(explain_gate))
+        .route("/v1/gate/replay", get(replay_gate))
+        .route("/v1/gate/anchor", post(move_anchor))
+        .route("/v1/incidents", get(list_incidents))
+        .route("/v1/incidents/silence", post(silence))
         .route("/v1/plugins/enable", post(enable_plugin))
         .route("/v1/webhooks", get(webhooks))
         .route("/v1/webhooks/test", post(test_webhooks))
@@ -241,7 +248,55 @@ async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseR
 
 async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {
     known_domain(&engine, &request.domain)?;
-    blocking(move || crate::rollback::rollback(&engine, &request.domain, request.to.as_deref())).await
+    blocking(move || crate::rollback::rollback(&engine, &request.domain, request.to.as_deref(), false)).await
+}
+
+async fn promote(State(engine): State<Arc<Engine>>, Json(request): Json<PromoteRequest>) -> Answer<RollbackAnswer> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || judgements::promote(&engine, &request)).await
+}
+
+#[derive(Deserialize)]
+struct GateQuery {
+    domain: String,
+    run: Option<u64>,
+}
+
+async fn explain_gate(State(engine): State<Arc<Engine>>, Query(query): Query<GateQuery>) -> Answer<GateExplanation> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || judgements::explain(&engine, &query.domain, query.run)).await
+}
+
+async fn replay_gate(State(engine): State<Arc<Engine>>, Query(query): Query<RunQuery>) -> Answer<Replayed> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || judgements::replay(&engine, &query.domain, query.run)).await
+}
+
+async fn move_anchor(
+    State(engine): State<Arc<Engine>>,
+    Json(request): Json<AnchorRequest>,
+) -> Answer<Option<AnchorView>> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || judgements::move_anchor(&engine, &request)).await
+}
+
+#[derive(Deserialize)]
+struct IncidentsQuery {
+    domain: Option<String>,
+}
+
+async fn list_incidents(
+    State(engine): State<Arc<Engine>>,
+    Query(query): Query<IncidentsQuery>,
+) -> Answer<IncidentsView> {
+    blocking(move || judgements::incidents(&engine, query.domain.as_deref())).await
+}
+
+async fn silence(State(engine): State<Arc<Engine>>, Json(request): Json<SilenceRequest>) -> Answer<IncidentsView> {
+    if let Some(domain) = &request.domain {
+        known_domain(&engine, domain)?;
+    }
+    blocking(move || judgements::silence(&engine, request)).await
 }
 
 async fn enable_plugin(State(engine): State<Arc<Engine>>, Json(request): Json<PluginRequest>) -> Answer<PluginEnabled> {

@@ -1,10 +1,13 @@
 //! From records to answers.
 
 use super::history::{self, flip_rate};
+use super::judgements;
 use super::types::*;
 use crate::alerts::OutboxRecord;
 use crate::clock;
+use crate::clock::human;
 use crate::engine::Engine;
+use crate::incidents;
 use crate::learn::examples::{Examples, LabelSource};
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
@@ -13,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use wengu_alert::outbox::OutboxState;
+use wengu_decide::incident::Phase;
 use wengu_decide::schedule::{Decision, WhyNot, decide};
 use wengu_store::records::{FileRecord, FileState, How, RunRecord, VersionRecord};
 use wengu_store::{Change, Hash};
@@ -70,18 +74,21 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
                 how: match current.how {
                     How::Promoted => "promoted".into(),
                     How::RolledBack => "rolled_back".into(),
+                    How::Forced => "forced".into(),
                 },
                 labels: version.labels,
                 accuracy: version.accuracy,
             })
         }
     };
+    let lasting = lasting_problems(engine, name)?;
     let live = engine.live();
     let problems = live
         .degraded
         .iter()
         .filter(|(key, _)| key.starts_with(&format!("{name}:")))
-        .map(|(_, why)| why.clone());
+        .map(|(_, why)| why.clone())
+        .chain(lasting);
     Ok(DomainStatus {
         name: name.into(),
         files,
@@ -96,6 +103,29 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
         },
         last_run: last.map(|r| run_view(engine, r)).transpose()?,
     })
+}
+
+/// What is wrong for longer than a run: incidents that fire, and a version that a person put in service against the gate.
+fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    if let Some(current) = engine.current(name)?.filter(|current| current.how == How::Forced) {
+        problems.push(format!(
+            "version {} was put in service against the gate: {}",
+            current.version,
+            current.reason.unwrap_or_default()
+        ));
+    }
+    let firing = incidents::open(engine, Some(name))?;
+    for record in firing.into_iter().filter(|record| record.state.phase == Phase::Firing) {
+        let labels = record.labels;
+        problems.push(format!(
+            "incident: {} of {} since {}; `wengu incidents` tells more",
+            labels.metric,
+            labels.slice,
+            human(record.state.since_ms)
+        ));
+    }
+    Ok(problems)
 }
 
 fn next_step(decision: &Decision) -> String {
@@ -353,24 +383,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         audit = judgement.audit;
         scores = judgement.scores;
         plugin_scores = judgement.plugin_scores;
-        for era in judgement.answers {
-            for a in era.items {
-                let (before, now) = (a.champion_worth(), a.challenger_worth());
-                let Some((champion, before)) = a.champion.zip(before) else {
-                    continue;
-                };
-                // Of answers that have scores, those that are another by half.
-                if (before - now).abs() > 0.5 {
-                    flips.push(Flip {
-                        era: era.era,
-                        text_id: a.text_id,
-                        label: a.label,
-                        champion,
-                        challenger: a.challenger,
-                    });
-                }
-            }
-        }
+        flips = judgements::flips(&judgement.answers);
     }
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
     for dropped in manifest.dropped {

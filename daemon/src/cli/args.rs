@@ -51,6 +51,10 @@ pub enum Command {
     Versions(VersionsArgs),
     /// Put an earlier version back in service, with its memory and Fisher
     Rollback(RollbackArgs),
+    /// Put a version in service against the gate
+    Promote(PromoteArgs),
+    /// What is wrong for longer than a run, and silences
+    Incidents(IncidentsArgs),
     /// Write a page with curves: what the updates of a domain did to old and new work
     Report(ReportArgs),
     /// What the gate would do, before it has to
@@ -94,8 +98,122 @@ pub struct GateArgs {
 /// `wengu gate …`.
 #[derive(Debug, Subcommand)]
 pub enum GateAction {
+    /// Why a run was promoted or not: the numbers, the levels, and the items that flipped
+    Explain(ExplainGateArgs),
+    /// Judge a run again from what was recorded: the same verdict, byte for byte
+    Replay(ReplayArgs),
+    /// Make another version the one that slow slides are measured against
+    Anchor(AnchorArgs),
     /// How often the gate would promote, hold and call regressed a challenger that is so much worse
     Simulate(SimulateArgs),
+}
+
+/// `wengu gate explain`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  wengu gate explain contracts\n  wengu gate explain contracts 7 --json")]
+pub struct ExplainGateArgs {
+    /// The domain
+    pub domain: String,
+    /// The run [default: the last that was judged]
+    pub run: Option<u64>,
+}
+
+/// `wengu gate replay`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Exits with 1 where another verdict comes out.\n\nExample:\n  wengu gate replay contracts 7")]
+pub struct ReplayArgs {
+    /// The domain
+    pub domain: String,
+    /// The run
+    pub run: u64,
+}
+
+/// `wengu gate anchor`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "What was counted against the old anchor is forgotten.\n\nExample:\n  wengu gate anchor contracts --reason \"reviewed by Dr. Wang\""
+)]
+pub struct AnchorArgs {
+    /// The domain
+    pub domain: String,
+    /// The version [default: the one in service]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Why; it goes into the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `wengu incidents`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  wengu incidents\n  wengu incidents silence --domain contracts --hours 8 --reason \"server move\""
+)]
+pub struct IncidentsArgs {
+    /// What to do; lists without it
+    #[command(subcommand)]
+    pub action: Option<IncidentsAction>,
+    /// Only this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+}
+
+/// `wengu incidents …`.
+#[derive(Debug, Subcommand)]
+pub enum IncidentsAction {
+    /// Tell nobody of what begins or goes on meanwhile
+    Silence(SilenceArgs),
+}
+
+/// `wengu incidents silence`.
+#[derive(Debug, ClapArgs)]
+pub struct SilenceArgs {
+    /// Only this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Only this slice: `all`, an era, or `kind=value`
+    #[arg(long)]
+    pub slice: Option<String>,
+    /// Only this metric
+    #[arg(long)]
+    pub metric: Option<String>,
+    /// For how long
+    #[arg(long, value_name = "N", value_parser = hours)]
+    pub hours: f64,
+    /// From when on, as in 2027-03-01T22:00:00+08:00 [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<DateTime<FixedOffset>>,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if hours > 0.0 && hours <= 24.0 * 365.0 {
+        Ok(hours)
+    } else {
+        Err("it has to be above 0 and a year at most".into())
+    }
+}
+
+/// `wengu promote`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The reason goes into the audit log and is shown until the gate promotes the next version.\n\nExample:\n  wengu promote contracts 0004-4f1c09ab34de --force --reason \"the old labels were wrong\""
+)]
+pub struct PromoteArgs {
+    /// The domain
+    pub domain: String,
+    /// The version
+    pub version: String,
+    /// Against the gate
+    #[arg(long)]
+    pub force: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
 }
 
 /// `wengu gate simulate`.

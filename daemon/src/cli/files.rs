@@ -31,9 +31,9 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     } else {
         let mut list = table(["domain", "file", "state", "train/gate/audit", "what that means"]);
         for f in &files {
-            let counts = f
-                .counts
-                .map_or("-".into(), |c| format!("{}/{}/{}", c.train, c.gate, c.audit));
+            let counts = f.counts.map_or("-".into(), |c| {
+                format!("{}/{}/{}/{}", c.train, c.gate, c.reserve, c.audit)
+            });
             let gone = if f.present { "" } else { " (no longer in its folder)" };
             list.add_row([
                 f.domain.clone(),

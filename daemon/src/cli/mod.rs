@@ -5,6 +5,7 @@ mod exit;
 mod export;
 mod files;
 mod gate;
+mod incidents;
 mod init;
 mod model;
 mod plugin;
@@ -61,7 +62,9 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
         Command::Report(args) => report::report(&connect(config)?, &args, json).await,
-        Command::Gate(args) => gate::gate(args, json),
+        Command::Gate(args) => gate::gate(config, args, json).await,
+        Command::Promote(args) => versions::promote(&connect(config)?, &args, json).await,
+        Command::Incidents(args) => incidents::incidents(&connect(config)?, args, json).await,
         Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,

@@ -1,8 +1,8 @@
 use super::Exit;
-use super::args::{RollbackArgs, VersionsAction, VersionsArgs};
+use super::args::{PromoteArgs, RollbackArgs, VersionsAction, VersionsArgs};
 use super::render::{accuracy_table, percent, points, table};
 use crate::api::client::Client;
-use crate::api::types::{DomainRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
+use crate::api::types::{DomainRequest, PromoteRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
 use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::Scores;
@@ -206,6 +206,25 @@ pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Resul
                 done.from
             );
         }
+    }
+    Ok(Exit::Success)
+}
+
+pub async fn promote(client: &Client, args: &PromoteArgs, json: bool) -> Result<Exit> {
+    let request = PromoteRequest {
+        domain: args.domain.clone(),
+        version: args.version.clone(),
+        force: args.force,
+        reason: args.reason.clone(),
+    };
+    let done: RollbackAnswer = client.post("/v1/promote", &request).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&done)?);
+    } else {
+        println!(
+            "{} now serves {} instead of {}, against the gate; `wengu status` says so until the gate promotes the next version.",
+            done.domain, done.to, done.from
+        );
     }
     Ok(Exit::Success)
 }

@@ -137,7 +137,7 @@ impl Labeler {
         };
         let counts = examples.counts();
         let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&examples)?)?;
-        Ok(if counts.train + counts.gate + counts.audit == 0 {
+        Ok(if counts.train + counts.gate + counts.reserve + counts.audit == 0 {
             FileState::Unlabelled { examples: hash, counts }
         } else {
             FileState::Pooled {
@@ -259,7 +259,7 @@ fn example(
     Example {
         ordinal: record.ordinal,
         line: record.line,
-        side: side(&domain.name, &case, domain.gate.gate_percent, domain.gate.audit_percent),
+        side: side(&domain.name, &case, &domain.gate.held_out),
         case,
         text: record.text,
         label,

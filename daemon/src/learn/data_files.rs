@@ -3,7 +3,7 @@
 use super::examples::{Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::Remembered;
-use super::prepare::{Prepared, audit_name, era_name};
+use super::prepare::{Prepared, audit_name, era_name, reserve_name};
 use super::task::{Encoder, weight};
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
@@ -142,12 +142,13 @@ impl<'a> Writer<'a> {
         self.write("validation", &rows, None).map(Some)
     }
 
-    /// Writes the gate and audit sets of all eras, to files whose names begin with `prefix`.
+    /// Writes the gate, reserve and audit sets of all eras, to files whose names begin with `prefix`.
     pub(super) fn eval_sets(&mut self, prepared: &Prepared, prefix: &str) -> Result<BTreeMap<String, PathBuf>> {
         let mut eval = BTreeMap::new();
         for manifest in prepared.ancestors.iter().chain([prepared.manifest]) {
             for (name, items) in [
                 (era_name(manifest.run), &manifest.gate),
+                (reserve_name(manifest.run), &manifest.reserve),
                 (audit_name(manifest.run), &manifest.audit),
             ] {
                 if !items.is_empty() {

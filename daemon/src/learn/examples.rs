@@ -106,6 +106,7 @@ impl Examples {
                 (None, _) => counts.unlabelled += 1,
                 (Some(_), Side::Train) => counts.train += 1,
                 (Some(_), Side::Gate) => counts.gate += 1,
+                (Some(_), Side::Reserve) => counts.reserve += 1,
                 (Some(_), Side::Audit) => counts.audit += 1,
             }
         }

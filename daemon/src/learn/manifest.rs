@@ -38,6 +38,9 @@ pub struct Manifest {
     pub validation: Vec<Item>,
     /// New gate items: the era of this run.
     pub gate: Vec<Item>,
+    /// New items of the reserve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserve: Vec<Item>,
     /// New audit items.
     pub audit: Vec<Item>,
     /// Examples that take no part, with the reason.
@@ -63,6 +66,9 @@ pub struct Manifest {
     pub threads: u32,
     /// How it is judged.
     pub gate_rules: wengu_decide::gate::GateConfig,
+    /// The version against which slow slides show, where it is not the parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
     /// Comparisons to measure after the verdict.
     pub baselines: Vec<String>,
     /// Plugin ids with version and digest that labelled and segmented the examples.
@@ -84,6 +90,12 @@ pub struct Item {
     pub label: String,
     /// Where the label comes from.
     pub source: LabelSource,
+    /// Its case: items of one case stand or fall together. None in manifests from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// The language of its text: see [`super::language`]. None in manifests from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// An example that takes no part.

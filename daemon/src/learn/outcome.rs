@@ -1,16 +1,18 @@
 //! From the predictions of a finished job to a verdict. The statistics are `wengu_decide`'s; this reads files.
 
 use super::evaluator::PluginScores;
+use super::judging::{self, Basis};
 use super::manifest::{Item, Manifest};
-use super::prepare::{audit_name, era_name};
+use super::prepare::{Prepared, audit_name, era_name, reserve_name};
 use super::said::Reader;
 use super::scores::{BothScores, Said, scores};
+use super::watched::{self, Watched};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use wengu_decide::gate::{EraOutcomes, EraScores, ItemOutcome, ItemScores, Verdict, judge, judge_first};
-use wengu_protocol::job::{Task, layout};
+use wengu_decide::gate::Verdict;
+use wengu_protocol::job::{Repeat, Task, layout};
 use wengu_store::Store;
 use wengu_store::records::EraAccuracy;
 
@@ -26,6 +28,12 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Every item of every era with both answers.
     pub answers: Vec<Answers>,
+    /// What else the verdict was made from; absent in judgements from before there was more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// What was asked beside the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<Watched>,
     /// Accuracy on the audit sets: reported, never used to decide.
     pub audit: Vec<EraAccuracy>,
     /// Told beside the verdict; absent in judgements from before it was told.
@@ -62,10 +70,16 @@ pub struct Answer {
     /// What the new version's answer is worth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenger_score: Option<f64>,
+    /// The item's case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// What it is counted under besides, each as `kind=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
 }
 
 impl Answer {
-    fn new(item: &Item, champion: Option<&Said>, challenger: &Said) -> Answer {
+    fn new(task: Task, item: &Item, champion: Option<&Said>, challenger: &Said) -> Answer {
         Answer {
             text_id: item.text_id.clone(),
             label: item.label.clone(),
@@ -73,6 +87,8 @@ impl Answer {
             challenger: challenger.label.clone(),
             champion_score: champion.and_then(|said| said.score),
             challenger_score: challenger.score,
+            case: item.case.clone(),
+            slices: judging::slices(task, item),
         }
     }
 
@@ -93,13 +109,8 @@ fn worth(expected: &str, said: &str, score: Option<f64>) -> f64 {
 }
 
 /// Judges the finished job in `job_dir`.
-pub fn judge_job(
-    store: &Store,
-    job_dir: &Path,
-    manifest: &Manifest,
-    ancestors: &[Manifest],
-    parent_labels: &[String],
-) -> Result<Judgement> {
+pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Option<Repeat>) -> Result<Judgement> {
+    let (manifest, parent_labels) = (prepared.manifest, prepared.parent_labels.as_slice());
     // A first causal model is judged against the base model, which answers in the same way.
     let first = manifest.parent.is_none() && manifest.task != Task::CausalLm;
     let mut reader = Reader::new(store, manifest)?;
@@ -111,34 +122,39 @@ pub fn judge_job(
         };
         Ok((challenger, champion))
     };
-    let mut answers = Vec::new();
-    let mut audit = Vec::new();
+    let (mut answers, mut reserve, mut audit) = (Vec::new(), Vec::new(), Vec::new());
     let (mut by_challenger, mut by_champion) = (Vec::new(), Vec::new());
-    for m in ancestors.iter().chain([manifest]) {
-        let (challenger, champion) = both(&era_name(m.run), &m.gate)?;
-        answers.push(Answers {
+    for m in prepared.ancestors.iter().chain([manifest]) {
+        let paired = |items: &[Item], challenger: &[Said], champion: Option<&[Said]>| Answers {
             era: m.run,
-            items: paired_answers(&m.gate, &challenger, champion.as_deref()),
-        });
+            items: paired_answers(manifest.task, items, challenger, champion),
+        };
+        let (challenger, champion) = both(&era_name(m.run), &m.gate)?;
+        answers.push(paired(&m.gate, &challenger, champion.as_deref()));
         by_challenger.extend(challenger);
         by_champion.extend(champion.unwrap_or_default());
-        if !m.audit.is_empty() {
-            let (challenger, champion) = both(&audit_name(m.run), &m.audit)?;
-            audit.push(Answers {
-                era: m.run,
-                items: paired_answers(&m.audit, &challenger, champion.as_deref()),
-            });
+        for (name, items, into) in [
+            (reserve_name(m.run), &m.reserve, &mut reserve),
+            (audit_name(m.run), &m.audit, &mut audit),
+        ] {
+            if !items.is_empty() {
+                let (challenger, champion) = both(&name, items)?;
+                into.push(paired(items, &challenger, champion.as_deref()));
+            }
         }
     }
-    let verdict = match (manifest.task, first) {
-        (Task::CausalLm, _) => judge(&manifest.gate_rules, &item_scores(&answers)),
-        (_, true) => judge_first(
-            &manifest.gate_rules,
-            0.0,
-            &outcomes(&answers, &majority_label(&manifest.train)),
-        ),
-        (_, false) => judge(&manifest.gate_rules, &outcomes(&answers, "")),
+    let mut basis = Basis {
+        task: manifest.task,
+        stand_in: first.then(|| majority_label(&manifest.train)),
+        reserve_items: reserve.iter().map(|era| era.items.len() as u64).sum(),
+        reserve,
+        repeat,
     };
+    let verdict = judging::decide(&manifest.gate_rules, &answers, &basis);
+    if verdict.confirmation.is_none() {
+        // Nobody has looked at the reserve, and nobody does.
+        basis.reserve.clear();
+    }
     let items = answers.iter().flat_map(|era| &era.items);
     let expected: Vec<&str> = items.map(|item| item.label.as_str()).collect();
     let champion = match first {
@@ -153,32 +169,15 @@ pub fn judge_job(
         verdict,
         audit: accuracy(&audit),
         answers,
+        basis: Some(basis),
+        watched: Some(watched::read(store, job_dir, prepared)?),
     })
 }
 
-fn paired_answers(items: &[Item], challenger: &[Said], champion: Option<&[Said]>) -> Vec<Answer> {
+fn paired_answers(task: Task, items: &[Item], challenger: &[Said], champion: Option<&[Said]>) -> Vec<Answer> {
     let answers = items.iter().enumerate();
-    let answers = answers.map(|(i, item)| Answer::new(item, champion.map(|said| &said[i]), &challenger[i]));
+    let answers = answers.map(|(i, item)| Answer::new(task, item, champion.map(|said| &said[i]), &challenger[i]));
     answers.collect()
-}
-
-/// The answers' scores; a missing one is one that the gate refuses.
-fn item_scores(answers: &[Answers]) -> Vec<EraScores> {
-    let item = |answer: &Answer| ItemScores {
-        item: answer.text_id.clone(),
-        champion: answer.champion_worth().unwrap_or(f64::NAN),
-        challenger: answer.challenger_worth(),
-        ..ItemScores::default()
-    };
-    eras(answers, item)
-}
-
-fn eras<T>(answers: &[Answers], item: impl Fn(&Answer) -> T) -> Vec<wengu_decide::gate::Era<T>> {
-    let eras = answers.iter().map(|era| wengu_decide::gate::Era {
-        era: format!("run {}", era.era),
-        items: era.items.iter().map(&item).collect(),
-    });
-    eras.collect()
 }
 
 /// The most frequent label of the training data: what a model that always says the same would say.
@@ -191,17 +190,6 @@ fn majority_label(train: &[Item]) -> String {
         .into_iter()
         .max_by_key(|(label, n)| (*n, std::cmp::Reverse(*label)));
     most.map(|(label, _)| label.to_string()).unwrap_or_default()
-}
-
-/// `stand_in` answers where there is no champion.
-fn outcomes(answers: &[Answers], stand_in: &str) -> Vec<EraOutcomes> {
-    let outcome = |a: &Answer| ItemOutcome {
-        item: a.text_id.clone(),
-        champion_right: a.champion.as_deref().unwrap_or(stand_in) == a.label,
-        challenger_right: a.challenger == a.label,
-        ..ItemOutcome::default()
-    };
-    eras(answers, outcome)
 }
 
 /// The accuracy of champion and challenger per era, as the run record keeps it.
@@ -245,7 +233,7 @@ pub fn add_baseline(
             let said = reader.read(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
             let answers = said.iter().zip(&m.gate);
             let right: f64 = answers
-                .map(|(said, item)| Answer::new(item, None, said).challenger_worth())
+                .map(|(said, item)| Answer::new(manifest.task, item, None, said).challenger_worth())
                 .sum();
             era.accuracy.insert(name.to_string(), right / m.gate.len() as f64);
         }

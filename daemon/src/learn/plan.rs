@@ -2,12 +2,13 @@
 //! the files arrived.
 
 use super::examples::{Example, Examples, LabelSource};
+use super::language;
 use super::manifest::{Dropped, Item, Manifest};
 use super::task::{self, Encoder};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
-use wengu_decide::split::{self, Side};
+use wengu_decide::split::{self, HeldOut, Side};
 use wengu_protocol::job::Task;
 use wengu_store::Hash;
 
@@ -16,7 +17,7 @@ use wengu_store::Hash;
 pub struct History {
     /// Text learned, with its label.
     learned: HashMap<String, String>,
-    /// Text of gate and audit sets.
+    /// Text of gate, reserve and audit sets.
     held_out: BTreeSet<String>,
 }
 
@@ -26,7 +27,7 @@ impl History {
         for item in manifest.train.iter().chain(&manifest.validation) {
             self.learned.insert(item.text_id.clone(), item.label.clone());
         }
-        for item in manifest.gate.iter().chain(&manifest.audit) {
+        for item in manifest.gate.iter().chain(&manifest.reserve).chain(&manifest.audit) {
             self.held_out.insert(item.text_id.clone());
         }
     }
@@ -48,6 +49,8 @@ pub struct Plan {
     pub train: Vec<Item>,
     /// New gate items, by text id.
     pub gate: Vec<Item>,
+    /// New items of the reserve, by text id.
+    pub reserve: Vec<Item>,
     /// New audit items, by text id.
     pub audit: Vec<Item>,
     /// The rest.
@@ -60,7 +63,7 @@ impl Plan {
     pub fn leave_out_too_long(&mut self, files: &[(Hash, Examples)], model_dir: &Path, max_length: u32) -> Result<()> {
         let encoder = Encoder::load(Task::CausalLm, model_dir, max_length)?;
         let by_hash: HashMap<&Hash, &Examples> = files.iter().map(|(hash, file)| (hash, file)).collect();
-        for set in [&mut self.train, &mut self.gate, &mut self.audit] {
+        for set in [&mut self.train, &mut self.gate, &mut self.reserve, &mut self.audit] {
             for item in std::mem::take(set) {
                 let held = by_hash.get(&item.examples).and_then(|file| {
                     let mut examples = file.examples.iter();
@@ -89,7 +92,11 @@ impl Plan {
     /// planned. A label of texts keeps at least one example to learn.
     pub fn take_validation(&mut self, task: Task, percent: u32, seed: u64) -> Vec<Item> {
         let of_run = format!("validation {seed}");
-        let chosen = |item: &Item| split::side(&of_run, &item.text_id, percent, 0) == Side::Gate;
+        let held_out = HeldOut {
+            gate_percent: percent,
+            ..HeldOut::default()
+        };
+        let chosen = |item: &Item| split::side(&of_run, &item.text_id, &held_out) == Side::Gate;
         let (mut taken, mut kept): (Vec<Item>, Vec<Item>) =
             std::mem::take(&mut self.train).into_iter().partition(chosen);
         if task == Task::SequenceClassification {
@@ -181,7 +188,7 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
     let label = candidates[0].label;
     if history.held_out.contains(&text_id) {
         for c in &candidates {
-            drop(c, "the text is a gate or audit item of an earlier delivery".into());
+            drop(c, "the text is a held-out item of an earlier delivery".into());
         }
         return;
     }
@@ -208,10 +215,13 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         ordinal: candidates[0].example.ordinal,
         label: label.to_string(),
         source: candidates[0].example.source.clone(),
+        case: Some(candidates[0].example.case.clone()),
+        language: Some(language::of(&candidates[0].example.text).to_owned()),
     };
     match side {
         Side::Train => plan.train.push(item),
         Side::Gate => plan.gate.push(item),
+        Side::Reserve => plan.reserve.push(item),
         Side::Audit => plan.audit.push(item),
     }
 }
@@ -220,7 +230,7 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
 fn choose_labels(plan: &mut Plan, task: Task, parent_labels: &[String]) {
     plan.labels = task::labels(task, parent_labels, plan.train.iter().map(|item| item.label.as_str()));
     let all: BTreeSet<String> = plan.labels.iter().cloned().collect();
-    for set in [&mut plan.gate, &mut plan.audit] {
+    for set in [&mut plan.gate, &mut plan.reserve, &mut plan.audit] {
         for item in std::mem::take(set) {
             match task::unknown_label(task, &all, &item.label) {
                 None => set.push(item),
@@ -238,8 +248,9 @@ fn choose_labels(plan: &mut Plan, task: Task, parent_labels: &[String]) {
 fn side_order(side: Side) -> u8 {
     match side {
         Side::Audit => 0,
-        Side::Gate => 1,
-        Side::Train => 2,
+        Side::Reserve => 1,
+        Side::Gate => 2,
+        Side::Train => 3,
     }
 }
 

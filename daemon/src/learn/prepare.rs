@@ -4,6 +4,7 @@ use super::data_files::{Objects, Row, Writer, label_index};
 use super::manifest::Manifest;
 use super::memory::{Memory, Remembered};
 use super::task::Encoder;
+use super::watched;
 use anyhow::Result;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Prepared<'a> {
     pub manifest: &'a Manifest,
     /// Directory of the parent version.
     pub parent_dir: Option<PathBuf>,
+    /// Directory of the anchor, where the run has one.
+    pub anchor_dir: Option<PathBuf>,
     /// Labels of the parent version.
     pub parent_labels: Vec<String>,
     /// Terms with a token of their own in the parent version.
@@ -30,6 +33,11 @@ pub struct Prepared<'a> {
 /// The name of an era's gate set in the job.
 pub fn era_name(run: u64) -> String {
     format!("era-{run:04}")
+}
+
+/// The name of an era's part of the reserve in the job.
+pub fn reserve_name(run: u64) -> String {
+    format!("reserve-{run:04}")
 }
 
 /// The name of an era's audit set in the job.
@@ -61,6 +69,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let eval = writer.eval_sets(prepared, "")?;
     let parent = prepared.parent();
     let champion_eval = champion_sets(store, prepared, dir)?;
+    let (fresh, anchor) = watched::write(store, prepared, dir)?;
     writer.finish(Job {
         schema: job::JOB_SCHEMA,
         task: manifest.task,
@@ -69,7 +78,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         threads: manifest.threads,
         base: manifest.base.clone(),
         parent,
-        anchor: None,
+        anchor,
         labels: manifest.labels.clone(),
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
@@ -77,7 +86,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         term_tokens: writer.terms.clone(),
         data: job::Data {
             champion_eval,
-            fresh: None,
+            fresh,
             train: "data/train.safetensors".into(),
             validation,
             replay,
@@ -152,16 +161,21 @@ impl Prepared<'_> {
     /// What the job continues.
     fn parent(&self) -> Option<job::Parent> {
         let dir = self.parent_dir.as_ref()?;
+        Some(self.version(dir, &self.parent_labels, self.parent_terms))
+    }
+
+    /// A version as a job names it.
+    pub(super) fn version(&self, dir: &Path, labels: &[String], terms: usize) -> job::Parent {
         let (adapter, fisher) = (dir.join("adapter"), dir.join("fisher.safetensors"));
         let statistics = dir.join("statistics.safetensors");
-        Some(job::Parent {
+        job::Parent {
             adapter: adapter.exists().then_some(adapter),
             head: (self.manifest.task != Task::CausalLm).then(|| dir.join("head")),
-            labels: self.parent_labels.clone(),
+            labels: labels.to_vec(),
             fisher: fisher.exists().then_some(fisher),
             statistics: statistics.exists().then_some(statistics),
-            term_tokens: self.parent_terms as u32,
-        })
+            term_tokens: terms as u32,
+        }
     }
 }
 

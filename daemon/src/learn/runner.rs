@@ -74,6 +74,11 @@ impl Work<'_> {
         Prepared {
             manifest: &self.manifest,
             parent_dir: parent.map(|id| self.engine.layout.version(&self.manifest.domain, id)),
+            anchor_dir: self
+                .manifest
+                .anchor
+                .as_deref()
+                .map(|id| self.engine.layout.version(&self.manifest.domain, id)),
             parent_labels: self.ancestors.last().map(|m| m.labels.clone()).unwrap_or_default(),
             parent_terms: self.ancestors.last().map_or(0, |m| m.terms.len()),
             ancestors: &self.ancestors,

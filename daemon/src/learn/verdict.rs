@@ -6,9 +6,13 @@ use super::outcome::{Judgement, era_accuracy, judge_job};
 use super::runner::{Work, give_up};
 use crate::alerts;
 use crate::clock::now_ms;
+use crate::drift::{self, DriftRecord, Found};
+use crate::engine::Engine;
+use crate::incidents;
 use anyhow::Result;
 use std::path::Path;
 use wengu_alert::event::Event;
+use wengu_decide::drift::Signal;
 use wengu_decide::gate::{Decision, Verdict};
 use wengu_protocol::job::JobResult;
 use wengu_store::Batch;
@@ -17,13 +21,7 @@ use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleReco
 pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Result<()> {
     let engine = context.engine;
     let prepared = context.prepared();
-    let mut judgement = match judge_job(
-        &engine.store,
-        dir,
-        &context.manifest,
-        &context.ancestors,
-        &prepared.parent_labels,
-    ) {
+    let mut judgement = match judge_job(&engine.store, dir, &prepared, result.repeat) {
         Ok(judgement) => judgement,
         // Closed on failure: what cannot be judged is not promoted.
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
@@ -91,10 +89,17 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
                 version: id.into(),
                 since_ms: now,
                 how: How::Promoted,
+                reason: None,
             },
         )?;
     }
+    let (watch, found) = watch(engine, judgement, &domain, id, promoted, now)?;
+    if let Some(watch) = &watch {
+        batch = batch.put(&domain, watch)?;
+    }
     batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
+    let said = incidents::said(verdict, found);
+    batch = incidents::advance(engine, batch, now, (&domain, run.run), said, promoted)?;
     engine.store.commit(batch)?;
     engine.outbox_wake.notify_one();
     engine.publish_current(&domain)?;
@@ -107,6 +112,38 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
         "run_judged"
     );
     Ok(())
+}
+
+/// What the run says against the anchor; the first version that is promoted becomes it.
+fn watch(
+    engine: &Engine,
+    judgement: &Judgement,
+    domain: &str,
+    id: &str,
+    promoted: bool,
+    now: i64,
+) -> Result<(Option<DriftRecord>, Found)> {
+    let nothing = Found {
+        slow: None,
+        live: false,
+    };
+    let Some(record) = engine.store.get::<DriftRecord>(domain)? else {
+        let first = promoted.then(|| DriftRecord::new(id, now, "the first version that was promoted"));
+        return Ok((first, nothing));
+    };
+    let Some(watched) = &judgement.watched else {
+        return Ok((None, nothing));
+    };
+    let (mut next, found) = drift::advance(&record, watched, promoted);
+    let auto = engine
+        .config
+        .domains
+        .get(domain)
+        .is_some_and(|domain| domain.gate.auto_rollback);
+    if auto && (found.live || found.slow == Some(Signal::Alarm)) {
+        next.roll_back = true;
+    }
+    Ok((Some(next), found))
 }
 
 fn verdict_event(run: &RunRecord, verdict: &Verdict, id: &str) -> Event {

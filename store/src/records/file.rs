@@ -149,12 +149,19 @@ pub struct Counts {
     pub train: u64,
     /// Labelled examples of the gate set.
     pub gate: u64,
+    /// Labelled examples of the reserve.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reserve: u64,
     /// Labelled examples of the audit set.
     pub audit: u64,
     /// Examples that neither a field nor a sidecar nor the plugin labelled.
     pub unlabelled: u64,
     /// Broken records, each quarantined by its line.
     pub rejected: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Record for FileRecord {

@@ -22,6 +22,9 @@ pub struct ScheduleRecord {
 pub struct SplitRecord {
     /// Percent of the cases held out for the gate.
     pub gate_percent: u32,
+    /// Percent of the cases held out to confirm what the gate finds; none in records from before there was a reserve.
+    #[serde(default)]
+    pub reserve_percent: u32,
     /// Percent of the cases held out for audits.
     pub audit_percent: u32,
 }

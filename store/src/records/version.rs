@@ -46,6 +46,9 @@ pub struct CurrentRecord {
     pub since_ms: UnixMs,
     /// How it came to serve.
     pub how: How,
+    /// Why, where a person had to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How a version came to serve.
@@ -54,8 +57,10 @@ pub struct CurrentRecord {
 pub enum How {
     /// The gate promoted it.
     Promoted,
-    /// A person rolled back to it.
+    /// A person rolled back to it, or the daemon, where it is told to.
     RolledBack,
+    /// A person put it in service against the gate.
+    Forced,
 }
 
 impl Record for CurrentRecord {

@@ -1,27 +1,23 @@
-//! `wengu gate`: what the gate would do, before it has to.
+//! `wengu gate simulate`: what the gate would do, before it has to.
 
-use super::Exit;
-use super::args::{GateAction, GateArgs, SimulateArgs};
-use super::render::{count, percent, table};
+use crate::cli::Exit;
+use crate::cli::args::SimulateArgs;
+use crate::cli::render::{count, percent, table};
 use anyhow::Result;
-use wengu_decide::gate::{GateConfig, GateMode, Share, Simulated, Simulation, run_alpha, simulate};
+use wengu_decide::gate::{self, GateConfig, GateMode, Share, Simulated, Simulation, run_alpha};
 
 /// As few as the gate decides by where nothing is configured.
 const MIN_ITEMS: u64 = 30;
 const MIN_ERA_ITEMS: u64 = 20;
 
-pub fn gate(args: GateArgs, json: bool) -> Result<Exit> {
-    match args.action {
-        GateAction::Simulate(args) => {
-            let simulated = simulate(&simulation(&args)?)?;
-            if json {
-                println!("{}", serde_json::to_string_pretty(&simulated)?);
-            } else {
-                print(&simulated);
-            }
-            Ok(Exit::Success)
-        }
+pub fn simulate(args: &SimulateArgs, json: bool) -> Result<Exit> {
+    let simulated = gate::simulate(&simulation(args)?)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&simulated)?);
+    } else {
+        print(&simulated);
     }
+    Ok(Exit::Success)
 }
 
 fn simulation(args: &SimulateArgs) -> Result<Simulation> {

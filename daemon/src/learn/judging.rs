@@ -1,0 +1,132 @@
+//! From recorded answers to the verdict, without a file or a clock: the same answers give the same verdict, byte for byte, whenever
+//! they are judged again.
+
+use super::examples::LabelSource;
+use super::manifest::Item;
+use super::outcome::{Answer, Answers, Judgement};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use wengu_decide::gate::{
+    Era, Evidence, GateConfig, ItemOutcome, ItemScores, Judged, Repeat as Again, Verdict, confirm, judge_first,
+    judge_stage1,
+};
+use wengu_protocol::job::{Repeat, Task};
+
+/// What a verdict is made from beside the answers to the gate set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Basis {
+    /// What the model answers.
+    pub task: Task,
+    /// What a first version is compared with: always this label. None where there was a champion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<String>,
+    /// Items of the reserve.
+    pub reserve_items: u64,
+    /// The answers to them, where the gate set made it necessary to look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserve: Vec<Answers>,
+    /// The champion asked twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
+}
+
+/// Judges again what was judged: the verdict as it was recorded. None for a judgement that does not hold all it was made from.
+pub fn replay(judgement: &Judgement) -> Option<Verdict> {
+    let basis = judgement.basis.as_ref()?;
+    Some(decide(&judgement.verdict.config, &judgement.answers, basis))
+}
+
+/// The verdict.
+pub(super) fn decide(rules: &GateConfig, answers: &[Answers], basis: &Basis) -> Verdict {
+    let told = distinct_slices(answers);
+    let slices = |answer: &Answer| -> Vec<String> {
+        let slices = answer.slices.iter();
+        slices.filter(|slice| told.contains(*slice)).cloned().collect()
+    };
+    let stand_in = basis.stand_in.as_deref().unwrap_or_default();
+    let outcome = |answer: &Answer| ItemOutcome {
+        item: answer.text_id.clone(),
+        champion_right: answer.champion.as_deref().unwrap_or(stand_in) == answer.label,
+        challenger_right: answer.challenger == answer.label,
+        case_file: answer.case.clone(),
+        slices: slices(answer),
+    };
+    if basis.stand_in.is_some() {
+        return judge_first(rules, 0.0, &eras(answers, outcome));
+    }
+    if basis.task != Task::CausalLm {
+        return two_stages(rules, answers, basis, outcome);
+    }
+    // A missing score is one that the gate refuses.
+    two_stages(rules, answers, basis, |answer| ItemScores {
+        item: answer.text_id.clone(),
+        champion: answer.champion_worth().unwrap_or(f64::NAN),
+        challenger: answer.challenger_worth(),
+        case_file: answer.case.clone(),
+        slices: slices(answer),
+    })
+}
+
+fn two_stages<T: Judged>(
+    rules: &GateConfig,
+    answers: &[Answers],
+    basis: &Basis,
+    item: impl Fn(&Answer) -> T,
+) -> Verdict {
+    let gate = eras(answers, &item);
+    // The trainer counts; which items they were is in its log at most.
+    let again: Vec<Again> = basis.repeat.map_or(Vec::new(), |repeat| {
+        let same = (0..repeat.answers).map(|place| place >= repeat.differ);
+        same.enumerate()
+            .map(|(place, same)| Again {
+                item: format!("answer {}", place + 1),
+                same,
+            })
+            .collect()
+    });
+    let evidence = Evidence {
+        eras: &gate,
+        checklist: &[],
+        repeated: &again,
+        reserve_items: basis.reserve_items,
+    };
+    let stage1 = judge_stage1(rules, &evidence);
+    if !stage1.needs_reserve {
+        return stage1.verdict;
+    }
+    confirm(&stage1, &gate, &eras(&basis.reserve, &item))
+}
+
+fn eras<T>(answers: &[Answers], item: impl Fn(&Answer) -> T) -> Vec<Era<T>> {
+    let eras = answers.iter().map(|era| Era {
+        era: format!("run {}", era.era),
+        items: era.items.iter().map(&item).collect(),
+    });
+    eras.collect()
+}
+
+/// The slices of an item.
+pub(super) fn slices(task: Task, item: &Item) -> Vec<String> {
+    let source = match item.source {
+        LabelSource::Gold => "gold",
+        LabelSource::Weak { .. } | LabelSource::None => "weak",
+    };
+    let label = (task == Task::SequenceClassification).then(|| format!("label={}", item.label));
+    let language = item.language.iter().map(|language| format!("language={language}"));
+    language.chain(label).chain([format!("source={source}")]).collect()
+}
+
+/// Slices of a kind that has several: one slice that all items are in says nothing of its own.
+fn distinct_slices(answers: &[Answers]) -> BTreeSet<String> {
+    let mut kinds: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
+    for slice in answers
+        .iter()
+        .flat_map(|era| &era.items)
+        .flat_map(|answer| &answer.slices)
+    {
+        let kind = slice.split_once('=').map_or("", |(kind, _)| kind);
+        kinds.entry(kind).or_default().insert(slice);
+    }
+    let several = kinds.into_values().filter(|slices| slices.len() > 1);
+    several.flatten().cloned().collect()
+}

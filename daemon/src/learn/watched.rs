@@ -1,0 +1,150 @@
+//! What is asked beside the gate: the version in service, of new examples before they are learned, and the anchor, of the same and of
+//! the audit sets. From this slow slides and a poor performance on new work show.
+
+use super::data_files::{Row, Writer};
+use super::manifest::{Item, Manifest};
+use super::prepare::{Prepared, audit_name};
+use super::said::Reader;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use wengu_decide::gate::ItemOutcome;
+use wengu_protocol::job::{Anchor, Task, layout};
+use wengu_store::Store;
+
+/// So many new examples are asked at most; they cost a pass each.
+const FRESH_MAX: usize = 1000;
+
+/// Right and wrong answers beside the gate's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// New examples that the version in service answered before they were learned.
+    pub fresh_items: u64,
+    /// Those it had right.
+    pub fresh_right: u64,
+    /// The version that the others are compared with; None: there was none but the version in service.
+    pub anchor: Option<String>,
+    /// New examples: the anchor as champion, the version in service as challenger.
+    #[serde(default)]
+    pub fresh: Vec<ItemOutcome>,
+    /// Audit items: the anchor as champion, the version in service before the run as challenger.
+    #[serde(default)]
+    pub before: Vec<ItemOutcome>,
+    /// The same with the run's result as challenger.
+    #[serde(default)]
+    pub after: Vec<ItemOutcome>,
+}
+
+/// The manifest of the run that made the anchor.
+fn anchor_manifest<'a>(prepared: &Prepared<'a>) -> Option<&'a Manifest> {
+    let run = crate::drift::run_of(prepared.manifest.anchor.as_deref()?);
+    prepared.ancestors.iter().find(|manifest| manifest.run == run)
+}
+
+/// New examples whose labels `labels` has, and that are asked.
+fn fresh<'a>(manifest: &'a Manifest, labels: &[String]) -> Vec<&'a Item> {
+    let known = |item: &&Item| manifest.task != Task::SequenceClassification || labels.contains(&item.label);
+    manifest.train.iter().filter(known).take(FRESH_MAX).collect()
+}
+
+/// Writes the sets; gives the one that the parent is asked, and what the anchor is.
+pub(super) fn write(store: &Store, prepared: &Prepared, dir: &Path) -> Result<(Option<PathBuf>, Option<Anchor>)> {
+    let manifest = prepared.manifest;
+    if prepared.parent_dir.is_none() {
+        return Ok((None, None));
+    }
+    let asked = fresh(manifest, &prepared.parent_labels);
+    let rows = |writer: &mut Writer, items: &[&Item]| -> Result<Vec<Row>> {
+        let items: Vec<Item> = items.iter().map(|item| (*item).clone()).collect();
+        writer.items(&items)
+    };
+    let mut writer = Writer::new(store, manifest, &manifest.terms[..prepared.parent_terms], dir)?;
+    let fresh_set = match asked.is_empty() {
+        true => None,
+        false => {
+            let rows = rows(&mut writer, &asked)?;
+            Some(writer.write(layout::FRESH, &rows, None)?)
+        }
+    };
+    let (Some(anchor), Some(anchor_dir)) = (anchor_manifest(prepared), &prepared.anchor_dir) else {
+        return Ok((fresh_set, None));
+    };
+    let mut writer = Writer::new(store, manifest, &manifest.terms[..anchor.terms.len()], dir)?;
+    let mut eval = BTreeMap::new();
+    let asked = fresh(manifest, &anchor.labels);
+    if !asked.is_empty() {
+        let rows = rows(&mut writer, &asked)?;
+        eval.insert(layout::FRESH.to_owned(), writer.write("anchor-fresh", &rows, None)?);
+    }
+    for era in prepared
+        .ancestors
+        .iter()
+        .chain([manifest])
+        .filter(|era| !era.audit.is_empty())
+    {
+        let name = audit_name(era.run);
+        let rows = writer.items(&era.audit)?;
+        eval.insert(name.clone(), writer.write(&format!("anchor-{name}"), &rows, None)?);
+    }
+    let version = prepared.version(anchor_dir, &anchor.labels, anchor.terms.len());
+    Ok((fresh_set, Some(Anchor { version, eval })))
+}
+
+/// Reads what was answered.
+pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result<Watched> {
+    let manifest = prepared.manifest;
+    let mut watched = Watched::default();
+    if prepared.parent_dir.is_none() {
+        return Ok(watched);
+    }
+    let mut reader = Reader::new(store, manifest)?;
+    let mut right = |kind: &str, set: &str, items: &[Item], labels: &[String]| -> Result<Vec<bool>> {
+        let said = reader.read(job_dir, kind, set, items, labels)?;
+        let right = said.iter().zip(items).map(|(said, item)| match said.score {
+            // A causal model's answer counts as right where every token was the likeliest.
+            Some(score) => score >= 1.0,
+            None => said.label == item.label,
+        });
+        Ok(right.collect())
+    };
+    let owned = |items: Vec<&Item>| -> Vec<Item> { items.into_iter().cloned().collect() };
+    let asked = owned(fresh(manifest, &prepared.parent_labels));
+    let serving = right(layout::CHAMPION, layout::FRESH, &asked, &prepared.parent_labels)?;
+    watched.fresh_items = serving.len() as u64;
+    watched.fresh_right = serving.iter().filter(|right| **right).count() as u64;
+    let (Some(anchor), Some(_)) = (anchor_manifest(prepared), &prepared.anchor_dir) else {
+        return Ok(watched);
+    };
+    watched.anchor.clone_from(&manifest.anchor);
+    let known = |item: &Item| manifest.task != Task::SequenceClassification || anchor.labels.contains(&item.label);
+    let of_both = owned(fresh(manifest, &anchor.labels));
+    let by_anchor = right(layout::ANCHOR, layout::FRESH, &of_both, &anchor.labels)?;
+    let by_item: BTreeMap<&str, bool> = asked.iter().map(|item| item.text_id.as_str()).zip(serving).collect();
+    for (item, anchor_right) in of_both.iter().zip(by_anchor) {
+        if let Some(serving_right) = by_item.get(item.text_id.as_str()) {
+            watched.fresh.push(outcome(item, anchor_right, *serving_right));
+        }
+    }
+    for era in prepared.ancestors.iter().chain([manifest]) {
+        let name = audit_name(era.run);
+        let by_anchor = right(layout::ANCHOR, &name, &era.audit, &anchor.labels)?;
+        let before = right(layout::CHAMPION, &name, &era.audit, &prepared.parent_labels)?;
+        let after = right(layout::CHALLENGER, &name, &era.audit, &manifest.labels)?;
+        for (place, item) in era.audit.iter().enumerate().filter(|(_, item)| known(item)) {
+            watched.before.push(outcome(item, by_anchor[place], before[place]));
+            watched.after.push(outcome(item, by_anchor[place], after[place]));
+        }
+    }
+    Ok(watched)
+}
+
+fn outcome(item: &Item, champion_right: bool, challenger_right: bool) -> ItemOutcome {
+    ItemOutcome {
+        item: item.text_id.clone(),
+        champion_right,
+        challenger_right,
+        case_file: item.case.clone(),
+        slices: Vec::new(),
+    }
+}
