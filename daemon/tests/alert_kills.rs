@@ -83,7 +83,12 @@ fn child(dir: &Path, ends: bool) {
             }
             let now = Utc::now().timestamp_millis();
             let batch = Batch::new("test.verdict")
-                .put(&format!("{n:08}"), &Verdict { fires: n % 2 == 0 })
+                .put(
+                    &format!("{n:08}"),
+                    &Verdict {
+                        fires: n.is_multiple_of(2),
+                    },
+                )
                 .unwrap();
             let batch = alerts::enqueue(&engine, batch, now, &event(n)).unwrap();
             engine.store.commit(batch).unwrap();
