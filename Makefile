@@ -56,7 +56,7 @@ bench-plugin: setup ## what a plugin's process costs for each document, beside t
 bench-terms: setup ## tokens per document with and without terms as tokens, on the sets in WENGU_DATA
 	@scripts/bench-terms
 
-interop: ## signatures verified by the public standardwebhooks packages of Python and JavaScript (installs them into .deps)
+interop: ## alerts on a real Alertmanager, signatures by the public Python and JavaScript packages (into .deps)
 	@tests/interop/run
 
 clean: ## what was built and what the demo wrote; .deps/ stays

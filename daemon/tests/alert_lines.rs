@@ -228,6 +228,25 @@ fn a_burst_is_one_digest_and_a_declined_one_is_sent_again_whole() {
 }
 
 #[test]
+fn above_a_robots_rate_the_daemon_waits() {
+    run(async {
+        let (url, bodies) = receiver(|_| (200, r#"{"errcode":0}"#)).await;
+        let (engine, _dir) = engine(&[webhook("group", &url, "format = \"wecom\"")]);
+        // Too few for a digest. The robot takes 20 a minute; a daemon that was just started does not know how many it had.
+        tell(
+            &engine,
+            &[Event::IncidentFiring(incident(1)), Event::IncidentFiring(incident(2))],
+        );
+        until("the first is there", || bodies.lock().unwrap().len() == 1).await;
+        let began = Instant::now();
+        until("the second is there", || bodies.lock().unwrap().len() == 2).await;
+        assert!(began.elapsed() > Duration::from_millis(3_000), "{:?}", began.elapsed());
+        until("both are settled", || view(&engine, "group").delivered == 2).await;
+        engine.stop();
+    });
+}
+
+#[test]
 fn replay_sends_again_under_the_same_id_what_was_not_overtaken() {
     run(async {
         // The first two requests find nobody at home.

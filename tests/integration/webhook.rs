@@ -144,3 +144,54 @@ fn endpoints_are_listed_and_a_rotated_secret_signs_beside_the_old_one_without_a_
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("no webhook nobody; configured are: oncall"));
     assert!(!site.wengu(&["webhook", "rotate-secret", "nobody"]).status.success());
 }
+
+/// A file that only its owner reads.
+fn private(path: &std::path::Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn secrets_come_from_a_systemd_credential_and_an_address_from_a_file() {
+    let port = free_port();
+    let hook = |allow: &str| format!("[webhooks.oncall]\nurl_file = \"url\"\nsecret_credential = \"hook\"\n{allow}");
+    let mut site = Site::new(&hook("allow_addresses = [\"127.0.0.1\"]\n"));
+    std::fs::create_dir(site.path("credentials")).unwrap();
+    let secret = String::from_utf8(site.wengu(&["webhook", "secret"]).stdout).unwrap();
+    private(&site.path("credentials/hook"), &secret);
+    private(&site.path("webhook.secret"), &secret);
+    private(&site.path("url"), &format!("http://127.0.0.1:{port}/\n"));
+    let credentials = site.path("credentials").display().to_string();
+    let mut receiver = listen(&site, port, "1");
+    site.start_with(&[("CREDENTIALS_DIRECTORY", &credentials)]);
+    assert!(site.wengu(&["webhook", "test"]).status.success());
+    assert!(receiver.wait().unwrap().success());
+    site.until("it counts as delivered", |s| {
+        s.json(&["webhook", "list"])[0]["delivered"] == 1
+    });
+    let listed = String::from_utf8(site.wengu(&["webhook", "list"]).stdout).unwrap();
+    assert!(
+        !listed.contains(&port.to_string()),
+        "an address from a file is not shown: {listed}"
+    );
+    site.kill();
+
+    // Without the setting, the address is refused wherever it stands.
+    let site = Site::new(&hook("").replace("secret_credential = \"hook\"", "secret_file = \"secret\""));
+    private(&site.path("secret"), &secret);
+    private(&site.path("url"), "https://127.0.0.1/");
+    let checked = site.wengu(&["check"]);
+    let problems = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(
+        problems.contains("a loopback address; webhooks reach it only if `allow_addresses` names it"),
+        "{problems}"
+    );
+    private(&site.path("url"), "https://alerts.example.org/");
+    assert!(!String::from_utf8_lossy(&site.wengu(&["check"]).stderr).contains("webhooks.oncall"));
+    std::fs::set_permissions(site.path("url"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let open = String::from_utf8_lossy(&site.wengu(&["check"]).stderr).into_owned();
+    assert!(
+        open.contains("webhooks.oncall.url_file") && open.contains("open to every user"),
+        "{open}"
+    );
+}

@@ -78,7 +78,7 @@ pub enum NextStep {
     RetryAt(DateTime<Utc>),
     /// Given up; the reason for people.
     DeadLetter(String),
-    /// The endpoint wants no more of these; the reason for people.
+    /// The endpoint is gone for good, and the event given up without another attempt; the reason for people.
     Disable(String),
 }
 

@@ -74,8 +74,7 @@ impl OutboxItem {
         }
     }
 
-    /// Notes what came of an attempt that ended `now`, and says what follows. On [`NextStep::Disable`] the item is dead
-    /// and the caller stops using the endpoint.
+    /// Notes what came of an attempt that ended `now`, and says what follows. On [`NextStep::Disable`] the item is dead.
     pub fn settle(&mut self, now: DateTime<Utc>, outcome: &Outcome, jitter_seed: u64) -> NextStep {
         self.attempts += 1;
         let first_at = *self.first_attempt_at.get_or_insert(now);

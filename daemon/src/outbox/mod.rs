@@ -22,14 +22,13 @@ use wengu_store::Batch;
 /// Between looks where nothing wakes the delivery.
 const LOOK: Duration = Duration::from_secs(1);
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// Events that were delivered so long ago are removed.
 const KEEP_DELIVERED: TimeDelta = TimeDelta::days(30);
 
 /// Delivers until the daemon stops. Endpoints are served side by side, so that one that hangs delays no other.
 pub async fn run(engine: Arc<Engine>) {
-    if let Err(e) = prune(&engine) {
-        tracing::error!(error = format!("{e:#}"), "outbox_not_pruned");
-    }
     let mut endpoints = JoinSet::new();
     for webhook in engine.config.webhooks.values().cloned() {
         let engine = engine.clone();
@@ -50,8 +49,20 @@ pub async fn run(engine: Arc<Engine>) {
             }
         });
     }
+    tokio::select! {
+        () = engine.stopped() => {}
+        () = prune_daily(&engine) => {}
+    }
     while endpoints.join_next().await.is_some() {}
-    engine.stopped().await;
+}
+
+async fn prune_daily(engine: &Engine) {
+    loop {
+        if let Err(e) = prune(engine) {
+            tracing::error!(error = format!("{e:#}"), "outbox_not_pruned");
+        }
+        tokio::time::sleep(DAY).await;
+    }
 }
 
 /// The way to one endpoint. It alone changes what is pending there, so that an order once seen holds.
