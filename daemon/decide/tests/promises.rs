@@ -233,3 +233,35 @@ fn of_null_streams_of_20_000_items_at_most_one_in_a_hundred_ever_alarms() {
     println!("{found} of 4,000 null streams of 20,000 items ever alarm");
     assert!(found <= 40, "{found}");
 }
+
+/// Challengers that are worse by exactly the margin and are promoted.
+fn promoted_at_the_margin(churn_percent: f64, repeats: u64) -> u64 {
+    let simulation = Simulation {
+        config: config(5.0),
+        items: GATE_ITEMS,
+        reserve_items: RESERVE_ITEMS,
+        drop_points: 5.0,
+        churn_percent,
+        accuracy_percent: 80.0,
+        repeats,
+        seed: 41,
+    };
+    simulate(&simulation).unwrap().promote.runs
+}
+
+#[test]
+fn two_looks_at_the_margin_are_no_more_than_one() {
+    let found = promoted_at_the_margin(25.0, 100);
+    assert!(found <= 10, "{found} of 100");
+}
+
+#[test]
+#[ignore = "long: make soak"]
+fn of_challengers_at_the_margin_at_most_one_in_twenty_is_promoted() {
+    for churn in [10.0, 15.0, 20.0, 30.0] {
+        let found = promoted_at_the_margin(churn, 4000);
+        println!("{found} of 4,000 challengers at the margin were promoted at a churn of {churn} %");
+        // Three standard errors of a rate of exactly 0.05.
+        assert!(found <= 200 + 41, "{found} at a churn of {churn} %");
+    }
+}

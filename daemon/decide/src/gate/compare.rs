@@ -1,5 +1,6 @@
 //! Champion and challenger on one set of items.
 
+use super::levels::CONFIDENCE;
 use super::stats::{McNemar, detectable_points, mcnemar, normal_quantile, tango_interval};
 use super::units::{Units, group, integer_flips};
 use super::{Comparison, ItemOutcome, Metric};
@@ -37,12 +38,18 @@ pub struct Level {
     pub alpha: f64,
     /// Level of the test that has to confirm it, and how many items that has.
     pub confirm: Option<(f64, u64)>,
+    /// One-sided confidence of the bound of the drop.
+    pub confidence: f64,
 }
 
 impl Level {
     /// One test alone.
     pub fn single(alpha: f64) -> Level {
-        Level { alpha, confirm: None }
+        Level {
+            alpha,
+            confirm: None,
+            confidence: CONFIDENCE,
+        }
     }
 
     /// Choices of signs, 10,000 or so many that a p-value can be far below the level at all.
@@ -115,10 +122,10 @@ impl Judged for ItemOutcome {
         let both = count(|item| item.champion_right && item.challenger_right);
         let share = |part: u64| if n == 0 { 0.0 } else { part as f64 / n as f64 };
         let found = match group(items.iter().map(|item| item.case_file.as_deref())) {
-            None => alone(b, c, n),
+            None => alone(b, c, n, level.confidence),
             Some(files) => {
                 let change = |i: usize| i64::from(items[i].challenger_right) - i64::from(items[i].champion_right);
-                together(&files, change)
+                together(&files, change, level.confidence)
             }
         };
         Comparison {
@@ -150,19 +157,19 @@ struct Found {
     error: f64,
 }
 
-fn alone(b: u64, c: u64, n: u64) -> Found {
+fn alone(b: u64, c: u64, n: u64, confidence: f64) -> Found {
     Found {
         files: None,
         p: mcnemar(b, c),
         interval: tango_interval(b, c, n, normal_quantile(0.975)),
-        one_sided_low: tango_interval(b, c, n, normal_quantile(0.95)).0,
+        one_sided_low: tango_interval(b, c, n, normal_quantile(confidence)).0,
         error: ((b + c) as f64).sqrt() / n.max(1) as f64,
     }
 }
 
 /// Whole files are flipped and drawn. An interval cannot be tighter than if none of so many independent files had changed,
 /// which is what a bootstrap of files without a change would say.
-fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64) -> Found {
+fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64, confidence: f64) -> Found {
     let changes: Vec<i64> = files.iter().map(|file| file.iter().map(|&i| change(i)).sum()).collect();
     let units = Units::new(
         files
@@ -170,14 +177,14 @@ fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64) -> Found {
             .zip(&changes)
             .map(|(file, sum)| (*sum as f64, file.len() as u64)),
     );
-    let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 0.05]);
+    let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 1.0 - confidence]);
     let unchanged = |z: f64| tango_interval(0, 0, files.len() as u64, z);
     let least = unchanged(normal_quantile(0.975));
     Found {
         files: Some(files.len() as u64),
         p: integer_flips(&changes),
         interval: (low.min(least.0), high.max(least.1)),
-        one_sided_low: one_sided_low.min(unchanged(normal_quantile(0.95)).0),
+        one_sided_low: one_sided_low.min(unchanged(normal_quantile(confidence)).0),
         error: units.null_error(),
     }
 }
@@ -254,7 +261,13 @@ mod tests {
 
     #[test]
     fn a_second_test_makes_the_detectable_drop_larger_and_more_of_its_items_make_it_smaller() {
-        let points = |confirm| Level { alpha: 0.1, confirm }.mde_points(500, (0.1f64 / 500.0).sqrt(), true);
+        let points = |confirm| {
+            Level {
+                confirm,
+                ..Level::single(0.1)
+            }
+            .mde_points(500, (0.1f64 / 500.0).sqrt(), true)
+        };
         let (one, small, large) = (points(None), points(Some((0.027, 500))), points(Some((0.027, 5000))));
         assert!(one < large && large < small, "{one} {large} {small}");
         assert!(

@@ -1,8 +1,9 @@
 //! Every comparison of the gate set, with its share of the level.
 
 use super::compare::{Judged, Level, SEED};
-use super::family::weights;
-use super::{Decision, Era, EraVerdict, Evidence, GateConfig, Levels, SliceVerdict, Subject, VERDICT_SCHEMA, Verdict};
+use super::family::shares;
+use super::levels::{CONFIDENCE, GATE_CONFIDENCE};
+use super::{Decision, Era, EraVerdict, Evidence, GateConfig, Levels, SliceVerdict, VERDICT_SCHEMA, Verdict};
 use std::collections::{BTreeMap, HashSet};
 
 /// All comparisons, with nothing decided yet.
@@ -16,12 +17,9 @@ pub(super) fn compare_all<T: Judged>(config: &GateConfig, evidence: &Evidence<'_
     let enough = |items: u64| items > 0 && items >= config.min_era_items;
     let slice_judged = |items: &[&T]| enough(items.len() as u64) && items.len() < earlier.len();
 
-    let mut subjects = vec![Subject::Earlier];
     let alone = judged.iter().filter(|judged| **judged).count();
     let parts = alone + slices.values().filter(|items| slice_judged(items)).count();
-    subjects.extend((0..parts).map(|_| Subject::Slice(String::new())));
-    let shares = weights(&subjects);
-    let part_share = shares.get(1).or(shares.first()).copied().unwrap_or(1.0);
+    let (share, part_share) = shares(parts);
 
     let all_items: u64 = eras.iter().map(|era| era.items.len() as u64).sum();
     let levels = Levels::of(config.alpha, all_items, evidence.reserve_items);
@@ -32,8 +30,12 @@ pub(super) fn compare_all<T: Judged>(config: &GateConfig, evidence: &Evidence<'_
             let confirming = evidence.reserve_items as f64 * items as f64 / all_items.max(1) as f64;
             (alpha * share, confirming.round() as u64)
         }),
+        confidence: match levels.reserve {
+            Some(_) => GATE_CONFIDENCE,
+            None => CONFIDENCE,
+        },
     };
-    let whole = T::compare(earlier.iter().copied(), &level(shares[0], earlier.len()));
+    let whole = T::compare(earlier.iter().copied(), &level(share, earlier.len()));
     // With a single era there is one set of items only.
     let compare = |items: &[T], share: f64| match eras.len() {
         1 => whole.clone(),
@@ -52,10 +54,7 @@ pub(super) fn compare_all<T: Judged>(config: &GateConfig, evidence: &Evidence<'_
         checklist: None,
         overall: match eras.len() {
             1 => whole.clone(),
-            _ => T::compare(
-                eras.iter().flat_map(|e| &e.items),
-                &level(shares[0], all_items as usize),
-            ),
+            _ => T::compare(eras.iter().flat_map(|e| &e.items), &level(share, all_items as usize)),
         },
         earlier_adjusted_p: None,
         eras: eras

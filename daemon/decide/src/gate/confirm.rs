@@ -5,6 +5,7 @@ use super::comparisons::{by_slice, earlier_items};
 use super::facts::decide;
 use super::family::{weighted_holm, weights};
 use super::judge::check_items;
+use super::levels::POOLED_CONFIDENCE;
 use super::report;
 use super::verdict::{Confirmation, Confirmed};
 use super::{Comparison, Decision, Era, Stage1, Subject, Verdict};
@@ -14,8 +15,7 @@ use std::collections::HashSet;
 /// answers to the reserve under the names of the same eras (those without items may be left out).
 ///
 /// Every test that tripped is made again on the reserve's items alone, at the second level over all of them. Promotion
-/// is then decided by both sets together, which a challenger exactly at the margin passes one time in twenty, besides those
-/// that passed without a reserve. Where nothing needs the reserve, the first verdict stands.
+/// is then decided by both sets together, at a confidence that makes both looks one of 95 %. Where nothing needs the reserve, the first verdict stands.
 pub fn confirm<T: Judged>(stage1: &Stage1, gate: &[Era<T>], reserve: &[Era<T>]) -> Verdict {
     let mut verdict = stage1.verdict.clone();
     let level = verdict.levels.and_then(|levels| levels.reserve);
@@ -77,12 +77,16 @@ pub fn confirm<T: Judged>(stage1: &Stage1, gate: &[Era<T>], reserve: &[Era<T>]) 
                 .for_each(|s| s.regressed = true),
         }
     }
-    let pooled = |items: Vec<&T>, alpha: f64| T::compare(items, &Level::single(alpha));
+    let whole_run = Level {
+        confidence: POOLED_CONFIDENCE,
+        ..Level::single(config.alpha)
+    };
+    let pooled = |items: Vec<&T>| T::compare(items, &whole_run);
     let newest = verdict.eras.iter().find(|e| e.newest);
     verdict.confirmation = Some(Confirmation {
         items: reserve.iter().map(|era| era.items.len() as u64).sum(),
-        pooled: pooled(answers.both(&Subject::Earlier), config.alpha),
-        pooled_newest: newest.map(|era| pooled(answers.both(&Subject::Era(era.era.clone())), config.alpha)),
+        pooled: pooled(answers.both(&Subject::Earlier)),
+        pooled_newest: newest.map(|era| pooled(answers.both(&Subject::Era(era.era.clone())))),
         tests,
     });
     verdict.decision = decide(&verdict);

@@ -27,14 +27,21 @@ pub(super) fn weighted_holm(p_values: &[f64], weights: &[f64]) -> Vec<f64> {
 /// The share of the level that each test has: half for the earlier eras together and half for all eras and slices, which
 /// share it equally; all of it where there is only one side.
 pub(super) fn weights(subjects: &[Subject]) -> Vec<f64> {
-    let parts = subjects.iter().filter(|s| **s != Subject::Earlier).count() as f64;
-    let whole = subjects.len() as f64 - parts;
-    let sides = if whole > 0.0 && parts > 0.0 { 2.0 } else { 1.0 };
-    let of = |subject: &Subject| match subject {
-        Subject::Earlier => 1.0 / sides,
-        _ => 1.0 / sides / parts,
+    let parts = subjects.iter().filter(|s| **s != Subject::Earlier).count();
+    let (whole, part) = match parts == subjects.len() {
+        true => (0.0, 1.0 / parts as f64),
+        false => shares(parts),
     };
+    let of = |subject: &Subject| if *subject == Subject::Earlier { whole } else { part };
     subjects.iter().map(of).collect()
+}
+
+/// The share of the earlier eras together, and that of each of so many eras and slices beside them.
+pub(super) fn shares(parts: usize) -> (f64, f64) {
+    match parts {
+        0 => (1.0, 1.0),
+        parts => (0.5, 0.5 / parts as f64),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,12 @@ pub const FIRST_STAGE_ALPHA: f64 = 0.10;
 pub const TWO_STAGE_ITEMS: u64 = 800;
 /// No run is judged at a looser level, however seldom it comes: the level of a single strict test.
 pub const RUN_ALPHA_MAX: f64 = 0.01;
+/// One-sided confidence at which the margin has to be ruled out by the gate set, and by gate set and reserve together once
+/// the reserve was asked: 95 % over both looks.
+pub(super) const GATE_CONFIDENCE: f64 = 0.96;
+pub(super) const POOLED_CONFIDENCE: f64 = 0.99;
+/// The same where there is one look.
+pub(super) const CONFIDENCE: f64 = 0.95;
 /// A second stage that asks for less than this confirms nothing.
 const SECOND_STAGE_ALPHA_MAX: f64 = 0.5;
 

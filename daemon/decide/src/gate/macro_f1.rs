@@ -48,7 +48,7 @@ impl Judged for ItemLabels {
         let error = (spread / (RESAMPLES - 1) as f64).sqrt();
         let [low, high, one_sided_low] = match n {
             0 => [-1.0, 1.0, -1.0],
-            _ => sorted_quantiles(&mut differences, [0.025, 0.975, 0.05]),
+            _ => sorted_quantiles(&mut differences, [0.025, 0.975, 1.0 - level.confidence]),
         };
         let p_value = if n == 0 {
             1.0

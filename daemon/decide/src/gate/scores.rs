@@ -55,7 +55,7 @@ impl Judged for ItemScores {
         };
         let units = Units::new(sums.iter().copied());
         let [low, high, one_sided_low, p_value] = if usable {
-            let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 0.05]);
+            let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 1.0 - level.confidence]);
             let flipped: Vec<f64> = sums.iter().map(|(sum, _)| *sum).collect();
             [low, high, one_sided_low, worse_p(&flipped, SEED, level.draws())]
         } else {

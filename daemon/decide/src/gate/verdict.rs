@@ -71,7 +71,8 @@ pub struct Comparison {
     /// Two-sided 95 % interval of the difference: Tango's score interval where each item stands alone and is right or
     /// wrong, else a bootstrap of whole case files.
     pub interval95_points: (f64, f64),
-    /// The drop is below this with 95 % confidence, one-sided; non-inferiority is this being below the margin.
+    /// The drop is below this with 95 % confidence, one-sided; non-inferiority is this being below the margin. A run with a
+    /// reserve may look twice, at the gate set with 96 % and at both sets with 99 %, which is 95 % over both.
     pub drop_bound95_points: f64,
     /// One-sided p that the challenger is worse; mid-p for right and wrong.
     pub p_value: f64,
