@@ -168,17 +168,18 @@ fn versions_and_schedules() {
         version: "0003-0123456789ab".into(),
         since_ms: 1_790_000_100_000,
         how,
+        reason: (how == How::Forced).then(|| "the old labels were wrong".to_owned()),
     };
     check("promoted", current(How::Promoted));
     check("rolled-back", current(How::RolledBack));
-    check(
-        "fixed",
-        SplitRecord {
-            gate_percent: 20,
-            reserve_percent: 10,
-            audit_percent: 10,
-        },
-    );
+    check("forced", current(How::Forced));
+    let split = |reserve_percent| SplitRecord {
+        gate_percent: 20,
+        reserve_percent,
+        audit_percent: 10,
+    };
+    check("fixed", split(0));
+    check("with-reserve", split(10));
     check(
         "quarantined",
         PluginRecord {

@@ -5,11 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use wengu_decide::memory::{Candidate, select};
 use wengu_decide::metrics::{Confusion, MetricsError, argmax_rows};
 use wengu_decide::near::fingerprint;
-use wengu_decide::split::{Side, side};
+use wengu_decide::split::{HeldOut, Side, side};
 use wengu_decide::weak::{Vote, aggregate};
 
 /// A changed value here means that learned cases would be used to judge. Never update it.
 const SIDES_20_10: &str = "tatttttttttttgtggtgtttttgttattttttttatattt";
+
+fn shares(gate_percent: u32, reserve_percent: u32, audit_percent: u32) -> HeldOut {
+    HeldOut {
+        gate_percent,
+        reserve_percent,
+        audit_percent,
+    }
+}
+
+fn held_out(gate: u32, audit: u32) -> HeldOut {
+    shares(gate, 0, audit)
+}
 
 #[test]
 fn sides_are_the_same_for_ever() {
@@ -17,10 +29,11 @@ fn sides_are_the_same_for_ever() {
         .map(|i| format!("case-{i}"))
         .chain(["病例-甲".into(), "病例-乙".into()]);
     let sides: String = keys
-        .map(|key| match side("legal-en", &key, 20, 10) {
+        .map(|key| match side("legal-en", &key, &held_out(20, 10)) {
             Side::Train => 't',
             Side::Gate => 'g',
             Side::Audit => 'a',
+            Side::Reserve => 'r',
         })
         .collect();
     assert_eq!(sides, SIDES_20_10);
@@ -30,32 +43,38 @@ fn sides_are_the_same_for_ever() {
 fn sides_have_the_shares_asked_for_and_differ_between_domains() {
     let count = |domain: &str, gate, audit, wanted| {
         (0..20_000)
-            .filter(|i| side(domain, &i.to_string(), gate, audit) == wanted)
+            .filter(|i| side(domain, &i.to_string(), &held_out(gate, audit)) == wanted)
             .count()
     };
     // Four standard deviations of Binomial(20000, .2) and (20000, .1).
     assert!(count("legal", 20, 10, Side::Gate).abs_diff(4000) < 230);
     assert!(count("legal", 20, 10, Side::Audit).abs_diff(2000) < 170);
+    let reserved = (0..20_000).filter(|i| side("legal", &i.to_string(), &shares(20, 10, 10)) == Side::Reserve);
+    assert!(reserved.count().abs_diff(2000) < 170);
     assert_eq!(count("legal", 0, 0, Side::Train), 20_000);
     assert_eq!(count("legal", 100, 0, Side::Gate), 20_000);
     assert_eq!(count("legal", 0, 100, Side::Audit), 20_000);
     let same = (0..20_000)
-        .filter(|i| side("legal", &i.to_string(), 20, 10) == side("medical", &i.to_string(), 20, 10))
+        .filter(|i| {
+            side("legal", &i.to_string(), &held_out(20, 10)) == side("medical", &i.to_string(), &held_out(20, 10))
+        })
         .count();
     // Independent sides agree with probability .2^2 + .1^2 + .7^2 = .54.
     assert!(same.abs_diff(10_800) < 300, "{same}");
     // Where the domain ends and the key begins matters.
-    assert!((0..200).any(|i| side("a", &format!("b{i}"), 50, 0) != side("ab", &i.to_string(), 50, 0)));
+    assert!(
+        (0..200).any(|i| side("a", &format!("b{i}"), &held_out(50, 0)) != side("ab", &i.to_string(), &held_out(50, 0)))
+    );
 }
 
 proptest! {
     #[test]
     fn growing_percentages_only_take_cases_out_of_training(
-        key in ".{0,20}", gate in 0u32..50, audit in 0u32..50, more_gate in 0u32..25, more_audit in 0u32..25,
+        key in ".{0,20}", before in prop::array::uniform3(0u32..=16), more in prop::array::uniform3(0u32..=9),
     ) {
-        let (gate_after, audit_after) = (gate + more_gate, (audit + more_audit).min(100 - gate - more_gate));
-        prop_assume!(audit_after >= audit);
-        let (before, after) = (side("d", &key, gate, audit), side("d", &key, gate_after, audit_after));
+        let [gate, reserve, audit] = before;
+        let grown = shares(gate + more[0], reserve + more[1], audit + more[2]);
+        let (before, after) = (side("d", &key, &shares(gate, reserve, audit)), side("d", &key, &grown));
         prop_assert!(before == after || before == Side::Train, "{before:?} became {after:?}");
     }
 

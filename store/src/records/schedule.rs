@@ -23,10 +23,14 @@ pub struct SplitRecord {
     /// Percent of the cases held out for the gate.
     pub gate_percent: u32,
     /// Percent of the cases held out to confirm what the gate finds; none in records from before there was a reserve.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub reserve_percent: u32,
     /// Percent of the cases held out for audits.
     pub audit_percent: u32,
+}
+
+fn is_zero(percent: &u32) -> bool {
+    *percent == 0
 }
 
 impl Record for SplitRecord {
