@@ -1,19 +1,24 @@
 //! The loop with the real model: learn, refuse what is worse, go back.
 
 use crate::harness::{QUICK_LEARNING, Site, clauses, model, program, root};
+use crate::webhook::{free_port, listen, site_with};
 use serde_json::{Value, json};
+use std::io::BufRead;
 
 #[test]
-fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
+fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_everything_back() {
     if model().is_none() {
         return;
     }
     // Nothing is done at first to keep what is old: what is wrong must have its effect, and the gate must see it.
-    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0";
+    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0\n\
+         discriminant_weight = 0.0";
     let config = QUICK_LEARNING
         .replace("epochs = 2", learning)
         .replace("margin_points = 30.0", "margin_points = 40.0");
-    let mut site = Site::new(&config);
+    let port = free_port();
+    let mut site = site_with(port, &format!("{config}[incidents]\nmin_open_s = 0\n"));
+    let mut receiver = listen(&site, port, "6");
     site.start();
     let right = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
     site.deliver("first.jsonl", &right);
@@ -71,10 +76,39 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
         "a first version has no parent"
     );
 
+    // Why, in sentences and numbers, and again from what was recorded.
+    let why = site.json(&["gate", "explain", "contracts"]);
+    assert_eq!(why["verdict"]["decision"], "regressed");
+    assert!(why["flips"].as_array().unwrap().len() > 5, "{why:#}");
+    let asked_twice = why["asked_twice"].as_u64().unwrap();
+    let fresh = why["fresh"].as_array().unwrap();
+    assert!(asked_twice > 20 && fresh[1].as_u64().unwrap() > 20, "{why:#}");
+    let human = String::from_utf8(site.wengu(&["gate", "explain", "contracts", "2"]).stdout).unwrap();
+    for said in [
+        "regressed",
+        "earlier eras",
+        "label=Insurance",
+        "before it learned from them",
+        "anchor: ",
+    ] {
+        assert!(human.contains(said), "{said}: {human}");
+    }
+    for run in ["1", "2"] {
+        let again = site.json(&["gate", "replay", "contracts", run]);
+        assert_eq!(again["same"], true, "{again:#}");
+    }
+    let open = site.json(&["incidents"]);
+    let open = open["open"].as_array().unwrap();
+    assert!(open.iter().any(|incident| incident["firing"] == true), "{open:?}");
+    let problems = site.json(&["status"])["domains"][0]["problems"].to_string();
+    assert!(problems.contains("incident: accuracy"), "{problems}");
+
     // What was refused cannot be put in service by name either.
     let refused = second["version"].as_str().unwrap();
     let said = site.wengu(&["rollback", "contracts", "--to", refused]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("never promoted"));
+    let said = site.wengu(&["promote", "contracts", refused]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("--force"));
 
     // Then as it should be.
     site.stop();
@@ -85,6 +119,11 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
     let (third, code) = site.train();
     assert_eq!((code, &third["decision"]), (0, &json!("promote")), "{third:#}");
     assert_eq!(third["parent"], version.as_str());
+    assert_eq!(
+        site.json(&["incidents"])["open"],
+        json!([]),
+        "a clean verdict resolves it"
+    );
     let back = site.json(&["rollback", "contracts"]);
     assert_eq!((&back["to"], &back["held_back_files"]), (&json!(version), &json!(1)));
     assert_eq!(
@@ -107,6 +146,45 @@ fn wrong_labels_are_refused_and_a_rollback_brings_everything_back() {
         explained["labels"].as_array().unwrap().len(),
         6,
         "the label set grew by two"
+    );
+
+    // All of it was told, in order.
+    let told: Vec<Value> = std::io::BufReader::new(receiver.stdout.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    assert!(receiver.wait().unwrap().success());
+    let kinds = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    let fired = kinds("wengu.incident.firing");
+    let resolved = kinds("wengu.incident.resolved");
+    assert_eq!(
+        (
+            kinds("wengu.gate.regressed").len(),
+            kinds("wengu.version.promoted").len()
+        ),
+        (1, 2),
+        "{told:#?}"
+    );
+    assert_eq!((fired.len(), resolved.len()), (1, 1), "{told:#?}");
+    assert_eq!(fired[0]["data"]["fingerprint"], resolved[0]["data"]["fingerprint"]);
+    assert_eq!(fired[0]["data"]["metric"], "accuracy");
+
+    // A person may know better than the gate, has to say why, and it is shown.
+    let forced = site.json(&[
+        "promote",
+        "contracts",
+        refused,
+        "--force",
+        "--reason",
+        "the labels were right",
+    ]);
+    assert_eq!(forced["to"], refused);
+    let status = site.json(&["status"]);
+    assert_eq!(status["domains"][0]["serving"]["how"], "forced");
+    let problems = status["domains"][0]["problems"].to_string();
+    assert!(
+        problems.contains("against the gate: the labels were right"),
+        "{problems}"
     );
 }
 

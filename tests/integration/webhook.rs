@@ -37,9 +37,14 @@ fn listen_with(site: &Site, port: u16, count: &str, secret_file: &str) -> Child 
 }
 
 pub fn site_with_webhook(port: u16) -> Site {
+    site_with(port, "")
+}
+
+/// A site with a webhook and what else its configuration says.
+pub fn site_with(port: u16, config: &str) -> Site {
     use std::os::unix::fs::OpenOptionsExt;
     let site = Site::new(&format!(
-        "[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n\
+        "{config}[webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"webhook.secret\"\n\
          allow_addresses = [\"127.0.0.1\"]\n"
     ));
     let secret = site.wengu(&["webhook", "secret"]).stdout;
