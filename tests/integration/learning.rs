@@ -20,7 +20,7 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
     let mut site = site_with(port, &format!("{config}[incidents]\nmin_open_s = 0\n"));
     let mut receiver = listen(&site, port, "6");
     site.start();
-    let right = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
+    let right = clauses("1-first-delivery/clauses-a.jsonl", 10, 26);
     site.deliver("first.jsonl", &right);
     let (first, code) = site.train();
     assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
@@ -58,8 +58,8 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
     assert!(page.contains(&version) && page.contains("promote"), "{page}");
     assert_eq!(site.wengu(&["report", "nobody"]).status.code(), Some(1));
 
-    // Clauses of the four types that it knows, more of them than it has seen, each under another type's name.
-    site.deliver("wrong.jsonl", &mislabelled());
+    // Clauses of the types that it knows, as many as it has seen, each under another type's name.
+    site.deliver("wrong.jsonl", &clauses("3-wrong-labels/clauses.jsonl", 10, 26));
     let (second, code) = site.train();
     assert_eq!((code, &second["decision"]), (4, &json!("regressed")), "{second:#}");
     assert_eq!(
@@ -87,7 +87,7 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
     for said in [
         "regressed",
         "earlier eras",
-        "label=Insurance",
+        "label=Exclusivity",
         "before it learned from them",
         "anchor: ",
     ] {
@@ -144,7 +144,7 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
     assert_eq!(explained["version"]["serving"], false);
     assert_eq!(
         explained["labels"].as_array().unwrap().len(),
-        6,
+        12,
         "the label set grew by two"
     );
 
@@ -186,15 +186,6 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
         problems.contains("against the gate: the labels were right"),
         "{problems}"
     );
-}
-
-/// The demo's third delivery, as far as its texts are of the first four clause types.
-fn mislabelled() -> Vec<Value> {
-    let known = ["Expiration Date", "Governing Law", "Insurance", "License Grant"];
-    let all = clauses("3-wrong-labels/clauses.jsonl", 10, 26);
-    all.into_iter()
-        .filter(|r| known.contains(&r["label"].as_str().unwrap()))
-        .collect()
 }
 
 #[test]
