@@ -156,3 +156,70 @@ pub fn move_anchor(engine: &Engine, domain: &str, to: Option<&str>, reason: &str
     tracing::info!(domain, anchor = version.id, reason, "anchor_moved");
     Ok(record)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(
+        n: usize,
+        anchor_right: impl Fn(usize) -> bool,
+        serving_right: impl Fn(usize) -> bool,
+    ) -> Vec<ItemOutcome> {
+        let item = |i| ItemOutcome {
+            item: i.to_string(),
+            champion_right: anchor_right(i),
+            challenger_right: serving_right(i),
+            ..ItemOutcome::default()
+        };
+        (0..n).map(item).collect()
+    }
+
+    fn watched(anchor: &str, before: Vec<ItemOutcome>, after: Vec<ItemOutcome>) -> Watched {
+        Watched {
+            fresh_items: 10,
+            fresh_right: 9,
+            anchor: Some(anchor.into()),
+            before,
+            after,
+            ..Watched::default()
+        }
+    }
+
+    #[test]
+    fn three_versions_in_a_row_that_are_worse_than_the_anchor_are_a_slide_and_what_does_not_serve_is_not_counted() {
+        let good = || items(100, |_| true, |_| true);
+        let worse = || items(100, |_| true, |i| i >= 15);
+        let mut record = DriftRecord::new("0001-a", 5, "the first");
+        for run in 0..3 {
+            let found;
+            (record, found) = advance(&record, &watched("0001-a", good(), worse()), true);
+            assert_eq!(found.slow == Some(Signal::Alarm), run == 2, "run {run}");
+        }
+        assert!(
+            record.reasons[0].contains("significantly worse than the anchor"),
+            "{:?}",
+            record.reasons
+        );
+        assert_eq!((record.fresh_items, record.fresh_right), (30, 27));
+        // Refused: the version before it serves, and is as good as the anchor.
+        let (record, found) = advance(&record, &watched("0001-a", good(), worse()), false);
+        assert_eq!((found.slow, record.slow.worse_in_a_row), (Some(Signal::Quiet), 0));
+        // Answers of another anchor say nothing of this one.
+        let (same, found) = advance(&record, &watched("0002-b", worse(), worse()), true);
+        assert_eq!((found.slow, same.slow), (None, record.slow));
+    }
+
+    #[test]
+    fn new_work_that_the_anchor_knows_better_raises_the_live_alarm_once() {
+        let record = DriftRecord::new("0001-a", 5, "the first");
+        let mut bad = watched("0001-a", Vec::new(), Vec::new());
+        bad.fresh = items(60, |_| true, |i| i % 3 != 0);
+        let (next, found) = advance(&record, &bad, true);
+        assert_eq!(found, Found { slow: None, live: true });
+        assert!(next.reasons[0].contains("right 20 times"), "{:?}", next.reasons);
+        assert_eq!(next.live, Live::default(), "the same answers are not told again");
+        bad.fresh = items(60, |i| i % 3 != 0, |_| true);
+        assert!(!advance(&record, &bad, true).1.live, "to be better is no alarm");
+    }
+}

@@ -189,6 +189,71 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
 }
 
 #[test]
+fn what_serves_is_held_against_the_anchor_and_asked_before_it_learns() {
+    if model().is_none() {
+        return;
+    }
+    let config = QUICK_LEARNING
+        .replace(
+            "audit_percent = 5",
+            "audit_percent = 15\nmode = \"promote_unless_regressed\"",
+        )
+        .replace("min_items = 10", "min_items = 5")
+        .replace("epochs = 2", "epochs = 4");
+    let mut site = Site::new(&config);
+    site.start();
+    let all = clauses("1-first-delivery/clauses-a.jsonl", 10, 26);
+    let (first, rest) = all.split_at(all.len() * 2 / 3);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    let mut versions = Vec::new();
+    for (name, records) in [("1.jsonl", first), ("2.jsonl", second), ("3.jsonl", third)] {
+        site.deliver(name, records);
+        let (run, code) = site.train();
+        assert_eq!((code, &run["decision"]), (0, &json!("promote")), "{run:#}");
+        versions.push(run["version"].as_str().unwrap().to_string());
+    }
+    let why = site.json(&["gate", "explain", "contracts"]);
+    let anchor = why["with_anchor"].as_array().expect("an anchor was asked");
+    assert_eq!(anchor[0], versions[0].as_str());
+    assert!(anchor[1]["n"].as_u64().unwrap() >= 3, "{why:#}");
+    let fresh = why["fresh"].as_array().unwrap();
+    assert!(fresh[1].as_u64().unwrap() >= 5, "{why:#}");
+    let held = &why["anchor"];
+    assert_eq!(
+        (&held["version"], &held["worse_in_a_row"]),
+        (&json!(versions[0]), &json!(0))
+    );
+    assert_eq!(held["reason"], "the first version that was promoted");
+    assert_eq!(site.json(&["gate", "replay", "contracts", "3"])["same"], true);
+
+    let moved = site.wengu(&["gate", "anchor", "contracts", "--reason", " "]);
+    assert!(String::from_utf8_lossy(&moved.stderr).contains("a reason must be given"));
+    let moved = site.json(&["gate", "anchor", "contracts", "--reason", "reviewed"]);
+    assert_eq!(
+        (&moved["version"], &moved["fresh_items"]),
+        (&json!(versions[2]), &json!(0))
+    );
+
+    // Nobody is told while it is silent, and it is shown that it is.
+    let silence = [
+        "incidents",
+        "silence",
+        "--domain",
+        "contracts",
+        "--hours",
+        "2",
+        "--reason",
+        "server move",
+    ];
+    assert_eq!(site.json(&silence)["silences"][0]["reason"], "server move");
+    let listed = String::from_utf8(site.wengu(&["incidents"]).stdout).unwrap();
+    assert!(
+        listed.contains("no incidents") && listed.contains("domain contracts") && listed.contains("server move"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
     if model().is_none() {
         return;
