@@ -166,7 +166,7 @@ mod tests {
         anchor_right: impl Fn(usize) -> bool,
         serving_right: impl Fn(usize) -> bool,
     ) -> Vec<ItemOutcome> {
-        let item = |i| ItemOutcome {
+        let item = |i: usize| ItemOutcome {
             item: i.to_string(),
             champion_right: anchor_right(i),
             challenger_right: serving_right(i),
