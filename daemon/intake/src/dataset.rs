@@ -7,7 +7,12 @@ use std::collections::BTreeMap;
 /// The file that names the classes of the data files beside it, and in the folders beside it.
 pub const CLASS_NAMES_FILE: &str = "dataset_info.json";
 
-const DESCRIPTIONS: [&str; 4] = [CLASS_NAMES_FILE, "dataset_infos.json", "dataset_dict.json", "state.json"];
+const DESCRIPTIONS: [&str; 4] = [
+    CLASS_NAMES_FILE,
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+];
 /// Keys of the front matter of a data set's card, of which any other README.md has none.
 const CARD_KEYS: [&str; 4] = ["dataset_info:", "configs:", "task_categories:", "size_categories:"];
 
@@ -60,7 +65,9 @@ impl ClassNames {
             let Some(value) = fields.get_mut(field) else { continue };
             let named = |number: &Value| match number.as_i64() {
                 Some(-1) => Some(Value::Null),
-                Some(number) => names.get(usize::try_from(number).ok()?).map(|name| Value::String(name.clone())),
+                Some(number) => names
+                    .get(usize::try_from(number).ok()?)
+                    .map(|name| Value::String(name.clone())),
                 None => None,
             };
             if let Value::Array(items) = value {
@@ -87,10 +94,17 @@ mod tests {
         let info = json!({"features": {"label": class, "tags": {"feature": class, "_type": "Sequence"},
             "text": {"dtype": "string", "_type": "Value"}}});
         let names = ClassNames::from_info(&info);
-        let Value::Object(mut fields) = json!({"label": 1, "tags": [0, 1, 7], "text": "0"}) else { panic!() };
+        let Value::Object(mut fields) = json!({"label": 1, "tags": [0, 1, 7], "text": "0"}) else {
+            panic!()
+        };
         names.name(&mut fields);
-        assert_eq!(Value::Object(fields), json!({"label": "pos", "tags": ["neg", "pos", 7], "text": "0"}));
-        let Value::Object(mut fields) = json!({"label": -1}) else { panic!() };
+        assert_eq!(
+            Value::Object(fields),
+            json!({"label": "pos", "tags": ["neg", "pos", 7], "text": "0"})
+        );
+        let Value::Object(mut fields) = json!({"label": -1}) else {
+            panic!()
+        };
         names.name(&mut fields);
         assert_eq!(Value::Object(fields), json!({"label": null}));
     }
@@ -98,7 +112,9 @@ mod tests {
     #[test]
     fn a_readme_is_a_card_only_with_its_keys() {
         let is = |text: &str| is_dataset_description("README.md", || text.as_bytes().to_vec());
-        assert!(is("---\nlicense: mit\nconfigs:\n- config_name: default\n---\n# A set\n"));
+        assert!(is(
+            "---\nlicense: mit\nconfigs:\n- config_name: default\n---\n# A set\n"
+        ));
         assert!(!is("---\ntitle: a case\n---\nconfigs: none\n"));
         assert!(!is("# A case\n"));
         assert!(is_dataset_description("dataset_info.json", Vec::new));

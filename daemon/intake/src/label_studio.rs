@@ -13,7 +13,10 @@ use serde_json::{Map, Value, json};
 /// Two people answered differently, or in a way that is not read.
 pub(crate) fn fields(task: &Map<String, Value>, options: &Options) -> Option<Result<Map<String, Value>, String>> {
     let data = task.get("data")?.as_object()?;
-    let annotations = task.get("annotations").or_else(|| task.get("completions"))?.as_array()?;
+    let annotations = task
+        .get("annotations")
+        .or_else(|| task.get("completions"))?
+        .as_array()?;
     Some(answered(data, annotations, options))
 }
 
@@ -22,7 +25,10 @@ fn answered(data: &Map<String, Value>, annotations: &[Value], options: &Options)
     let is = |annotation: &Value, key: &str| annotation.get(key).and_then(Value::as_bool) == Some(true);
     let given: Vec<&Value> = annotations.iter().filter(|a| !is(a, "was_cancelled")).collect();
     let truth = given.iter().find(|a| is(a, "ground_truth"));
-    let text = data.get(&options.text_field).and_then(Value::as_str).unwrap_or_default();
+    let text = data
+        .get(&options.text_field)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let read = |annotation: &&Value| answer(annotation, text);
     let answer = match (truth, given.as_slice()) {
         (Some(truth), _) => read(truth)?,
@@ -51,7 +57,9 @@ fn answer(annotation: &Value, text: &str) -> Result<Option<Value>, String> {
     let mut words: Vec<&str> = Vec::new();
     let mut is_about_spans = false;
     for result in results {
-        let value = result.get("value").ok_or("a result of its annotation has no \"value\"")?;
+        let value = result
+            .get("value")
+            .ok_or("a result of its annotation has no \"value\"")?;
         let list = |key: &str| -> Vec<&str> {
             let items = value.get(key).and_then(Value::as_array);
             items.into_iter().flatten().filter_map(Value::as_str).collect()
@@ -67,7 +75,10 @@ fn answer(annotation: &Value, text: &str) -> Result<Option<Value>, String> {
         (true, _) => Ok(Some(Value::Array(spans))),
         (false, []) => Ok(None),
         (false, [word]) => Ok(Some(Value::String((*word).to_owned()))),
-        (false, several) => Err(format!("its annotation gives {} answers, where one is asked for", several.len())),
+        (false, several) => Err(format!(
+            "its annotation gives {} answers, where one is asked for",
+            several.len()
+        )),
     }
 }
 
@@ -114,14 +125,22 @@ mod tests {
         assert_eq!(read(task("a", choice)), Ok(json!("违约")));
         let value = json!({"start": 2, "end": 4, "labels": ["药"], "text": "x"});
         let span = json!([{"result": [{"type": "labels", "value": value}]}]);
-        assert_eq!(read(task("𠀀ab", span)), Ok(json!([[1, 3, "药"]])), "code units, not characters");
+        assert_eq!(
+            read(task("𠀀ab", span)),
+            Ok(json!([[1, 3, "药"]])),
+            "code units, not characters"
+        );
         assert_eq!(read(task("a", json!([]))), Ok(Value::Null));
     }
 
     #[test]
     fn people_who_disagree_are_told() {
         let choice = |word: &str| json!({"result": [{"value": {"choices": [word]}}]});
-        assert!(read(task("a", json!([choice("x"), choice("y")]))).unwrap_err().contains("differ"));
+        assert!(
+            read(task("a", json!([choice("x"), choice("y")])))
+                .unwrap_err()
+                .contains("differ")
+        );
         let mut truth = choice("y");
         truth["ground_truth"] = json!(true);
         assert_eq!(read(task("a", json!([choice("x"), truth]))), Ok(json!("y")));
@@ -132,7 +151,9 @@ mod tests {
 
     #[test]
     fn other_objects_are_no_tasks() {
-        let Value::Object(other) = json!({"data": "x", "text": "y"}) else { panic!() };
+        let Value::Object(other) = json!({"data": "x", "text": "y"}) else {
+            panic!()
+        };
         assert!(fields(&other, &Options::default()).is_none());
     }
 }

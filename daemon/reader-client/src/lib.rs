@@ -65,7 +65,11 @@ pub async fn read(
                 return Ok(found);
             }
             Err(Ended::Failure(failure)) => return Err(failure),
-            Err(Ended::At { ordinal, member, refusal }) => match member {
+            Err(Ended::At {
+                ordinal,
+                member,
+                refusal,
+            }) => match member {
                 Some(member) if deaths.len() < DEATHS_MAX => {
                     request.skip.push(ordinal);
                     deaths.push((member, refusal));

@@ -70,7 +70,10 @@ pub async fn run(reader_exe: &Path, document: &File, request: &Request) -> Resul
         Ok(Ok(())) => None,
         Ok(Err(FrameError::Io(_) | FrameError::Closed)) => Some(Err(None)),
         Ok(Err(error)) => Some(Err(Some(error.to_string()))),
-        Err(_) => Some(Ok(Refusal::new(Verdict::TimedOut, "its reader stood still and was ended"))),
+        Err(_) => Some(Ok(Refusal::new(
+            Verdict::TimedOut,
+            "its reader stood still and was ended",
+        ))),
     };
     let status = stop(&mut child, outcome.is_none() || matches!(outcome, Some(Err(None)))).await;
     let words = match words {
@@ -85,12 +88,19 @@ pub async fn run(reader_exe: &Path, document: &File, request: &Request) -> Resul
             };
         }
         Some(Ok(refusal)) => refusal,
-        Some(Err(Some(bad_message))) => Refusal::new(Verdict::Crashed, format!("its reader sent a bad message: {bad_message}")),
+        Some(Err(Some(bad_message))) => Refusal::new(
+            Verdict::Crashed,
+            format!("its reader sent a bad message: {bad_message}"),
+        ),
         Some(Err(None)) => by_status(status, request).map_err(|what| failed(format!("{what}: {words}")))?,
     };
     tracing::warn!(verdict = refusal.verdict.as_str(), words, "reader_ended");
     let (ordinal, member) = told.at;
-    Err(Ended::At { ordinal, member, refusal })
+    Err(Ended::At {
+        ordinal,
+        member,
+        refusal,
+    })
 }
 
 fn start(reader_exe: &Path, mut document: &File, request: &Request) -> std::io::Result<Child> {
@@ -127,22 +137,37 @@ async fn stop(child: &mut Child, is_leaving: bool) -> Option<ExitStatus> {
 /// What the end of a process says of the document. An error: it says something of the reader.
 fn by_status(status: Option<ExitStatus>, request: &Request) -> Result<Refusal, String> {
     let limits = &request.limits;
-    let memory = || format!("it needs more than {} MiB to be read; raise memory_mib under [reader]", limits.memory_bytes >> 20);
+    let memory = || {
+        format!(
+            "it needs more than {} MiB to be read; raise memory_mib under [reader]",
+            limits.memory_bytes >> 20
+        )
+    };
     let status = status.ok_or("closed its channel and stayed")?;
-    Ok(match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
-        (Some(exit::OUT_OF_MEMORY), _) => Refusal::new(Verdict::OutOfMemory, memory()),
-        (Some(code), _) => return Err(format!("left with code {code}")),
-        (None, Some(libc_signal)) => match Signal::try_from(libc_signal) {
-            Ok(Signal::SIGXCPU) => {
-                let reason = format!("reading it takes more than {} s; raise time_s under [reader]", limits.time_s);
-                Refusal::new(Verdict::TimedOut, reason)
-            }
-            // Nobody but the kernel does that to a reader.
-            Ok(Signal::SIGKILL) => Refusal::new(Verdict::OutOfMemory, "the system ended its reader to get memory back"),
-            _ => Refusal::new(Verdict::Crashed, format!("its parser was ended by signal {libc_signal}")),
+    Ok(
+        match (status.code().and_then(|code| u8::try_from(code).ok()), status.signal()) {
+            (Some(exit::OUT_OF_MEMORY), _) => Refusal::new(Verdict::OutOfMemory, memory()),
+            (Some(code), _) => return Err(format!("left with code {code}")),
+            (None, Some(libc_signal)) => match Signal::try_from(libc_signal) {
+                Ok(Signal::SIGXCPU) => {
+                    let reason = format!(
+                        "reading it takes more than {} s; raise time_s under [reader]",
+                        limits.time_s
+                    );
+                    Refusal::new(Verdict::TimedOut, reason)
+                }
+                // Nobody but the kernel does that to a reader.
+                Ok(Signal::SIGKILL) => {
+                    Refusal::new(Verdict::OutOfMemory, "the system ended its reader to get memory back")
+                }
+                _ => Refusal::new(
+                    Verdict::Crashed,
+                    format!("its parser was ended by signal {libc_signal}"),
+                ),
+            },
+            (None, None) => return Err("left without a code".into()),
         },
-        (None, None) => return Err("left without a code".into()),
-    })
+    )
 }
 
 /// What a reader has told so far.
@@ -176,13 +201,20 @@ impl Told<'_> {
                 Reply::Text(piece) => {
                     // A reader that a document has taken over is not believed.
                     self.text_bytes += piece.len() as u64;
-                    let Some((_, text)) = self.found.parts.last_mut().filter(|_| self.text_bytes <= self.request.limits.text_bytes)
+                    let Some((_, text)) = self
+                        .found
+                        .parts
+                        .last_mut()
+                        .filter(|_| self.text_bytes <= self.request.limits.text_bytes)
                     else {
                         return Err(bad("text without a part, or too much of it"));
                     };
                     text.push_str(&piece);
                 }
-                Reply::Refused { member: Some(member), refusal } => self.found.refused.push((member, refusal)),
+                Reply::Refused {
+                    member: Some(member),
+                    refusal,
+                } => self.found.refused.push((member, refusal)),
                 Reply::Refused { member: None, refusal } => self.refused = Some(refusal),
                 Reply::Done => return Ok(()),
             }
@@ -212,5 +244,8 @@ async fn last_words(mut stderr: impl AsyncRead + Unpin) -> String {
     let _ = (&mut stderr).take(WORDS_BYTES_MAX).read_to_end(&mut words).await;
     let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     // A line break or an escape sequence must not forge a line of the log.
-    String::from_utf8_lossy(&words).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    String::from_utf8_lossy(&words)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

@@ -66,7 +66,9 @@ fn serve(request: Request) -> io::Result<()> {
         wengu_reader::read(&document, &request, &mut send)
     };
     let worker = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work)?;
-    worker.join().unwrap_or_else(|_| Err(io::Error::other("the reader itself failed")))
+    worker
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the reader itself failed")))
 }
 
 /// Moves the channel from standard output to a private descriptor: a parser that prints writes to standard error.

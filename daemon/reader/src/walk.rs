@@ -136,7 +136,9 @@ impl<'a> Walk<'a> {
             return Err(Refusal::new(Verdict::Empty, "it has no bytes"));
         }
         if node.depth > 0 && is_sidecar(name) {
-            return Ok(Kind::Text(Box::new(|bytes, walk| plain(PartKind::Sidecar, bytes, walk))));
+            return Ok(Kind::Text(Box::new(|bytes, walk| {
+                plain(PartKind::Sidecar, bytes, walk)
+            })));
         }
         let format = wengu_intake::format_of(name).map_err(|e| Refusal::new(Verdict::Unsupported, e.to_string()))?;
         if matches!(format, Format::Zip | Format::Tar | Format::TarGzip | Format::Mail) {
@@ -149,7 +151,9 @@ impl<'a> Walk<'a> {
         if let Some(kind) = plain_kind(format) {
             return Ok(Kind::Text(Box::new(move |bytes, walk| plain(kind, bytes, walk))));
         }
-        Ok(Kind::Text(Box::new(move |bytes, walk| format::text(format, bytes, walk))))
+        Ok(Kind::Text(Box::new(move |bytes, walk| {
+            format::text(format, bytes, walk)
+        })))
     }
 
     /// Sends a part.
@@ -170,7 +174,9 @@ impl<'a> Walk<'a> {
         }))?;
         let mut rest = text.text.as_str();
         while !rest.is_empty() {
-            let at = (0..=rest.len().min(TEXT_BYTES_AT_ONCE)).rev().find(|&at| rest.is_char_boundary(at));
+            let at = (0..=rest.len().min(TEXT_BYTES_AT_ONCE))
+                .rev()
+                .find(|&at| rest.is_char_boundary(at));
             let (piece, after) = rest.split_at(at.unwrap_or(rest.len()));
             self.send(Reply::Text(piece.to_owned()))?;
             rest = after;

@@ -12,7 +12,10 @@ fn samples() -> PathBuf {
 
 fn found(name: &str) -> Result<Found, Failure> {
     let bytes = std::fs::read(samples().join(name)).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(read(Path::new(READER), name, &bytes, None, &Limits::default()))
 }
 
@@ -33,7 +36,11 @@ fn told(name: &str) -> String {
             other => format!("{other:?}"),
         };
         let member = part.member.unwrap_or_default();
-        told.push_str(&format!("== {member} ({kind}, {}){pages}\n{}\n", part.encoding, text.trim_end()));
+        told.push_str(&format!(
+            "== {member} ({kind}, {}){pages}\n{}\n",
+            part.encoding,
+            text.trim_end()
+        ));
     }
     for (member, refusal) in found.refused {
         told.push_str(&format!("!! {member}: {refusal}\n"));

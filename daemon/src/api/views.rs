@@ -5,7 +5,7 @@ use super::types::*;
 use crate::alerts::OutboxRecord;
 use crate::clock;
 use crate::engine::Engine;
-use crate::learn::examples::{Examples, LabelSource};
+use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
 use crate::learn::votes::{LabelModel, VotingReport, every_vote};
@@ -242,6 +242,7 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
             .into_iter()
             .map(|e| ExampleView {
                 line: e.line,
+                place: e.place.as_ref().map(Place::in_words),
                 side: format!("{:?}", e.side).to_lowercase(),
                 label: e.label,
                 source: match e.source {

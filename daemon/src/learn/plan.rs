@@ -251,6 +251,7 @@ mod tests {
         Example {
             ordinal,
             line: ordinal + 1,
+            place: None,
             case: "c".into(),
             side,
             text: text.into(),

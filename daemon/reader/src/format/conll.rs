@@ -33,7 +33,10 @@ pub fn read(bytes: &[u8], fallback: Option<&str>) -> Result<Text, Refusal> {
             false => line.split_whitespace().collect(),
         };
         let ([token, .., tag], true) = (columns.as_slice(), columns.len() >= 2) else {
-            let reason = format!("at line {}: a token and its tag are wanted, and there is one column", index + 1);
+            let reason = format!(
+                "at line {}: a token and its tag are wanted, and there is one column",
+                index + 1
+            );
             return Err(Refusal::new(Verdict::Malformed, reason));
         };
         tokens.push((*token).to_owned());

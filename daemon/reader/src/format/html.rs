@@ -8,8 +8,16 @@ use html5gum::{State, Token, Tokenizer};
 use wengu_protocol::reader::Refusal;
 
 /// Elements whose text is not shown.
-const HIDDEN: [&[u8]; 8] =
-    [b"script", b"style", b"template", b"noscript", b"svg", b"math", b"head", b"select"];
+const HIDDEN: [&[u8]; 8] = [
+    b"script",
+    b"style",
+    b"template",
+    b"noscript",
+    b"svg",
+    b"math",
+    b"head",
+    b"select",
+];
 /// Elements that do not begin or end a line.
 const INLINE: [&[u8]; 36] = [
     b"a", b"abbr", b"acronym", b"b", b"bdi", b"bdo", b"big", b"cite", b"code", b"data", b"del", b"dfn", b"em", b"font",
@@ -46,7 +54,9 @@ pub fn text_of(page: &str) -> String {
                     // A page that forgets to close its head goes on with its body.
                     Some((open, _)) if open == b"head" && name == b"body" => hidden = None,
                     Some(_) => {}
-                    None if HIDDEN.contains(&name) && !tag.self_closing => hidden = Some((name.to_vec(), 1)),
+                    None if HIDDEN.contains(&name) => {
+                        hidden = (!tag.self_closing).then(|| (name.to_vec(), 1));
+                    }
                     None => begin(name, &mut prose, &mut preformatted),
                 }
             }
@@ -110,7 +120,10 @@ mod tests {
         let page = "<!doctype html><html><head><title>t</title><style>p{}</style></head><body>\n<h1>Lease</h1>\
             <p>The <b>tenant</b>\n pays &pound;5&nbsp;&amp; leaves.</p><p>二<br>三</p>\
             <table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table><script>if (a<b) x()</script></body></html>";
-        assert_eq!(text_of(page), "Lease\nThe tenant pays £5\u{a0}& leaves.\n二\n三\na\tb\nc");
+        assert_eq!(
+            text_of(page),
+            "Lease\nThe tenant pays £5\u{a0}& leaves.\n二\n三\na\tb\nc"
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ pub fn walk(walk: &mut Walk<'_>, node: &Node, bytes: &[u8]) -> Result<(), Stop> 
         let mail = mail.ok_or_else(|| Refusal::new(Verdict::Malformed, "it has no header of a mail"))?;
         let known = mail.from().is_some() || mail.to().is_some() || mail.subject().is_some() || mail.date().is_some();
         known.then_some(mail).ok_or_else(|| {
-            Refusal::new(Verdict::Malformed, "it begins with none of the lines From, To, Subject and Date")
+            Refusal::new(
+                Verdict::Malformed,
+                "it begins with none of the lines From, To, Subject and Date",
+            )
         })
     });
     match parsed {
@@ -94,10 +97,16 @@ fn named(part: &MessagePart<'_>, index: usize) -> (String, Vec<u8>) {
     let own = own.map(|name| name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned());
     let numbered = |extension: &str| format!("attachment-{}{extension}", index + 1);
     if let PartType::Message(mail) = &part.body {
-        let name = own.filter(|name| name.ends_with(".eml")).unwrap_or_else(|| numbered(".eml"));
+        let name = own
+            .filter(|name| name.ends_with(".eml"))
+            .unwrap_or_else(|| numbered(".eml"));
         return (name, mail.raw_message().to_vec());
     }
-    let subtype = part.content_type().and_then(|kind| kind.subtype()).unwrap_or_default().to_ascii_lowercase();
+    let subtype = part
+        .content_type()
+        .and_then(|kind| kind.subtype())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let extension = match (&part.body, subtype.as_str()) {
         (PartType::Html(_), _) => ".html",
         (PartType::Text(_), "csv") => ".csv",

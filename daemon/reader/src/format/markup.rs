@@ -14,7 +14,10 @@ pub fn decoded(
     named: impl Fn(&str) -> Option<String>,
     fallback: Option<&str>,
 ) -> Result<(String, &'static str), Refusal> {
-    let beginning: String = bytes[..bytes.len().min(PROLOG_BYTES)].iter().map(|&b| char::from(b)).collect();
+    let beginning: String = bytes[..bytes.len().min(PROLOG_BYTES)]
+        .iter()
+        .map(|&b| char::from(b))
+        .collect();
     let label = named(&beginning).filter(|label| Encoding::for_label_no_replacement(label.as_bytes()).is_some());
     let label = label.as_deref().or(fallback);
     let decoded = decode(bytes, label).map_err(|e| Refusal::new(Verdict::Malformed, e.to_string()))?;
@@ -25,7 +28,13 @@ pub fn decoded(
 pub fn value_after(text: &str, key: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let at = lower.find(key)? + key.len();
-    let rest = text[at..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c))).unwrap_or(rest.len());
+    let rest = text[at..]
+        .trim_start()
+        .strip_prefix('=')?
+        .trim_start()
+        .trim_start_matches(['"', '\'']);
+    let end = rest
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-_:.".contains(c)))
+        .unwrap_or(rest.len());
     (end > 0).then(|| rest[..end].to_owned())
 }

@@ -39,7 +39,10 @@ fn old_office(bytes: &[u8]) -> Refusal {
     if bytes.windows(name.len()).any(|window| window == name) {
         return Refusal::new(Verdict::Encrypted, "it asks for a password; save it without one");
     }
-    Refusal::new(Verdict::Unsupported, "it is a document of an old office program; save it as .docx")
+    Refusal::new(
+        Verdict::Unsupported,
+        "it is a document of an old office program; save it as .docx",
+    )
 }
 
 fn xml_of(archive: &mut Archive<'_>, name: &str, budget: &mut Budget) -> Result<Option<String>, Refusal> {
@@ -98,7 +101,10 @@ pub fn odt(bytes: &[u8], budget: &mut Budget) -> Result<Text, Refusal> {
     if let Some(manifest) = xml_of(&mut archive, "META-INF/manifest.xml", budget)?
         && manifest.contains("encryption-data")
     {
-        return Err(Refusal::new(Verdict::Encrypted, "it asks for a password; save it without one"));
+        return Err(Refusal::new(
+            Verdict::Encrypted,
+            "it asks for a password; save it without one",
+        ));
     }
     let content = xml_of(&mut archive, "content.xml", budget)?;
     let content = content.ok_or_else(|| Refusal::new(Verdict::Malformed, "it holds no content.xml"))?;
@@ -109,7 +115,12 @@ pub fn odt(bytes: &[u8], budget: &mut Budget) -> Result<Text, Refusal> {
 
 /// The names are those of OpenDocument 1.3.
 fn open_document(xml: &str, prose: &mut Prose) -> Result<(), Refusal> {
-    let mut hidden = Hidden::new(&["text:tracked-changes", "office:annotation", "office:scripts", "office:automatic-styles"]);
+    let mut hidden = Hidden::new(&[
+        "text:tracked-changes",
+        "office:annotation",
+        "office:scripts",
+        "office:automatic-styles",
+    ]);
     let (mut paragraphs, mut cells) = (0_u32, 0_u32);
     walk(xml, |piece| {
         if hidden.passes_over(&piece) {

@@ -20,8 +20,10 @@ pub fn read(bytes: &[u8], budget: &mut Budget) -> Result<Text, Refusal> {
     for row in reader.get_row_iter(None).map_err(refusal)? {
         let row = row.map_err(refusal)?;
         let before = text.len();
-        let mut fields: Map<String, Value> =
-            row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect();
+        let mut fields: Map<String, Value> = row
+            .get_column_iter()
+            .map(|(name, field)| (name.clone(), value(field)))
+            .collect();
         classes.name(&mut fields);
         text.push_str(&Value::Object(fields).to_string());
         text.push('\n');
@@ -53,7 +55,8 @@ fn class_names(reader: &SerializedFileReader<bytes::Bytes>) -> ClassNames {
     let pairs = reader.metadata().file_metadata().key_value_metadata();
     let info = pairs.into_iter().flatten().find(|pair| pair.key == HUGGING_FACE);
     let info = info.and_then(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
-    info.and_then(|info| Some(ClassNames::from_info(info.get("info")?))).unwrap_or_default()
+    info.and_then(|info| Some(ClassNames::from_info(info.get("info")?)))
+        .unwrap_or_default()
 }
 
 fn value(field: &Field) -> Value {

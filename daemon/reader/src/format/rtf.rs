@@ -11,9 +11,32 @@ use wengu_protocol::reader::{Refusal, Verdict};
 const DEPTH_MAX: usize = 256;
 /// Groups that are not the text.
 const HIDDEN: [&str; 26] = [
-    "colortbl", "stylesheet", "info", "pict", "object", "header", "headerl", "headerr", "headerf", "footer", "footerl",
-    "footerr", "footerf", "fldinst", "xe", "tc", "themedata", "datastore", "listtable", "listoverridetable", "rsidtbl",
-    "generator", "revtbl", "annotation", "filetbl", "xmlnstbl",
+    "colortbl",
+    "stylesheet",
+    "info",
+    "pict",
+    "object",
+    "header",
+    "headerl",
+    "headerr",
+    "headerf",
+    "footer",
+    "footerl",
+    "footerr",
+    "footerf",
+    "fldinst",
+    "xe",
+    "tc",
+    "themedata",
+    "datastore",
+    "listtable",
+    "listoverridetable",
+    "rsidtbl",
+    "generator",
+    "revtbl",
+    "annotation",
+    "filetbl",
+    "xmlnstbl",
 ];
 
 /// The text of a document.
@@ -92,8 +115,9 @@ impl Reader {
             b'}' => {
                 self.flush();
                 self.substitutes_left = 0;
+                self.group = self.outer.pop().unwrap_or_default();
                 // What follows the last brace is no document any more.
-                self.group = self.outer.pop().unwrap_or(Group { hidden: true, ..Group::default() });
+                self.group.hidden |= self.outer.is_empty();
                 Ok(1)
             }
             b'\\' => self.control(&rest[1..]).map(|bytes| 1 + bytes),
@@ -110,16 +134,32 @@ impl Reader {
         if !first.is_ascii_alphabetic() {
             return Ok(self.symbol(first, rest));
         }
-        let letters = rest.iter().take(32).take_while(|byte| byte.is_ascii_alphabetic()).count();
+        let letters = rest
+            .iter()
+            .take(32)
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
         let word = std::str::from_utf8(&rest[..letters]).unwrap_or_default();
         let minus = usize::from(rest.get(letters) == Some(&b'-'));
-        let digits = rest[letters + minus..].iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = rest[letters + minus..]
+            .iter()
+            .take(10)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let number = &rest[letters..letters + minus + digits];
-        let number = if digits == 0 { None } else { std::str::from_utf8(number).ok().and_then(|n| n.parse::<i64>().ok()) };
+        let number = if digits == 0 {
+            None
+        } else {
+            std::str::from_utf8(number).ok().and_then(|n| n.parse::<i64>().ok())
+        };
         let mut used = if digits == 0 { letters } else { letters + minus + digits };
         used += usize::from(rest.get(used) == Some(&b' '));
         if word == "bin" {
-            return Ok(used + number.and_then(|n| usize::try_from(n).ok()).unwrap_or(0).min(rest.len() - used));
+            return Ok(used
+                + number
+                    .and_then(|n| usize::try_from(n).ok())
+                    .unwrap_or(0)
+                    .min(rest.len() - used));
         }
         self.word(word, number);
         Ok(used)
@@ -287,14 +327,23 @@ mod tests {
 
     #[test]
     fn unicode_hides_its_substitutes() {
-        assert_eq!(text(r"{\rtf1\uc1\u21512?\u21516 ?\uc2\u26465\'cc\'f5x\uc0\u-10187\u-8192 y}"), "合同条x𝐀y");
+        assert_eq!(
+            text(r"{\rtf1\uc1\u21512?\u21516 ?\uc2\u26465\'cc\'f5x\uc0\u-10187\u-9216 y}"),
+            "合同条x𝐀y"
+        );
     }
 
     #[test]
     fn what_is_not_the_text_is_passed_over() {
-        let rtf = r"{\rtf1{\*\generator x;}{\info{\title t}}{\header h\par}a{\pict\bin3 }}}b\{c\}{\field{\*\fldinst HYPERLINK x}{\fldrslt d}}}trailing";
+        let rtf = r"{\rtf1{\*\generator x;}{\info{\title t}}{\header h\par}a{\pict\bin3 }}}}b\{c\}{\field{\*\fldinst HYPERLINK x}{\fldrslt d}}}trailing";
         assert_eq!(text(rtf), "ab{c}d");
         assert_eq!(read(b"{\\rtf1 {a").err().unwrap().verdict, Verdict::Malformed);
-        assert_eq!(read(&[b"{\\rtf1 ", "{".repeat(400).as_bytes()].concat()).err().unwrap().verdict, Verdict::TooDeep);
+        assert_eq!(
+            read(&[b"{\\rtf1 ", "{".repeat(400).as_bytes()].concat())
+                .err()
+                .unwrap()
+                .verdict,
+            Verdict::TooDeep
+        );
     }
 }

@@ -15,7 +15,9 @@ pub const DEPTH_MAX: u32 = 256;
 /// The text of a document. Where tag follows tag with nothing between them but white space, a line ends.
 pub fn read(bytes: &[u8], fallback: Option<&str>) -> Result<Text, Refusal> {
     let declared = |beginning: &str| {
-        let declaration = beginning.trim_start_matches("\u{ef}\u{bb}\u{bf}").strip_prefix("<?xml")?;
+        let declaration = beginning
+            .trim_start_matches("\u{ef}\u{bb}\u{bf}")
+            .strip_prefix("<?xml")?;
         value_after(declaration.split("?>").next()?, "encoding")
     };
     let (text, encoding) = decoded(bytes, declared, fallback)?;
@@ -82,7 +84,8 @@ pub fn walk(text: &str, mut each: impl FnMut(Piece<'_>) -> Result<(), Refusal>) 
                 each(Piece::Text(&text))?;
             }
             Event::GeneralRef(reference) => {
-                let text = resolved(&reference).ok_or_else(|| malformed("it refers to an entity that XML does not know".into()))?;
+                let text = resolved(&reference)
+                    .ok_or_else(|| malformed("it refers to an entity that XML does not know".into()))?;
                 each(Piece::Text(&text))?;
             }
             Event::DocType(declarations) => {
@@ -123,7 +126,10 @@ mod tests {
     fn what_is_refused_is_named_with_its_place() {
         let refused = |xml: &str| text(xml).unwrap_err();
         assert_eq!(refused("<a>&x;</a>").verdict, Verdict::Malformed);
-        assert_eq!(refused("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>").verdict, Verdict::Unsupported);
+        assert_eq!(
+            refused("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>").verdict,
+            Verdict::Unsupported
+        );
         assert!(refused("<a><b></a>").reason.starts_with("at byte 6"));
         assert_eq!(refused("<a>").verdict, Verdict::Malformed);
         assert_eq!(refused(&"<a>".repeat(1000)).verdict, Verdict::TooDeep);

@@ -28,7 +28,10 @@ pub fn unpack(entry: &mut Entry<'_, '_>, budget: &mut Budget) -> Result<Vec<u8>,
 pub fn refusal(error: ZipError) -> Refusal {
     let verdict = match &error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
-            return Refusal::new(Verdict::Encrypted, "it asks for a password; unpack it and drop what it holds");
+            return Refusal::new(
+                Verdict::Encrypted,
+                "it asks for a password; unpack it and drop what it holds",
+            );
         }
         ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => Verdict::Unsupported,
         _ => Verdict::Malformed,
@@ -76,7 +79,9 @@ pub fn name_of(raw: &[u8]) -> String {
         Err(_) => decode(raw, None).map_or_else(|_| String::from_utf8_lossy(raw).into_owned(), |name| name.text),
     };
     // A line break in a name must not forge a line of a report.
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    name.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Why a name is not taken: nothing is written under it, but who packed it meant harm, or packed by mistake.
@@ -132,7 +137,10 @@ mod tests {
     #[test]
     fn old_names_are_read() {
         assert_eq!(name_of("合同/第一份合同.txt".as_bytes()), "合同/第一份合同.txt");
-        assert_eq!(name_of(b"\xba\xcf\xcd\xac/\xb5\xda\xd2\xbb\xb7\xdd\xba\xcf\xcd\xac.txt"), "合同/第一份合同.txt");
+        assert_eq!(
+            name_of(b"\xba\xcf\xcd\xac/\xb5\xda\xd2\xbb\xb7\xdd\xba\xcf\xcd\xac.txt"),
+            "合同/第一份合同.txt"
+        );
         assert_eq!(name_of(b"a\nb"), "a\u{fffd}b");
     }
 }

@@ -72,7 +72,9 @@ impl CMap {
     /// The bytes of the code at the beginning of `bytes`, by the table; none where it does not say.
     pub fn code_bytes(&self, bytes: &[u8]) -> Option<usize> {
         let fits = |&&(length, low, high): &&(usize, u32, u32)| {
-            bytes.get(..length).is_some_and(|code| (low..=high).contains(&number(code)))
+            bytes
+                .get(..length)
+                .is_some_and(|code| (low..=high).contains(&number(code)))
         };
         self.spaces.iter().find(fits).map(|&(length, ..)| length)
     }
@@ -117,7 +119,10 @@ impl CMap {
 
 /// The number that bytes are.
 pub fn number(bytes: &[u8]) -> u32 {
-    bytes.iter().take(4).fold(0, |number, &byte| number << 8 | u32::from(byte))
+    bytes
+        .iter()
+        .take(4)
+        .fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
 
 fn utf16(bytes: &[u8]) -> String {
@@ -141,15 +146,24 @@ impl Iterator for Tokens<'_> {
             let (&first, after) = self.rest.split_first()?;
             match first {
                 b'%' => {
-                    let end = self.rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(self.rest.len());
+                    let end = self
+                        .rest
+                        .iter()
+                        .position(|b| matches!(b, b'\n' | b'\r'))
+                        .unwrap_or(self.rest.len());
                     self.rest = &self.rest[end..];
                 }
                 b'<' if after.first() != Some(&b'<') => {
                     let end = after.iter().position(|&b| b == b'>').unwrap_or(after.len());
-                    let digits: Vec<u8> =
-                        after[..end].iter().filter_map(|&b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+                    let digits: Vec<u8> = after[..end]
+                        .iter()
+                        .filter_map(|&b| char::from(b).to_digit(16))
+                        .map(|d| d as u8)
+                        .collect();
                     self.rest = after.get(end + 1..).unwrap_or_default();
-                    return Some(Token::Hex(digits.chunks(2).map(|d| d[0] << 4 | d.get(1).unwrap_or(&0)).collect()));
+                    return Some(Token::Hex(
+                        digits.chunks(2).map(|d| d[0] << 4 | d.get(1).unwrap_or(&0)).collect(),
+                    ));
                 }
                 b'[' => {
                     self.rest = after;
@@ -183,7 +197,10 @@ mod tests {
               2 beginbfrange <10> <12> <0041> <20> <21> [<0061> <00620063>] endbfrange endcmap",
         );
         let get = |code| map.get(code).unwrap_or_default();
-        assert_eq!((get(1), get(2), get(0x12), get(0x13)), ("合同".into(), "𠀀".into(), "C".into(), String::new()));
+        assert_eq!(
+            (get(1), get(2), get(0x12), get(0x13)),
+            ("合同".into(), "𠀀".into(), "C".into(), String::new())
+        );
         assert_eq!((get(0x20), get(0x21)), ("a".into(), "bc".into()));
         assert_eq!(map.code_bytes(b"\x41"), Some(1));
         assert_eq!(map.code_bytes(b"\xb0\xa1"), Some(2));
@@ -192,7 +209,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_an_empty_table() {
-        for bytes in [&b"<<>>[[<"[..], b"<", b"endbfchar endbfrange", b"<01> endbfrange", b"1 beginbfrange <01> [ endbfrange"] {
+        for bytes in [
+            &b"<<>>[[<"[..],
+            b"<",
+            b"endbfchar endbfrange",
+            b"<01> endbfrange",
+            b"1 beginbfrange <01> [ endbfrange",
+        ] {
             assert_eq!(CMap::parse(bytes).get(1), None);
         }
     }

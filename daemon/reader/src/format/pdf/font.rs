@@ -49,12 +49,18 @@ impl Font {
     /// From a font's dictionary.
     pub fn read(document: &Document, dict: &Dictionary, budget: &mut Budget) -> Font {
         let unicode = table(document, dict, b"ToUnicode", budget);
-        let is_composite = dict.get(b"Subtype").and_then(Object::as_name).is_ok_and(|name| name == b"Type0");
+        let is_composite = dict
+            .get(b"Subtype")
+            .and_then(Object::as_name)
+            .is_ok_and(|name| name == b"Type0");
         if is_composite {
             return Font::composite(document, dict, unicode, budget);
         }
         let mut widths = HashMap::new();
-        let first = dict.get_deref(b"FirstChar", document).and_then(Object::as_i64).unwrap_or(0);
+        let first = dict
+            .get_deref(b"FirstChar", document)
+            .and_then(Object::as_i64)
+            .unwrap_or(0);
         if let Ok(listed) = dict.get_deref(b"Widths", document).and_then(Object::as_array) {
             for (index, width) in listed.iter().take(256).enumerate() {
                 if let (Ok(width), Ok(code)) = (float(document, width), u32::try_from(first + index as i64)) {
@@ -171,7 +177,8 @@ fn single(document: &Document, dict: &Dictionary) -> [String; 256] {
     let encoding = plain.get_font_encoding_with_limit(document, TABLE_BYTES_MAX).ok();
     std::array::from_fn(|code| {
         let text = encoding.as_ref().and_then(|e| e.bytes_to_string(&[code as u8]).ok());
-        text.filter(|text| !text.is_empty() || code < 32).unwrap_or_else(|| char::REPLACEMENT_CHARACTER.to_string())
+        text.filter(|text| !text.is_empty() || code < 32)
+            .unwrap_or_else(|| char::REPLACEMENT_CHARACTER.to_string())
     })
 }
 
@@ -189,9 +196,13 @@ fn glyph_widths(document: &Document, descendant: &Dictionary) -> HashMap<u32, f3
     let Ok(listed) = descendant.get_deref(b"W", document).and_then(Object::as_array) else {
         return widths;
     };
-    let mut rest = listed.iter().map(|object| document.dereference(object).map_or(object, |(_, found)| found));
+    let mut rest = listed
+        .iter()
+        .map(|object| document.dereference(object).map_or(object, |(_, found)| found));
     while let (Some(first), Some(second)) = (rest.next(), rest.next()) {
-        let Some(first) = first.as_i64().ok().and_then(|first| u32::try_from(first).ok()) else { break };
+        let Some(first) = first.as_i64().ok().and_then(|first| u32::try_from(first).ok()) else {
+            break;
+        };
         match second {
             Object::Array(each) => {
                 for (index, width) in each.iter().take(WIDTHS_MAX).enumerate() {
@@ -203,7 +214,9 @@ fn glyph_widths(document: &Document, descendant: &Dictionary) -> HashMap<u32, f3
             last => {
                 let last = last.as_i64().ok().and_then(|last| u32::try_from(last).ok());
                 let width = rest.next().and_then(|width| width.as_float().ok());
-                let (Some(last), Some(width)) = (last, width) else { break };
+                let (Some(last), Some(width)) = (last, width) else {
+                    break;
+                };
                 widths.extend((first..=last).take(WIDTHS_MAX).map(|glyph| (glyph, width)));
             }
         }

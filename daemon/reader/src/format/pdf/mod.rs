@@ -66,7 +66,10 @@ const OCR_ADVICE: &str = "drop its text as .txt, or name a program that reads pi
 
 fn load(bytes: &[u8], budget: &Budget) -> Result<Document, Refusal> {
     // A page's worth of bytes before the header is tolerated, as by other readers.
-    if !bytes[..bytes.len().min(1024)].windows(5).any(|window| window == b"%PDF-") {
+    if !bytes[..bytes.len().min(1024)]
+        .windows(5)
+        .any(|window| window == b"%PDF-")
+    {
         return Err(Refusal::new(Verdict::Malformed, "it does not begin as PDF does"));
     }
     let options = LoadOptions {
@@ -91,5 +94,7 @@ fn refusal(error: Error) -> Refusal {
         Error::Decompress(DecompressError::MemoryLimitExceeded { .. }) => Verdict::TooBig,
         _ => Verdict::Malformed,
     };
-    Refusal::new(verdict, error.to_string())
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    Refusal::new(verdict, words.join(": "))
 }

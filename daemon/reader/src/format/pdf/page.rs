@@ -30,7 +30,9 @@ pub struct ShownPage {
 
 /// Reads a page.
 pub fn read(document: &Document, id: ObjectId, fonts: &mut Fonts, budget: &mut Budget) -> Result<ShownPage, Refusal> {
-    let content = document.get_page_content_with_limit(id, budget.unpacked_left()).map_err(super::refusal)?;
+    let content = document
+        .get_page_content_with_limit(id, budget.unpacked_left())
+        .map_err(super::refusal)?;
     let (own, inherited) = document.get_page_resources(id).unwrap_or((None, Vec::new()));
     let inherited = inherited.into_iter().filter_map(|id| document.get_dictionary(id).ok());
     let resources: Vec<&Dictionary> = own.into_iter().chain(inherited).collect();
@@ -74,7 +76,13 @@ struct State {
 }
 
 impl<'d> Reader<'_, 'd> {
-    fn content(&mut self, bytes: &[u8], resources: &[&'d Dictionary], to_page: Matrix, deep: u32) -> Result<(), Refusal> {
+    fn content(
+        &mut self,
+        bytes: &[u8],
+        resources: &[&'d Dictionary],
+        to_page: Matrix,
+        deep: u32,
+    ) -> Result<(), Refusal> {
         self.budget.unpacked(bytes.len() as u64)?;
         let content = Content::decode(bytes)
             .map_err(|e| Refusal::new(Verdict::Malformed, format!("the content of a page cannot be read: {e}")))?;
@@ -133,7 +141,13 @@ impl<'d> Reader<'_, 'd> {
                     }
                 }
                 "TJ" => {
-                    for piece in operation.operands.first().and_then(|o| o.as_array().ok()).into_iter().flatten() {
+                    for piece in operation
+                        .operands
+                        .first()
+                        .and_then(|o| o.as_array().ok())
+                        .into_iter()
+                        .flatten()
+                    {
                         match piece.as_float() {
                             Ok(back) => {
                                 let step = -back / 1000.0 * state.size * state.stretch;
@@ -151,8 +165,17 @@ impl<'d> Reader<'_, 'd> {
         Ok(())
     }
 
-    fn draw(&mut self, operation: &Operation, resources: &[&'d Dictionary], to_page: Matrix, deep: u32) -> Result<(), Refusal> {
-        let Some(stream) = self.object(operation, b"XObject", resources).and_then(|object| object.as_stream().ok()) else {
+    fn draw(
+        &mut self,
+        operation: &Operation,
+        resources: &[&'d Dictionary],
+        to_page: Matrix,
+        deep: u32,
+    ) -> Result<(), Refusal> {
+        let Some(stream) = self
+            .object(operation, b"XObject", resources)
+            .and_then(|object| object.as_stream().ok())
+        else {
             return Ok(());
         };
         match stream.dict.get(b"Subtype").and_then(Object::as_name) {
@@ -164,8 +187,14 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn form(&mut self, form: &'d Stream, outer: &[&'d Dictionary], to_page: Matrix, deep: u32) -> Result<(), Refusal> {
-        let content = form.get_plain_content_with_limit(self.budget.unpacked_left()).map_err(super::refusal)?;
-        let own = form.dict.get_deref(b"Resources", self.document).and_then(Object::as_dict).ok();
+        let content = form
+            .get_plain_content_with_limit(self.budget.unpacked_left())
+            .map_err(super::refusal)?;
+        let own = form
+            .dict
+            .get_deref(b"Resources", self.document)
+            .and_then(Object::as_dict)
+            .ok();
         let resources: Vec<&Dictionary> = own.into_iter().chain(outer.iter().copied()).collect();
         let matrix = form.dict.get_deref(b"Matrix", self.document).and_then(Object::as_array);
         let matrix = matrix.map_or(Matrix::ONE, |values| Matrix::from_values(values));
@@ -186,14 +215,24 @@ impl<'d> Reader<'_, 'd> {
     fn object(&self, operation: &Operation, kind: &[u8], resources: &[&'d Dictionary]) -> Option<&'d Object> {
         let name = operation.operands.first()?.as_name().ok()?;
         resources.iter().find_map(|resources| {
-            let named = resources.get_deref(kind, self.document).and_then(Object::as_dict).ok()?;
+            let named = resources
+                .get_deref(kind, self.document)
+                .and_then(Object::as_dict)
+                .ok()?;
             named.get_deref(name, self.document).ok()
         })
     }
 
     fn show(&mut self, string: &Object, state: &State, text: &mut Matrix) {
-        let (Ok(bytes), Some(font)) = (string.as_str(), &state.font) else { return };
-        for Shown { text: shown, width, is_space } in font.show(bytes) {
+        let (Ok(bytes), Some(font)) = (string.as_str(), &state.font) else {
+            return;
+        };
+        for Shown {
+            text: shown,
+            width,
+            is_space,
+        } in font.show(bytes)
+        {
             let at = Matrix::moved(0.0, state.rise).then(text).then(&state.to_page);
             let spacing = state.char_spacing + if is_space { state.word_spacing } else { 0.0 };
             let step = (width * state.size + spacing) * state.stretch;
@@ -224,7 +263,9 @@ impl<'d> Reader<'_, 'd> {
                 page.push(' ');
             }
         }
-        self.page.text.extend(shown.chars().map(|c| if c.is_control() { ' ' } else { c }));
+        self.page
+            .text
+            .extend(shown.chars().map(|c| if c.is_control() { ' ' } else { c }));
         self.pen = Some(Pen {
             at: (at.e + at.a * width, at.f + at.b * width),
             along,
@@ -235,12 +276,18 @@ impl<'d> Reader<'_, 'd> {
 
 /// Between two characters of Chinese or Japanese there is no space, however far they are set apart, up to a whole one.
 fn is_ideographic(before: &str, after: &str) -> bool {
-    let is = |c: Option<char>| c.is_some_and(|c| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}'));
+    let is = |c: Option<char>| {
+        c.is_some_and(|c| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}'))
+    };
     is(before.chars().next_back()) && is(after.chars().next())
 }
 
 fn number(operation: &Operation, index: usize) -> f32 {
-    operation.operands.get(index).and_then(|operand| operand.as_float().ok()).unwrap_or(0.0)
+    operation
+        .operands
+        .get(index)
+        .and_then(|operand| operand.as_float().ok())
+        .unwrap_or(0.0)
 }
 
 /// `[a b 0; c d 0; e f 1]`, for rows.
@@ -255,7 +302,14 @@ struct Matrix {
 }
 
 impl Matrix {
-    const ONE: Matrix = Matrix { a: 1.0, b: 0.0, c: 0.0, d: 1.0, e: 0.0, f: 0.0 };
+    const ONE: Matrix = Matrix {
+        a: 1.0,
+        b: 0.0,
+        c: 0.0,
+        d: 1.0,
+        e: 0.0,
+        f: 0.0,
+    };
 
     fn moved(e: f32, f: f32) -> Matrix {
         Matrix { e, f, ..Matrix::ONE }
@@ -267,7 +321,14 @@ impl Matrix {
 
     fn from_values(values: &[Object]) -> Matrix {
         let at = |index: usize| values.get(index).and_then(|value| value.as_float().ok()).unwrap_or(0.0);
-        Matrix { a: at(0), b: at(1), c: at(2), d: at(3), e: at(4), f: at(5) }
+        Matrix {
+            a: at(0),
+            b: at(1),
+            c: at(2),
+            d: at(3),
+            e: at(4),
+            f: at(5),
+        }
     }
 
     /// First this, then `next`.
