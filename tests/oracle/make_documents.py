@@ -322,6 +322,10 @@ def tables():
     pq.write_table(table, out, compression="zstd")
     write("zstd.parquet", out.getvalue(), "!! unsupported: Parquet error: Disabled feature at compile time: zstd; write it "
           "with snappy, gzip or lz4, or without compression\n")
+    # A table that is small only as long as nobody looks at its rows.
+    many = pa.DictionaryArray.from_arrays(pa.array([0]).take(pa.array([0] * 2_000_000)).cast(pa.int32()), ["x" * 1024])
+    bomb = pa.table({"text": pa.chunked_array([many])})
+    pq.write_table(bomb, OUT.parents[2] / "tests/attacks/rows.parquet", row_group_size=2_000_000, store_schema=False)
     conll = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n患\tB-PER\n者\tI-PER\n"
     rows = [{"tags": ["B-ORG", "O"], "tokens": ["EU", "rejects"]}, {"tags": ["B-PER", "I-PER"], "tokens": ["患", "者"]}]
     write("news.conll", conll.encode(), one(dump(rows), kind="JsonLines"))
@@ -365,7 +369,7 @@ def main():
     tars()
     data, expected = archives()
     refusals = [
-        ("broken.pdf", "malformed: couldn't parse input: invalid file trailer"),
+        ("broken.pdf", "malformed: couldn't parse input: invalid file header"),
         ("photo.jpg", f"unsupported: files named *.jpg are not read; known are {KNOWN}"),
         ("empty.txt", "empty: it has no bytes"),
         ("link.txt", "unsafe: it is a symbolic link"),

@@ -39,6 +39,8 @@ pub struct Walk<'a> {
     pub budget: Budget,
     send: &'a mut dyn FnMut(&Reply) -> io::Result<()>,
     ordinal: u32,
+    /// Neither a part nor a refusal was told.
+    is_silent: bool,
 }
 
 /// Text with what is known of it.
@@ -76,6 +78,7 @@ impl<'a> Walk<'a> {
             budget: Budget::new(&request.limits, file_bytes),
             send,
             ordinal: 0,
+            is_silent: true,
         }
     }
 
@@ -88,6 +91,10 @@ impl<'a> Walk<'a> {
         };
         let name = &self.request.file_name;
         match self.document(&root, name, bytes) {
+            Ok(()) if self.is_silent && self.request.skip.is_empty() => {
+                let refusal = Refusal::new(Verdict::Empty, "there is no document in it");
+                self.tell(Reply::Refused { member: None, refusal })?;
+            }
             Ok(()) => {}
             Err(Stop::Refused(refusal)) => self.tell(Reply::Refused { member: None, refusal })?,
             Err(Stop::Channel(error)) => return Err(error),
@@ -194,6 +201,7 @@ impl<'a> Walk<'a> {
     }
 
     fn tell(&mut self, reply: Reply) -> io::Result<()> {
+        self.is_silent &= !matches!(reply, Reply::Part(_) | Reply::Refused { .. });
         (self.send)(&reply)
     }
 }

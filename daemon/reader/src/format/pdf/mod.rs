@@ -26,7 +26,10 @@ pub fn read(bytes: &[u8], budget: &mut Budget) -> Result<Text, Refusal> {
             let reason = format!("it has more than {PAGES_MAX} pages; split it");
             return Err(Refusal::new(Verdict::TooMany, reason));
         }
-        let shown = page::read(&document, id, &mut fonts, budget)?;
+        let shown = page::read(&document, id, &mut fonts, budget).map_err(|mut refusal| {
+            refusal.reason = format!("page {}: {}", index + 1, refusal.reason);
+            refusal
+        })?;
         let shown_text = shown.text.trim();
         if shown_text.is_empty() {
             pictures += usize::from(shown.has_picture);

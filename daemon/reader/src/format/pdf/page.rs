@@ -30,9 +30,7 @@ pub struct ShownPage {
 
 /// Reads a page.
 pub fn read(document: &Document, id: ObjectId, fonts: &mut Fonts, budget: &mut Budget) -> Result<ShownPage, Refusal> {
-    let content = document
-        .get_page_content_with_limit(id, budget.unpacked_left())
-        .map_err(super::refusal)?;
+    let content = content_of(document, id, budget)?;
     let (own, inherited) = document.get_page_resources(id).unwrap_or((None, Vec::new()));
     let inherited = inherited.into_iter().filter_map(|id| document.get_dictionary(id).ok());
     let resources: Vec<&Dictionary> = own.into_iter().chain(inherited).collect();
@@ -45,6 +43,21 @@ pub fn read(document: &Document, id: ObjectId, fonts: &mut Fonts, budget: &mut B
     };
     reader.content(&content, &resources, Matrix::ONE, 0)?;
     Ok(reader.page)
+}
+
+/// The streams of a page's content, one after the other. The library's own way would take one that cannot be unpacked as
+/// it is, which shows nothing, and the page would be lost without a word.
+fn content_of(document: &Document, id: ObjectId, budget: &Budget) -> Result<Vec<u8>, Refusal> {
+    let mut content = Vec::new();
+    for stream in document.get_page_contents(id) {
+        let Ok(stream) = document.get_object(stream).and_then(Object::as_stream) else {
+            continue;
+        };
+        let left = budget.unpacked_left().saturating_sub(content.len());
+        content.extend(stream.get_plain_content_with_limit(left).map_err(super::refusal)?);
+        content.push(b'\n');
+    }
+    Ok(content)
 }
 
 /// Where the last character ended: the place, the direction of its line, and its size.
