@@ -11,6 +11,11 @@ const READER: &str = env!("CARGO_BIN_EXE_wengu-reader");
 /// Longer than any sample takes by far, also on a machine that is busy.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
+/// `WENGU_MUTATIONS` asks for more.
+fn cases() -> u32 {
+    std::env::var("WENGU_MUTATIONS").map_or(1500, |cases| cases.parse().expect("a number"))
+}
+
 fn samples() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -104,7 +109,7 @@ fn changed(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn what_is_broken_is_read_or_named(
