@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 42] = [
+const ONE_MISTAKE: [(&str, &str, &str); 45] = [
     (
         "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
         "learning.placement",

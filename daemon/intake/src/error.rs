@@ -20,7 +20,7 @@ pub enum IntakeError {
         bytes: usize,
     },
     /// Not text.
-    #[error("the file is not text: {found}; save it as plain text, or convert it before dropping it")]
+    #[error("the file is not text: {found}; give it the extension of what it is, or save it as plain text")]
     Binary {
         /// What gave it away.
         found: String,

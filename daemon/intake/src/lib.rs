@@ -149,6 +149,11 @@ pub fn extract(
     options: &Options,
 ) -> Result<Extracted, IntakeError> {
     let format = format_of(file_name)?;
+    if !format.is_plain() {
+        return Err(IntakeError::Binary {
+            found: format!("a .{} is turned into text first", format.as_str()),
+        });
+    }
     let decoded = encoding::decode(bytes, options.encoding.as_deref())?;
     if decoded.text.trim().is_empty() {
         return Err(IntakeError::Empty { bytes: bytes.len() });
