@@ -128,6 +128,21 @@ pub fn attacks() -> Vec<Attack> {
             Refused("out_of_memory"),
         )
     });
+    let bomb = with_content(&packed_text("0 0 m ", 10_000_000), "/Filter /FlateDecode");
+    attacks.push(Attack {
+        limits: Limits {
+            memory_bytes: 256 << 20,
+            ratio: 10_000,
+            time_s: 20,
+            ..Limits::default()
+        },
+        ..Attack::new(
+            "zip: one that ends its reader among others",
+            "a.zip",
+            crate::archives::zip([("a.txt", &b"text"[..]), ("b.pdf", &bomb), ("c.txt", b"text")]),
+            Fate::InPart("out_of_memory"),
+        )
+    });
     attacks.push(Attack {
         limits: Limits {
             time_s: 1,

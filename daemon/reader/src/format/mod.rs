@@ -1,5 +1,6 @@
 //! One file for each format.
 
+mod code_page;
 mod conll;
 mod html;
 mod mail;

@@ -1,6 +1,7 @@
 //! RTF, by Microsoft's specification 1.9.1: text between control words, in the code page of the document or of the
 //! font, or as numbers of Unicode with a substitute for old readers.
 
+use super::code_page::{of_charset, of_code_page};
 use crate::prose::Prose;
 use crate::walk::Text;
 use encoding_rs::Encoding;
@@ -272,43 +273,6 @@ impl Reader {
             self.pending.clear();
         }
     }
-}
-
-fn of_code_page(number: i32) -> Option<&'static Encoding> {
-    let label = match number {
-        936 | 54936 => "gb18030",
-        950 => "big5",
-        932 => "shift_jis",
-        949 => "euc-kr",
-        874 => "windows-874",
-        65001 => "utf-8",
-        10000 => "macintosh",
-        1250..=1258 => return Encoding::for_label(format!("windows-{number}").as_bytes()),
-        _ => return None,
-    };
-    Encoding::for_label(label.as_bytes())
-}
-
-/// The character sets of Windows' LOGFONT; 1 is "the default", which says nothing.
-fn of_charset(number: i32) -> Option<&'static Encoding> {
-    of_code_page(match number {
-        0 => 1252,
-        77 => 10000,
-        128 => 932,
-        129 => 949,
-        134 => 936,
-        136 => 950,
-        161 => 1253,
-        162 => 1254,
-        163 => 1258,
-        177 => 1255,
-        178 => 1256,
-        186 => 1257,
-        204 => 1251,
-        222 => 874,
-        238 => 1250,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

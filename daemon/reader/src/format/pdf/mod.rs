@@ -3,6 +3,7 @@
 
 mod cmap;
 mod font;
+mod matrix;
 mod page;
 
 use crate::budget::Budget;

@@ -1,6 +1,7 @@
 //! What a page shows: the operators of its content that move and show text (ISO 32000-1, 9.4), forms included.
 
 use super::font::{Font, Shown};
+use super::matrix::Matrix;
 use crate::budget::Budget;
 use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
@@ -301,58 +302,4 @@ fn number(operation: &Operation, index: usize) -> f32 {
         .get(index)
         .and_then(|operand| operand.as_float().ok())
         .unwrap_or(0.0)
-}
-
-/// `[a b 0; c d 0; e f 1]`, for rows.
-#[derive(Debug, Clone, Copy)]
-struct Matrix {
-    a: f32,
-    b: f32,
-    c: f32,
-    d: f32,
-    e: f32,
-    f: f32,
-}
-
-impl Matrix {
-    const ONE: Matrix = Matrix {
-        a: 1.0,
-        b: 0.0,
-        c: 0.0,
-        d: 1.0,
-        e: 0.0,
-        f: 0.0,
-    };
-
-    fn moved(e: f32, f: f32) -> Matrix {
-        Matrix { e, f, ..Matrix::ONE }
-    }
-
-    fn of(operation: &Operation) -> Matrix {
-        Matrix::from_values(&operation.operands)
-    }
-
-    fn from_values(values: &[Object]) -> Matrix {
-        let at = |index: usize| values.get(index).and_then(|value| value.as_float().ok()).unwrap_or(0.0);
-        Matrix {
-            a: at(0),
-            b: at(1),
-            c: at(2),
-            d: at(3),
-            e: at(4),
-            f: at(5),
-        }
-    }
-
-    /// First this, then `next`.
-    fn then(&self, next: &Matrix) -> Matrix {
-        Matrix {
-            a: self.a * next.a + self.b * next.c,
-            b: self.a * next.b + self.b * next.d,
-            c: self.c * next.a + self.d * next.c,
-            d: self.c * next.b + self.d * next.d,
-            e: self.e * next.a + self.f * next.c + next.e,
-            f: self.e * next.b + self.f * next.d + next.f,
-        }
-    }
 }
