@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-terms bench-train clean interop soak
+.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ bench-plugin: setup ## what a plugin's process costs for each document, beside t
 	$(CARGO) run --release -p wengu-plugin-host --example bench_hop -- target/release/wengu-plugin-host \
 		target/release/libwengu_plugin_legal_en.so plugins/legal-en/manifest.toml \
 		examples/demo/contracts/2-new-clause-types/clauses.jsonl .deps/models/all-MiniLM-L6-v2
+
+bench-reader: ## what a process for each document costs, for every sample
+	$(CARGO) build --release -p wengu-reader
+	$(CARGO) run --release -p wengu-reader --example bench_documents -- target/release/wengu-reader daemon/reader/test-data
 
 bench-terms: setup ## tokens per document with and without terms as tokens, on the sets in WENGU_DATA
 	@scripts/bench-terms

@@ -324,6 +324,7 @@ impl Runner {
         let examples = records.enumerate().map(|(ordinal, (side, record))| Example {
             ordinal: ordinal as u32,
             line: ordinal as u32 + 1,
+            place: None,
             case: ordinal.to_string(),
             side,
             text: record.text.clone(),

@@ -20,7 +20,7 @@ fn every_file_gets_a_state_that_can_be_explained() {
         "chinese.csv",
         &encoding("text,label\n本合同适用中华人民共和国法律并受其管辖,适用法律\n"),
     );
-    site.drop_file("scan.pdf", b"%PDF-1.7");
+    site.drop_file("scan.pdf", b"%PDF-1.7 and no more");
     site.drop_file("note.txt", b"a text that nobody has labelled");
     site.drop_file(".hidden.jsonl", b"{\"text\": \"x\", \"label\": \"a\"}\n");
     site.drop_file("upload.part", b"half");

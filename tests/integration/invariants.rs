@@ -79,6 +79,13 @@ fn only_the_plugin_host_and_the_validator_open_libraries() {
 }
 
 #[test]
+fn only_the_reader_links_parsers_of_documents() {
+    for parser in ["lopdf", "html5gum", "quick-xml", "mail-parser", "parquet"] {
+        assert_eq!(who_links(parser), set(&["wengu-reader"]), "{parser}");
+    }
+}
+
+#[test]
 fn workers_never_open_the_store() {
     assert_eq!(who_links("sled"), set(&["wengu", "wengu-store"]));
 }

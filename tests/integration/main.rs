@@ -5,6 +5,7 @@
 
 mod command_line;
 mod crash;
+mod documents;
 mod export;
 mod harness;
 mod intake;

@@ -21,7 +21,17 @@ pub fn check_environment(config: &Config) -> Vec<Problem> {
     check.watched();
     check.models();
     check.secrets();
-    check.trainer();
+    check.program(
+        "trainer.command",
+        &config.trainer.command,
+        "name the trainer's program, or leave `command` out",
+    );
+    let ocr = config.reader.ocr.as_ref().map(|ocr| ocr.command.clone());
+    check.program(
+        "reader.ocr_command",
+        &ocr,
+        "name a program that reads pictures, or leave `ocr_command` out",
+    );
     check.problems
 }
 
@@ -188,8 +198,8 @@ impl Check<'_> {
         }
     }
 
-    fn trainer(&mut self) {
-        let Some(program) = self.config.trainer.command.as_ref().and_then(|command| command.first()) else {
+    fn program(&mut self, key: &str, command: &Option<Vec<String>>, remedy: &str) {
+        let Some(program) = command.as_ref().and_then(|command| command.first()) else {
             return;
         };
         let runs = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
@@ -200,8 +210,7 @@ impl Check<'_> {
             std::env::split_paths(&folders).any(|folder| runs(&folder.join(program)))
         };
         if !found {
-            let remedy = "name the trainer's program, or leave `command` out";
-            self.error("trainer.command", format!("`{program}` cannot be run"), remedy);
+            self.error(key, format!("`{program}` cannot be run"), remedy);
         }
     }
 

@@ -7,6 +7,7 @@ mod learning;
 mod method;
 mod patterns;
 mod problem;
+mod reader;
 mod section;
 mod top;
 mod types;

@@ -2,6 +2,7 @@
 
 use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
+use crate::reader::read_reader;
 use crate::section::{Located, Place, Section, nearest};
 use crate::types::{Config, Incidents, Model, Trainer};
 use crate::webhook::{check_second_channels, read_webhook};
@@ -47,6 +48,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         }
     }
     let trainer = read_trainer(section.table("trainer"), base);
+    let reader = read_reader(section.table("reader"), base);
     let plugin_keys = read_plugins(section.table("plugins"));
     let incidents = read_incidents(section.table("incidents"));
 
@@ -127,6 +129,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         state_dir: value(state_dir),
         socket: value(socket),
         trainer,
+        reader,
         plugin_keys,
         models,
         domains,
@@ -163,19 +166,8 @@ fn read_device(model: &mut Section<'_>) -> Device {
 }
 
 fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
-    let command = section.strings("command");
-    if command.as_ref().is_some_and(Vec::is_empty) {
-        let remedy = "name a program, as in `command = [\"/usr/lib/wengu/wengu-trainer\"]`, or leave the key out";
-        section.report.error(&section.at("command"), "names no program", remedy);
-    }
-    let command = command.map(|words| {
-        let mut words: Vec<String> = words.into_iter().map(|word| word.value).collect();
-        // As a shell would: a name is looked up on PATH, a path is a path.
-        if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
-            *program = base.join(&program).display().to_string();
-        }
-        words
-    });
+    let remedy = "name a program, as in `command = [\"/usr/lib/wengu/wengu-trainer\"]`, or leave the key out";
+    let command = read_command(&mut section, "command", remedy, base);
     let trainer = Trainer {
         command,
         threads: section.integer("threads", 0..=1024, 0) as u32,
@@ -195,6 +187,25 @@ fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
     }
     section.finish();
     trainer
+}
+
+/// Program and arguments.
+pub(crate) fn read_command(
+    section: &mut Section<'_>,
+    key: &'static str,
+    remedy: &str,
+    base: &Path,
+) -> Option<Vec<String>> {
+    let words = section.strings(key)?;
+    if words.is_empty() {
+        section.report.error(&section.at(key), "names no program", remedy);
+    }
+    let mut words: Vec<String> = words.into_iter().map(|word| word.value).collect();
+    // As a shell would: a name is looked up on PATH, a path is a path.
+    if let Some(program) = words.first_mut().filter(|program| program.contains('/')) {
+        *program = base.join(&program).display().to_string();
+    }
+    Some(words)
 }
 
 fn read_plugins(mut section: Section<'_>) -> Keys {

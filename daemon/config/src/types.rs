@@ -14,6 +14,7 @@ use wengu_decide::split::HeldOut;
 use wengu_plugin_package::Keys;
 use wengu_protocol::events::{Format, Language};
 use wengu_protocol::job::{self, Device, Precision, Task};
+use wengu_protocol::reader::Limits;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// How training jobs are run.
     pub trainer: Trainer,
+    /// How documents of others are turned into text.
+    pub reader: Reader,
     /// `[plugins] keys`: whose signatures of plugins count.
     pub plugin_keys: Keys,
     /// Base models by name.
@@ -66,6 +69,25 @@ pub struct Incidents {
     pub min_open: Duration,
     /// While it goes on, it is told again after so long.
     pub renotify: Duration,
+}
+
+/// `[reader]`.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// What the process that reads one file may use.
+    pub limits: Limits,
+    /// What reads pictures; None: pages that are pictures are set aside.
+    pub ocr: Option<Ocr>,
+}
+
+/// A program that gets a PDF as its standard input and writes its text to its standard output, pages set apart by form
+/// feeds.
+#[derive(Debug, Clone)]
+pub struct Ocr {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// It is ended when it takes longer.
+    pub time: Duration,
 }
 
 /// `[models.NAME]`.

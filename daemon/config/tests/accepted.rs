@@ -29,6 +29,7 @@ fn example_spelled_out() -> String {
         "max_staleness_hours",
         "quiet_hours",
         "command",
+        "ocr_command",
         "keys",
         "url_file",
         "url_credential",
@@ -59,6 +60,7 @@ fn the_example_is_right_and_says_the_defaults() {
     assert!(spelled_out.contains("\nrank = 8"), "{spelled_out}");
     let all = accept(&spelled_out);
     assert_eq!(format!("{:?}", config.trainer), format!("{:?}", all.trainer));
+    assert_eq!(format!("{:?}", config.reader), format!("{:?}", all.reader));
     assert_eq!(format!("{:?}", config.domains), format!("{:?}", all.domains));
     assert_eq!((config.state_dir, config.socket), (all.state_dir, all.socket));
     let webhook = &all.webhooks["oncall"];

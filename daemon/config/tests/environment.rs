@@ -106,6 +106,18 @@ fn one_thing_at_a_time() {
         (key.as_str(), message.as_str()),
         ("trainer.command", "`no-such-program` cannot be run")
     );
+
+    let (key, _, message) = after(|dir| {
+        fs::write(
+            dir.join("wengu.toml"),
+            format!("{TEXT}[reader]\nocr_command = ['no-such-program']\n"),
+        )
+        .unwrap();
+    });
+    assert_eq!(
+        (key.as_str(), message.as_str()),
+        ("reader.ocr_command", "`no-such-program` cannot be run")
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn an_empty_file() {
 }
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
-const ONE_MISTAKE: [(&str, &str, &str); 56] = [
+const ONE_MISTAKE: &[(&str, &str, &str)] = &[
     (
         "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
         "learning.placement",
@@ -216,6 +216,9 @@ const ONE_MISTAKE: [(&str, &str, &str); 56] = [
         "trainer.no_progress_s",
         "deadline",
     ),
+    ("[reader]\nocr_command = []", "reader.ocr_command", "names no program"),
+    ("[reader]\nmemory_mib = 16", "reader.memory_mib", "out of range"),
+    ("[reader]\nmax_ratios = 5", "reader.max_ratios", "not a known key"),
     (
         "[webhooks.a]\nurl = \"alerts\"\nsecret_file = \"s\"",
         "webhooks.a.url",

@@ -81,7 +81,13 @@ fn span(item: &Value, skipped: usize) -> Option<Marked> {
             _ => None,
         },
         Value::Object(fields) => {
-            let kind = fields.get("label").or_else(|| fields.get("type"))?.as_str()?;
+            let kind = match fields.get("label").or_else(|| fields.get("type")) {
+                Some(kind) => kind.as_str()?,
+                None => match fields.get("labels")?.as_array()?.as_slice() {
+                    [kind] => kind.as_str()?,
+                    _ => return None,
+                },
+            };
             Some(Marked(
                 number(fields.get("start")?)?,
                 number(fields.get("end")?)?,

@@ -20,7 +20,7 @@ pub enum IntakeError {
         bytes: usize,
     },
     /// Not text.
-    #[error("the file is not text: {found}; save it as plain text, or convert it before dropping it")]
+    #[error("the file is not text: {found}; give it the extension of what it is, or save it as plain text")]
     Binary {
         /// What gave it away.
         found: String,
@@ -88,13 +88,11 @@ impl IntakeError {
     pub(crate) fn unknown_extension(file_name: &str) -> Self {
         let extension = extension(file_name).unwrap_or_default();
         let advice = match extension.as_str() {
-            "pdf" => "extract the text first, for example with pdftotext, and drop the .txt".to_owned(),
-            "doc" | "docx" | "odt" | "rtf" | "wps" => "save it as plain text (.txt, UTF-8)".to_owned(),
+            "doc" | "wps" => "save it as .docx".to_owned(),
             "xls" | "xlsx" | "ods" | "et" => "save the sheet as CSV (UTF-8)".to_owned(),
-            "htm" | "html" | "xml" => "extract the text first and drop it as .txt or .md".to_owned(),
-            "zip" | "gz" | "tgz" | "7z" | "rar" | "xz" | "zst" | "bz2" | "tar" => {
-                "unpack it and drop what it holds".to_owned()
-            }
+            "msg" => "save it as .eml".to_owned(),
+            "arrow" => "write it as Parquet (`to_parquet` of the data set)".to_owned(),
+            "gz" | "7z" | "rar" | "xz" | "zst" | "bz2" => "unpack it and drop what it holds".to_owned(),
             _ => format!("known are {KNOWN_EXTENSIONS}"),
         };
         Self::UnknownExtension { extension, advice }

@@ -1,6 +1,7 @@
 //! `.json` and `.jsonl`.
 
 use crate::answers::{self, Answered};
+use crate::label_studio;
 use crate::record::{Collector, Draft, case_of, label_of, type_name};
 use crate::{IntakeError, Options};
 use serde::Deserializer as _;
@@ -69,7 +70,13 @@ fn draft(raw: &str, collector: &Collector<'_>) -> Result<Draft, String> {
     }
     let value: Value = serde_json::from_str(raw).map_err(|error| format!("not valid JSON: {error}"))?;
     match value {
-        Value::Object(fields) => from_fields(fields, collector.options),
+        Value::Object(mut fields) => {
+            if let Some(task) = label_studio::fields(&fields, collector.options) {
+                fields = task?;
+            }
+            collector.sidecar.classes.name(&mut fields);
+            from_fields(fields, collector.options)
+        }
         other => Err(format!("it is {}, not an object", type_name(&other))),
     }
 }

@@ -11,24 +11,33 @@
 //! | `.jsonl`, `.ndjson` | one object a line | label field, sidecar |
 //! | `.csv`, `.tsv` | one a row; the first row names the columns | label column, sidecar |
 //!
+//! Other formats ([`Format::is_plain`]) are turned into [`Part`]s by a process of their own, and [`extract_parts`] goes on
+//! from there. A `.json` file may be an export of Label Studio; a `dataset_info.json` beside a file names its classes.
+//!
 //! Where the answer is spans or a text ([`AnswerKind`]), structured records bring it as the field's common tools write it.
 //!
 //! A sidecar is a second file beside the case file (see [`sidecar_names`]). It labels every record of the file that
 //! has no label of its own; where both speak and differ, the record is rejected.
 
 mod answers;
+mod dataset;
 mod document;
 mod encoding;
 mod error;
 mod format;
 mod json;
+mod label_studio;
+mod parts;
 mod record;
 mod sidecar;
 mod table;
 
-pub use encoding::is_known_encoding;
+pub use dataset::{CLASS_NAMES_FILE, ClassNames, is_dataset_description};
+pub use encoding::{Decoded, decode, is_known_encoding};
 pub use error::IntakeError;
 pub use format::Format;
+pub use parts::{Part, extract_parts};
+pub use record::trim;
 pub use sidecar::{Sidecar, case_file_name, is_sidecar, sidecar_names};
 
 use record::Collector;
@@ -95,6 +104,19 @@ pub struct Record {
     pub case: Option<String>,
     /// All other fields.
     pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// Where it stands in a file that holds several documents, or pages.
+    pub place: Place,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Path of the document inside the file; None: it is the file.
+    pub member: Option<String>,
+    /// The document inside the file that is a case of its own; None: the file is.
+    pub case: Option<String>,
+    /// Where each page begins in the text, in characters; empty where there are no pages.
+    pub pages: Vec<u32>,
 }
 
 /// A record that could not be taken.
@@ -126,19 +148,37 @@ pub fn extract(
     sidecars: &[Sidecar<'_>],
     options: &Options,
 ) -> Result<Extracted, IntakeError> {
-    let format = Format::of(file_name).ok_or_else(|| IntakeError::unknown_extension(file_name))?;
+    let format = format_of(file_name)?;
+    if !format.is_plain() {
+        return Err(IntakeError::Binary {
+            found: format!("a .{} is turned into text first", format.as_str()),
+        });
+    }
     let decoded = encoding::decode(bytes, options.encoding.as_deref())?;
     if decoded.text.trim().is_empty() {
         return Err(IntakeError::Empty { bytes: bytes.len() });
     }
     let mut collector = Collector::new(options, SidecarData::merge(sidecars)?, decoded.is_malformed);
-    match format {
-        Format::Text => document::text(&decoded.text, &mut collector)?,
-        Format::Markdown => document::markdown(&decoded.text, &mut collector)?,
-        Format::Json => json::whole(&decoded.text, &mut collector)?,
-        Format::JsonLines => json::lines(&decoded.text, &mut collector)?,
-        Format::Csv => table::rows(&decoded.text, b',', &mut collector)?,
-        Format::Tsv => table::rows(&decoded.text, b'\t', &mut collector)?,
-    }
+    collect(format, &decoded.text, &mut collector)?;
     collector.finish(format, decoded.encoding)
+}
+
+/// How a file of this name is read.
+///
+/// # Errors
+/// Files of this name are not read.
+pub fn format_of(file_name: &str) -> Result<Format, IntakeError> {
+    Format::of(file_name).ok_or_else(|| IntakeError::unknown_extension(file_name))
+}
+
+fn collect(format: Format, text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
+    match format {
+        Format::Markdown => document::markdown(text, collector),
+        Format::Json => json::whole(text, collector),
+        Format::JsonLines => json::lines(text, collector),
+        Format::Csv => table::rows(text, b',', collector),
+        Format::Tsv => table::rows(text, b'\t', collector),
+        // What is not plain has become text.
+        _ => document::text(text, collector),
+    }
 }

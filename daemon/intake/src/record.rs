@@ -1,7 +1,7 @@
 //! What all formats share: the checks on one record, and the collecting of records and rejections.
 
 use crate::sidecar::SidecarData;
-use crate::{AnswerKind, Extracted, Format, IntakeError, Options, Record, Rejected};
+use crate::{AnswerKind, Extracted, Format, IntakeError, Options, Place, Record, Rejected};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -22,7 +22,8 @@ pub(crate) struct Draft {
 /// Gathers records and rejections of one file.
 pub(crate) struct Collector<'a> {
     pub options: &'a Options,
-    sidecar: SidecarData,
+    pub(crate) sidecar: SidecarData,
+    place: Place,
     /// The file has bytes that its encoding does not allow; they are U+FFFD now.
     is_malformed: bool,
     records: Vec<Record>,
@@ -34,10 +35,21 @@ impl<'a> Collector<'a> {
         Self {
             options,
             sidecar,
+            place: Place::default(),
             is_malformed,
             records: Vec::new(),
             rejected: Vec::new(),
         }
+    }
+
+    /// What follows is of another part of the file.
+    pub fn begin_part(&mut self, sidecar: SidecarData, place: Place, is_malformed: bool) {
+        (self.sidecar, self.place, self.is_malformed) = (sidecar, place, is_malformed);
+    }
+
+    /// A part as a whole is not taken.
+    pub fn reject_part(&mut self, reason: String) {
+        self.rejected.push(Rejected { line: 1, reason });
     }
 
     /// Why a structured record of this raw text is refused before it is parsed.
@@ -77,9 +89,16 @@ impl<'a> Collector<'a> {
                     label,
                     case,
                     metadata,
+                    place: self.place.clone(),
                 });
             }
-            Err(reason) => self.rejected.push(Rejected { line, reason }),
+            Err(reason) => {
+                let reason = match &self.place.member {
+                    Some(member) => format!("{member}: {reason}"),
+                    None => reason,
+                };
+                self.rejected.push(Rejected { line, reason });
+            }
         }
         Ok(())
     }
@@ -149,7 +168,7 @@ pub(crate) fn replaced_permille(text: &str) -> u32 {
 }
 
 /// White space, and the invisible marks that editors leave at the ends.
-pub(crate) fn trim(text: &str) -> &str {
+pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
 }
 

@@ -1,7 +1,7 @@
 //! Labels in a second file beside the case file.
 
-use crate::IntakeError;
 use crate::record::{case_of, clean_label, label_of};
+use crate::{CLASS_NAMES_FILE, ClassNames, IntakeError};
 use serde_json::{Map, Value};
 
 const LABEL_SUFFIX: &str = ".label";
@@ -39,11 +39,12 @@ pub struct Sidecar<'a> {
 }
 
 /// What the sidecars of one file say together.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SidecarData {
     pub label: Option<String>,
     pub case: Option<String>,
     pub metadata: Map<String, Value>,
+    pub classes: ClassNames,
 }
 
 impl SidecarData {
@@ -65,13 +66,36 @@ impl SidecarData {
             }
             merged.case = merged.case.or(data.case);
             merged.metadata.extend(data.metadata);
+            if !data.classes.is_empty() {
+                merged.classes = data.classes;
+            }
         }
         Ok(merged)
+    }
+
+    /// This, and of `other` what this does not say.
+    pub fn or(mut self, other: &Self) -> Self {
+        self.label = self.label.or_else(|| other.label.clone());
+        self.case = self.case.or_else(|| other.case.clone());
+        for (key, value) in &other.metadata {
+            self.metadata.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        if self.classes.is_empty() {
+            self.classes = other.classes.clone();
+        }
+        self
     }
 
     fn read(sidecar: &Sidecar<'_>) -> Result<Self, String> {
         let decoded = crate::encoding::decode(sidecar.bytes, None).map_err(|error| error.to_string())?;
         let text = decoded.text.trim();
+        if sidecar.name == CLASS_NAMES_FILE {
+            let info = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+            return Ok(Self {
+                classes: ClassNames::from_info(&info),
+                ..Self::default()
+            });
+        }
         if sidecar.name.ends_with(META_SUFFIX) {
             let mut fields: Map<String, Value> = serde_json::from_str(text)
                 .map_err(|error| format!("it must be one JSON object such as {{\"label\": \"...\"}}: {error}"))?;
@@ -85,6 +109,7 @@ impl SidecarData {
                 label,
                 case,
                 metadata: fields,
+                ..Self::default()
             })
         } else {
             Ok(Self {

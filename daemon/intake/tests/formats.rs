@@ -277,9 +277,9 @@ fn what_is_no_case_file_is_refused_with_advice() {
         IntakeError::Empty { .. }
     ));
     for (name, part) in [
-        ("判决.pdf", "pdftotext"),
-        ("a.DOCX", "plain text"),
-        ("a.zip", "unpack"),
+        ("判决.pdf", "turned into text first"),
+        ("a.DOC", "save it as .docx"),
+        ("a.rar", "unpack"),
         ("a.xyz", "known are .txt, .md"),
         ("README", "without an extension"),
         (".txt", "without an extension"),

@@ -4,6 +4,12 @@
 //! Two layers that overlap on purpose. Landlock (Linux 5.13 and later) decides by path; seccomp decides by system call
 //! and is there on kernels without Landlock. Both hold for every thread and cannot be taken back. What is forbidden
 //! fails with EPERM or EACCES rather than ending the process: C libraries probe for what they may do.
+//!
+//! A process that reads documents ([`enter_reader`]) gets less of both.
+
+mod reader;
+
+pub use reader::{enter_reader, limit_reader};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -60,7 +66,8 @@ pub fn limit(memory_mib: u32) -> nix::Result<()> {
 
 /// Shuts the process in for good. What the kernel lacks is said on standard error and in the result, and is no error.
 pub fn enter(plugin_dir: &Path, forbidden: Forbidden) -> Sandbox {
-    let landlock = landlock(plugin_dir).unwrap_or_else(|e| {
+    let readable: Vec<&Path> = READABLE.iter().map(Path::new).chain([plugin_dir]).collect();
+    let landlock = landlock(&readable).unwrap_or_else(|e| {
         eprintln!("<4>landlock: {e}");
         Enforcement::None
     });
@@ -74,10 +81,9 @@ pub fn enter(plugin_dir: &Path, forbidden: Forbidden) -> Sandbox {
     Sandbox { landlock, seccomp }
 }
 
-fn landlock(plugin_dir: &Path) -> Result<Enforcement, RulesetError> {
+fn landlock(paths: &[&Path]) -> Result<Enforcement, RulesetError> {
     // The newest that is asked for; an older kernel enforces what it knows.
     let abi = ABI::V6;
-    let paths = READABLE.iter().map(Path::new).chain([plugin_dir]);
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
@@ -111,15 +117,17 @@ fn install(rules: Rules, refuse: SeccompAction) -> Result<(), Box<dyn std::error
     Ok(apply_filter_all_threads(&program)?)
 }
 
+/// A call with this argument.
+fn argument(index: u8, op: SeccompCmpOp, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
+    let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value)?;
+    SeccompRule::new(vec![condition])
+}
+
 /// What is refused. An empty list refuses the call whatever its arguments.
 fn rules() -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     #[cfg(target_arch = "x86_64")]
     rules.extend(REFUSED_X86.iter().map(|call| (*call, Vec::new())));
-    let argument = |index, op, value: u64| {
-        let condition = SeccompCondition::new(index, SeccompCmpArgLen::Dword, op, value)?;
-        SeccompRule::new(vec![condition])
-    };
     let bits = |index, mask: i32, value: i32| argument(index, SeccompCmpOp::MaskedEq(mask as u64), value as u64);
     let writes = |flags| {
         [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT]

@@ -1,4 +1,4 @@
-//! What the daemon, the trainer and the plugin host say to each other.
+//! What the daemon, the trainer, the plugin host and the reader say to each other.
 //!
 //! Whatever crosses a process carries a schema version; a reader refuses a newer one by name.
 
@@ -6,4 +6,5 @@ pub mod events;
 pub mod job;
 pub mod merge;
 pub mod plugin;
+pub mod reader;
 pub mod script;

@@ -237,6 +237,9 @@ pub struct FileExplanation {
 pub struct ExampleView {
     /// Line in the file.
     pub line: u32,
+    /// Its document inside the file, and how many pages that has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Which set its case belongs to.
     pub side: String,
     /// Its label.

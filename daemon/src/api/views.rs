@@ -8,7 +8,7 @@ use crate::clock;
 use crate::clock::human;
 use crate::engine::Engine;
 use crate::incidents;
-use crate::learn::examples::{Examples, LabelSource};
+use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
 use crate::learn::votes::{LabelModel, VotingReport, every_vote};
@@ -272,6 +272,7 @@ pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
             .into_iter()
             .map(|e| ExampleView {
                 line: e.line,
+                place: e.place.as_ref().map(Place::in_words),
                 side: format!("{:?}", e.side).to_lowercase(),
                 label: e.label,
                 source: match e.source {

@@ -88,6 +88,7 @@ fn print(e: &FileExplanation) {
                 .as_ref()
                 .map(|d| format!("\nleft out: {d}"))
                 .unwrap_or_default();
+            let place = x.place.as_ref().map(|p| format!("\nin {p}")).unwrap_or_default();
             let spans: Vec<String> = x.spans.iter().map(|s| format!("{} ({})", s.text, s.label)).collect();
             let seen = match spans.is_empty() {
                 true => String::new(),
@@ -98,7 +99,7 @@ fn print(e: &FileExplanation) {
                 x.side.clone(),
                 x.label.clone().unwrap_or_else(|| "-".into()),
                 x.source.clone(),
-                format!("{}{seen}{note}", x.text.replace('\n', " ")),
+                format!("{}{place}{seen}{note}", x.text.replace('\n', " ")),
             ]);
         }
         println!("{list}");

@@ -1,19 +1,19 @@
 //! Reading an ingested file: its records, their labels and segments, and the side of every split they are on.
 
 use super::host::Host;
+use super::reading;
 use crate::engine::Engine;
-use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Rejected, Voting};
+use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Place, Rejected, Voting};
 use crate::model::sibling;
 use anyhow::Context;
 use serde_json::Value;
 use wengu_config::Domain;
 use wengu_decide::split::side;
 use wengu_decide::weak::aggregate;
-use wengu_intake::{AnswerKind, Extracted, Options, Record, Sidecar, extract};
+use wengu_intake::{AnswerKind, Options, Record};
 use wengu_plugin_client::{PluginClient, PluginEnd};
 use wengu_protocol::job::Task;
 use wengu_protocol::plugin::{self, LabelInput, Segment};
-use wengu_store::Hash;
 use wengu_store::records::{FileRecord, FileState};
 
 /// Documents in one call of the plugin.
@@ -83,8 +83,9 @@ impl Labeler {
             None => None,
         };
         let all = format!(
-            "{:?} {} {plugin:?} {} {}",
+            "{:?} {:?} {} {plugin:?} {} {}",
             self.options,
+            engine.config.reader,
             domain.intake.min_confidence,
             domain.plugin_config,
             env!("CARGO_PKG_VERSION")
@@ -102,7 +103,7 @@ impl Labeler {
     /// Reads an ingested file and says which state it is in now.
     pub async fn read(&mut self, engine: &Engine, domain: &Domain, file: &FileRecord) -> Result<FileState, ReadError> {
         let content = file.content.context("an ingested file has no content")?;
-        let extracted = self.extract(engine, file, &content)?;
+        let extracted = reading::records(engine, file, &content, &self.options).await?;
         let answers = self.ask_plugin(engine, domain, &extracted.records).await?;
         let (min_confidence, voting) = (domain.intake.min_confidence, &answers.voting);
         let examples = Examples {
@@ -146,17 +147,6 @@ impl Labeler {
                 tried_in_run: None,
             }
         })
-    }
-
-    fn extract(&self, engine: &Engine, file: &FileRecord, content: &Hash) -> Result<Extracted, ReadError> {
-        let bytes = engine.store.objects().get(content)?;
-        let mut held = Vec::new();
-        for sidecar in &file.sidecars {
-            held.push((sidecar.name.clone(), engine.store.objects().get(&sidecar.content)?));
-        }
-        let sidecars: Vec<Sidecar> = held.iter().map(|(name, bytes)| Sidecar { name, bytes }).collect();
-        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
-        extract(name, &bytes, &sidecars, &self.options).map_err(|e| ReadError::File(e.to_string()))
     }
 
     /// Segments of every record, and the aggregated vote of those without a gold label.
@@ -242,9 +232,15 @@ fn example(
     segments: Vec<Segment>,
     vote: Option<(String, f64)>,
 ) -> Example {
-    let case = record
-        .case
-        .map_or_else(|| format!("file:{}", file.case_key), |case| format!("case:{case}"));
+    let case = match (record.case, &record.place.case) {
+        (Some(case), _) => format!("case:{case}"),
+        (None, Some(member)) => format!("file:{}/{member}", file.case_key),
+        (None, None) => format!("file:{}", file.case_key),
+    };
+    let place = Place {
+        member: record.place.member,
+        pages: record.place.pages,
+    };
     let (label, source) = match (record.label, vote) {
         (Some(gold), _) => (Some(gold), LabelSource::Gold),
         (None, Some((label, confidence))) => (
@@ -261,6 +257,7 @@ fn example(
         line: record.line,
         side: side(&domain.name, &case, &domain.gate.held_out),
         case,
+        place: (place.member.is_some() || !place.pages.is_empty()).then_some(place),
         text: record.text,
         label,
         source,

@@ -3,6 +3,8 @@
 
 mod host;
 mod label;
+mod ocr;
+mod reading;
 mod take;
 
 use crate::alerts;
@@ -187,6 +189,9 @@ impl Intake {
         if wengu_intake::is_sidecar(&file_name) {
             return self.sidecar_settled(path, &file_name).await;
         }
+        if wengu_intake::is_dataset_description(&file_name, || take::beginning(path)) {
+            return self.description_settled(path).await;
+        }
         let (engine, domain, owned) = (self.engine.clone(), self.domain.clone(), path.to_path_buf());
         match tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await?? {
             take::Taken::Nothing => {}
@@ -206,6 +211,14 @@ impl Intake {
             return Ok(());
         };
         if let Some(key) = take::sidecar_arrived(&self.engine, &self.domain, &main)? {
+            self.read(&key).await;
+        }
+        Ok(())
+    }
+
+    /// The description of a data set may name the classes of the files beside it, and of those one folder below.
+    async fn description_settled(&mut self, path: &Path) -> Result<()> {
+        for key in take::description_arrived(&self.engine, &self.domain, path)? {
             self.read(&key).await;
         }
         Ok(())

@@ -45,6 +45,9 @@ pub struct Example {
     pub case: String,
     /// Which set the case belongs to, for ever.
     pub side: Side,
+    /// Where it stands in a file that holds several documents, or pages; none: it is the file, or a line of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The text.
     pub text: String,
     /// Its label, if any.
@@ -56,6 +59,34 @@ pub struct Example {
     pub votes: Vec<Vote>,
     /// The plugin's segments, tiling the text; empty: no plugin.
     pub segments: Vec<wengu_tokenize::Segment>,
+}
+
+/// Where an example stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Path of its document inside the file; none: the document is the file.
+    pub member: Option<String>,
+    /// Where each page begins in the text, in characters; empty: there are no pages.
+    pub pages: Vec<u32>,
+}
+
+impl Place {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        let pages = match self.pages.len() {
+            0 => None,
+            1 => Some("1 page".to_owned()),
+            many => Some(format!("{many} pages")),
+        };
+        let parts: Vec<String> = self.member.clone().into_iter().chain(pages).collect();
+        parts.join(", ")
+    }
+
+    /// The page, from 1, on which a character of the text stands; none: there are no pages.
+    pub fn page(&self, character: u32) -> Option<usize> {
+        let page = self.pages.partition_point(|&begin| begin <= character);
+        (!self.pages.is_empty()).then_some(page.max(1))
+    }
 }
 
 /// What a plugin's votes are about.
@@ -130,6 +161,17 @@ pub fn text_id(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_found_by_character() {
+        let place = Place {
+            member: Some("a.pdf".into()),
+            pages: vec![0, 10, 10, 25],
+        };
+        let pages = [0, 9, 10, 24, 25, 99].map(|character| place.page(character).unwrap());
+        assert_eq!(pages, [1, 1, 3, 3, 4, 4], "an empty page holds nothing");
+        assert_eq!(place.in_words(), "a.pdf, 4 pages");
+    }
 
     #[test]
     fn reflowed_text_is_the_same_text() {

@@ -262,6 +262,7 @@ mod tests {
         Example {
             ordinal,
             line: ordinal + 1,
+            place: None,
             case: "c".into(),
             side,
             text: text.into(),

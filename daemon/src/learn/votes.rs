@@ -317,6 +317,7 @@ mod tests {
         Example {
             ordinal: n,
             line: n + 1,
+            place: None,
             case: "c".into(),
             side: Side::Train,
             text: format!("text {n}"),

@@ -13,7 +13,7 @@ const MAX_CONTROL_PERMILLE: usize = 10;
 
 /// The text of a file.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// Without a BOM. Bytes that the encoding does not allow are U+FFFD.
     pub text: String,
     /// WHATWG name.
@@ -27,8 +27,11 @@ pub fn is_known_encoding(label: &str) -> bool {
     Encoding::for_label_no_replacement(label.as_bytes()).is_some()
 }
 
-/// `fallback` is the label of the encoding for files without a BOM that are not UTF-8; None: guess.
-pub(crate) fn decode(bytes: &[u8], fallback: Option<&str>) -> Result<Decoded, IntakeError> {
+/// The text of bytes. `fallback` is the label of the encoding for files without a BOM that are not UTF-8; None: guess.
+///
+/// # Errors
+/// They are no text, or no encoding fits.
+pub fn decode(bytes: &[u8], fallback: Option<&str>) -> Result<Decoded, IntakeError> {
     let fallback =
         match fallback {
             Some(label) => Some(Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(|| {
