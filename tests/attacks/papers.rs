@@ -8,7 +8,7 @@ use wengu_protocol::reader::Limits;
 
 /// The attacks of this file.
 pub fn attacks() -> Vec<Attack> {
-    use Fate::{Read, Refused};
+    use Fate::Refused;
     let parquet = std::fs::read(sample("labels.parquet")).unwrap();
     let mut attacks = vec![
         Attack::new(
