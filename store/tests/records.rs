@@ -168,6 +168,7 @@ fn versions_and_schedules() {
         version: "0003-0123456789ab".into(),
         since_ms: 1_790_000_100_000,
         how,
+        reason: None,
     };
     check("promoted", current(How::Promoted));
     check("rolled-back", current(How::RolledBack));
