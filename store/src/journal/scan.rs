@@ -14,6 +14,8 @@ pub struct Frame {
     pub seq: u64,
     pub crc: u32,
     pub offset: u64,
+    /// Where it ends.
+    pub end: u64,
     pub payload: Vec<u8>,
 }
 
@@ -125,9 +127,10 @@ impl SegmentReader {
             seq: header.seq,
             crc: header.crc,
             offset: self.offset,
+            end: self.offset + (FRAME_HEADER + payload.len()) as u64,
             payload,
         };
-        self.offset += (FRAME_HEADER + frame.payload.len()) as u64;
+        self.offset = frame.end;
         self.next_seq += 1;
         self.prev_crc = frame.crc;
         Ok(Ok(frame))
