@@ -1,0 +1,4 @@
+//! The suites that kill processes once more, over redb.
+
+#[path = "kill.rs"]
+mod kill;
