@@ -172,8 +172,12 @@ fn versions_and_schedules() {
     };
     check("promoted", current(How::Promoted));
     check("rolled-back", current(How::RolledBack));
+    // One from before there were reserves is read as one without.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/records/split-v1-fixed.json");
+    let old: SplitRecord = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!((old.gate_percent, old.reserve_percent, old.audit_percent), (20, 0, 10));
     check(
-        "fixed",
+        "fixed-with-reserve",
         SplitRecord {
             gate_percent: 20,
             reserve_percent: 10,

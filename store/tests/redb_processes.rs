@@ -2,3 +2,5 @@
 
 #[path = "kill.rs"]
 mod kill;
+#[path = "power.rs"]
+mod power;
