@@ -10,7 +10,7 @@ use crate::journal::scan::{Frames, scan};
 use crate::journal::segment_paths;
 use crate::{Hash, Objects, Options, Store, StoreError, durable, space, verify};
 use list::{Entry, List};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
@@ -20,7 +20,7 @@ use std::path::{Component, Path, PathBuf};
 const CHUNK_BYTES: usize = 256 << 10;
 
 /// What is in a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupReport {
     /// Its last commit.
     pub last_seq: u64,
@@ -147,7 +147,8 @@ pub fn restore(backup: &Path, store: &Path, options: &Options) -> Result<BackupR
 
 /// The segments that hold the commits up to `last_seq`, and how many bytes of each do.
 fn journal_extent(journal: &Path, last_seq: u64) -> Result<Vec<(PathBuf, u64)>, StoreError> {
-    let mut end = (segment_paths(journal)?.into_iter().next(), SEGMENT_HEADER as u64);
+    // Before the first commit there is one segment of today's format: opening makes sure of it.
+    let mut end = (segment_paths(journal)?.pop(), SEGMENT_HEADER as u64);
     for frame in Frames::open(journal, 1, last_seq)? {
         let (frame, path) = frame?;
         end = (Some(path), frame.end);

@@ -198,6 +198,16 @@ pub enum StoreError {
         /// The hash of the bytes that are there.
         found: Hash,
     },
+    /// The audit log is not the one that somebody noted a hash of.
+    #[error("the audit log was changed: commit {seq} was noted with hash {noted}, now {found}")]
+    AuditBroken {
+        /// The commit.
+        seq: u64,
+        /// What was noted.
+        noted: Hash,
+        /// What is there.
+        found: String,
+    },
     /// Something is where a backup or a restored store was to go.
     #[error("{} is there already; {why}", path.display())]
     Taken {

@@ -7,6 +7,7 @@
 //!
 //! Calls block on the disk. From async code, go through `spawn_blocking`.
 
+pub mod audit;
 pub mod backup;
 mod batch;
 mod commit;

@@ -48,7 +48,7 @@ pub(crate) fn judge(found: Result<Opened, RebuildReason>, existed: bool, scan: &
             journal_seq: scan.last_seq,
         });
     }
-    if applied.seq > 0 && scan.crc_at != Some(applied.crc) {
+    if applied.seq > 0 && scan.link_at.map(|link| link.crc) != Some(applied.crc) {
         return Err(RebuildReason::Diverged { seq: applied.seq });
     }
     bloat.map_or(Ok(index), Err)
@@ -138,7 +138,7 @@ pub(crate) fn replay(index: &mut Index, journal_dir: &Path, last_seq: u64) -> Re
         let (frame, path) = frame?;
         ops.extend(Payload::decode(&frame, &path)?.ops);
         if ops.len() >= REPLAY_OPS || frame.seq == last_seq {
-            index.apply(frame.seq, frame.crc, &ops)?;
+            index.apply(frame.seq, frame.link.crc, &ops)?;
             ops.clear();
         }
     }

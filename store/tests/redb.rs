@@ -8,6 +8,8 @@ mod common;
 mod backup;
 #[path = "faults.rs"]
 mod faults;
+#[path = "flips.rs"]
+mod flips;
 #[path = "model.rs"]
 mod model;
 #[path = "store.rs"]

@@ -309,11 +309,11 @@ fn verify_finds_what_was_done_behind_its_back() {
 
     let segment = &segments(dir.path())[0];
     let mut bytes = fs::read(segment).unwrap();
-    bytes[60] ^= 1;
+    bytes[130] ^= 1;
     fs::write(segment, bytes).unwrap();
     let error = store.verify().unwrap_err();
     assert!(
-        matches!(&error, StoreError::JournalCorrupt { path, offset: 32, .. } if path == segment),
+        matches!(&error, StoreError::JournalCorrupt { path, offset: 68, .. } if path == segment),
         "{error}"
     );
 }
