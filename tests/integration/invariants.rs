@@ -80,7 +80,9 @@ fn only_the_plugin_host_and_the_validator_open_libraries() {
 
 #[test]
 fn workers_never_open_the_store() {
-    assert_eq!(who_links("sled"), set(&["wengu", "wengu-store"]));
+    for engine in ["sled", "redb"] {
+        assert_eq!(who_links(engine), set(&["wengu", "wengu-store"]));
+    }
 }
 
 #[test]

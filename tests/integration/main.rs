@@ -13,5 +13,6 @@ mod learning;
 mod methods;
 mod plugins;
 mod service;
+mod store;
 mod tasks;
 mod webhook;
