@@ -21,9 +21,10 @@ test: setup ## every test
 	$(CARGO) build --workspace --bins --lib
 	$(CARGO) test --workspace
 
-soak: ## the long tests: simulations of what gate and drift alarms promise, 1,000 kills between verdict and delivery
+soak: ## the long tests: simulations of what gate and drift alarms promise, 1,000 kills between verdict and delivery, 200 power cuts
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
+	$(CARGO) test -p wengu-store --test power --test redb_processes -- --ignored --nocapture
 
 lint: setup ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

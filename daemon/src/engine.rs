@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
-use wengu_config::{Config, Domain};
+use wengu_config::{Config, Domain, StoreIndex};
 use wengu_plugin_package::PluginFolder;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
-use wengu_store::{Batch, Hash, Store, durable};
+use wengu_store::{Batch, Hash, IndexKind, Options, Store, durable};
 
 /// Shared by every task of the daemon.
 pub struct Engine {
@@ -59,12 +59,24 @@ pub struct LiveRun {
     pub progress: Option<Progress>,
 }
 
+/// How the configuration has the store opened.
+pub fn store_options(config: &Config) -> Options {
+    let index = match config.store.index {
+        StoreIndex::Sled => IndexKind::Sled,
+        StoreIndex::Redb => IndexKind::Redb,
+    };
+    Options {
+        index,
+        ..Options::default()
+    }
+}
+
 impl Engine {
     /// Opens the store and brings what follows from it in line.
     pub fn open(config: Config) -> Result<Arc<Engine>> {
         let layout = Layout::new(&config.state_dir);
         std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
-        let (store, report) = Store::open(&layout.store(), wengu_store::Options::default())?;
+        let (store, report) = Store::open(&layout.store(), store_options(&config))?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
             locks: config

@@ -173,7 +173,7 @@ pub enum StoreError {
         /// What went wrong first.
         why: String,
     },
-    /// sled failed. The journal has everything; a restart rebuilds the index.
+    /// The index failed. The journal has everything; a restart rebuilds the index.
     #[error("the index failed: {why}; no commit is lost, restart the process and the index is checked and rebuilt")]
     IndexFailed {
         /// What went wrong.
@@ -198,6 +198,45 @@ pub enum StoreError {
         /// The hash of the bytes that are there.
         found: Hash,
     },
+    /// The audit log is not the one that somebody noted a hash of.
+    #[error("the audit log was changed: commit {seq} was noted with hash {noted}, now {found}")]
+    AuditBroken {
+        /// The commit.
+        seq: u64,
+        /// What was noted.
+        noted: Hash,
+        /// What is there.
+        found: String,
+    },
+    /// Something is where a backup or a restored store was to go.
+    #[error("{} is there already; {why}", path.display())]
+    Taken {
+        /// The place.
+        path: PathBuf,
+        /// The rule.
+        why: &'static str,
+    },
+    /// A backup is not whole, or was changed.
+    #[error("the backup is damaged: {}: {what}; nothing was restored from it. Use another one", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// A backup was written by a newer wengu.
+    #[error(
+        "{} has backup format {found}, this wengu reads up to {supported}; use the version that wrote it, or a newer \
+         one", path.display()
+    )]
+    BackupVersion {
+        /// Its list.
+        path: PathBuf,
+        /// Its format version.
+        found: u16,
+        /// The newest that is understood.
+        supported: u16,
+    },
     /// The input is longer than the caller allows.
     #[error("the input is longer than the limit of {limit_bytes} bytes")]
     ObjectTooLarge {
@@ -219,6 +258,13 @@ impl StoreError {
             what,
             path,
             source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn damaged_backup(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
+        StoreError::BackupDamaged {
+            path: path.as_ref().to_path_buf(),
+            what: what.into(),
         }
     }
 

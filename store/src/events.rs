@@ -57,6 +57,22 @@ impl Events {
             frames: Frames::open(journal, from_seq, to_seq)?,
         })
     }
+
+    pub(crate) fn decode(frame: &Frame, path: &Path) -> Result<Event, StoreError> {
+        let Payload {
+            event,
+            at_ms,
+            note,
+            ops,
+        } = Payload::decode(frame, path)?;
+        Ok(Event {
+            seq: frame.seq,
+            at_ms,
+            event,
+            note,
+            changes: ops.into_iter().map(Change::from).collect(),
+        })
+    }
 }
 
 impl Iterator for Events {
@@ -64,22 +80,7 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Self::Item> {
         let frame = self.frames.next()?;
-        Some(frame.and_then(|(frame, path)| {
-            let seq = frame.seq;
-            let Payload {
-                event,
-                at_ms,
-                note,
-                ops,
-            } = Payload::decode(&frame, &path)?;
-            Ok(Event {
-                seq,
-                at_ms,
-                event,
-                note,
-                changes: ops.into_iter().map(Change::from).collect(),
-            })
-        }))
+        Some(frame.and_then(|(frame, path)| Events::decode(&frame, &path)))
     }
 }
 

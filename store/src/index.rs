@@ -1,18 +1,18 @@
-//! The index: one sled tree over the records that are alive. Everything in it can be made from the journal again.
+//! The index over the records that are alive, in sled or redb. Everything in it can be made from the journal again.
 //!
 //! Keys are `v1/TABLE/KEY`; values are version (u16 LE), checksum (u32 LE) of key, version and JSON, then the JSON.
-//! The key `meta/applied` is written in the same sled batch as the records of a commit. It says which commit that
+//! The key `meta/applied` is written in the same batch as the records of a commit. It says which commit that
 //! was, and holds a digest of all entries, so that an index that has lost or kept an entry is found out at open.
 
+mod backend;
 mod open;
 
-pub(crate) use open::{Opened, guarded, open};
+pub(crate) use open::{Opened, open, size_of};
 
 use crate::StoreError;
 use crate::batch::Op;
-use sled::IVec;
+use backend::{Backend, Changes};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 const APPLIED: &[u8] = b"meta/applied";
 const RECORDS: &[u8] = b"v1/";
@@ -55,8 +55,7 @@ impl Applied {
 
 /// The open index. Not for two threads at once: sled 0.34 has known deadlocks, so the store keeps it in a mutex.
 pub(crate) struct Index {
-    db: sled::Db,
-    path: PathBuf,
+    backend: Backend,
     applied: Applied,
 }
 
@@ -86,90 +85,87 @@ impl Index {
                 }
             }
         }
-        let mut batch = sled::Batch::default();
         let mut digest = self.applied.digest;
-        for (key, value) in changes {
-            if let Some(old) = sled_call(|| self.db.get(&key))? {
-                digest = digest.wrapping_sub(entry_hash(&key, &old));
+        for (key, value) in &changes {
+            if let Some(old) = self.backend.get(key)? {
+                digest = digest.wrapping_sub(entry_hash(key, &old));
             }
-            match value {
-                Some(value) => {
-                    digest = digest.wrapping_add(entry_hash(&key, &value));
-                    batch.insert(key, value);
-                }
-                None => batch.remove(key),
+            if let Some(value) = value {
+                digest = digest.wrapping_add(entry_hash(key, value));
             }
         }
         let applied = Applied { seq, crc, digest };
-        batch.insert(APPLIED, applied.encode());
-        sled_call(|| self.db.apply_batch(batch))?;
+        let mut changes: Changes = changes.into_iter().collect();
+        changes.push((APPLIED.to_vec(), Some(applied.encode())));
+        self.backend.apply(&changes)?;
         self.applied = applied;
         Ok(())
     }
 
     /// Version and JSON of a record.
-    pub fn get(&self, table: &str, key: &str) -> Result<Option<(u16, IVec)>, StoreError> {
+    pub fn get(&self, table: &str, key: &str) -> Result<Option<(u16, Vec<u8>)>, StoreError> {
         let key = record_key(table, key);
-        sled_call(|| self.db.get(&key))?
-            .map(|value| decode_value(&key, value))
-            .transpose()
+        match self.backend.get(&key)? {
+            Some(value) => decode_value(&key, &value).map(|(version, json)| Some((version, json.to_vec()))),
+            None => Ok(None),
+        }
     }
 
     /// Key, version and JSON of each record of a table whose key begins with `prefix`, in the order of their keys.
-    pub fn scan(&self, table: &str, prefix: &str) -> Result<Vec<(String, u16, IVec)>, StoreError> {
-        let table_key = record_key(table, "");
-        let entries: Vec<(IVec, IVec)> = sled_call(|| {
-            self.db
-                .scan_prefix(record_key(table, prefix))
-                .collect::<sled::Result<_>>()
+    pub fn scan(&self, table: &str, prefix: &str) -> Result<Vec<(String, u16, Vec<u8>)>, StoreError> {
+        let table_len = record_key(table, "").len();
+        let mut entries = Vec::new();
+        self.backend.each(&record_key(table, prefix), &mut |full_key, value| {
+            let (version, json) = decode_value(full_key, value).map_err(why)?;
+            let key = str::from_utf8(&full_key[table_len..]).map_err(|_| why(damaged(full_key)))?;
+            entries.push((key.to_string(), version, json.to_vec()));
+            Ok(())
         })?;
-        let decode = |(full_key, value): (IVec, IVec)| {
-            let key = std::str::from_utf8(&full_key[table_key.len()..])
-                .map_err(|_| damaged(&full_key))?
-                .to_string();
-            let (version, json) = decode_value(&full_key, value)?;
-            Ok((key, version, json))
-        };
-        entries.into_iter().map(decode).collect()
+        Ok(entries)
     }
 
     /// Number of records of a table whose key begins with `prefix`.
     pub fn count(&self, table: &str, prefix: &str) -> Result<u64, StoreError> {
-        sled_call(|| {
-            self.db
-                .scan_prefix(record_key(table, prefix))
-                .keys()
-                .try_fold(0, |count, key| key.map(|_| count + 1))
-        })
+        let mut count = 0;
+        self.backend.each(&record_key(table, prefix), &mut |_, _| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
     }
 
     /// All entries but the index's own, as stored.
     pub fn entries(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-        sled_call(|| {
-            self.db
-                .scan_prefix(RECORDS)
-                .map(|e| e.map(|(k, v)| (k.to_vec(), v.to_vec())))
-                .collect()
-        })
+        let mut entries = BTreeMap::new();
+        self.backend.each(RECORDS, &mut |key, value| {
+            entries.insert(key.to_vec(), value.to_vec());
+            Ok(())
+        })?;
+        Ok(entries)
     }
 
-    /// Makes the index durable. sled's own flush does not reach the disk on Linux: it never calls fsync.
+    /// The bytes of all keys and values.
+    pub fn live_bytes(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        self.backend.each(b"", &mut |key, value| {
+            bytes += (key.len() + value.len()) as u64;
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Makes the index durable.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        sled_call(|| self.db.flush())?;
-        for path in [self.path.join("db"), self.path.clone()] {
-            std::fs::File::open(&path)
-                .and_then(|f| f.sync_all())
-                .map_err(|e| StoreError::io("fsync", &path, e))?;
-        }
-        Ok(())
+        self.backend.checkpoint()
     }
 }
 
-/// sled panics on some damage instead of returning an error.
-fn sled_call<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
-    guarded(call)
-        .and_then(|result| result.map_err(|error| error.to_string()))
-        .map_err(|why| StoreError::IndexFailed { why })
+/// What went wrong, without what to do about it: that is said around it.
+fn why(error: StoreError) -> String {
+    match error {
+        StoreError::IndexFailed { why } => why,
+        other => other.to_string(),
+    }
 }
 
 pub(crate) fn record_key(table: &str, key: &str) -> Vec<u8> {
@@ -189,14 +185,13 @@ pub(crate) fn encode_value(full_key: &[u8], version: u16, json: &[u8]) -> Vec<u8
     value
 }
 
-fn decode_value(full_key: &[u8], value: IVec) -> Result<(u16, IVec), StoreError> {
-    if value.len() < VALUE_HEADER {
+fn decode_value<'v>(full_key: &[u8], value: &'v [u8]) -> Result<(u16, &'v [u8]), StoreError> {
+    let Some((header, json)) = value.split_first_chunk::<VALUE_HEADER>() else {
         return Err(damaged(full_key));
-    }
-    let version = u16::from_le_bytes([value[0], value[1]]);
-    let crc = u32::from_le_bytes([value[2], value[3], value[4], value[5]]);
-    let json = value.subslice(VALUE_HEADER, value.len() - VALUE_HEADER);
-    if crc != value_crc(full_key, version, &json) {
+    };
+    let version = u16::from_le_bytes([header[0], header[1]]);
+    let crc = u32::from_le_bytes([header[2], header[3], header[4], header[5]]);
+    if crc != value_crc(full_key, version, json) {
         return Err(damaged(full_key));
     }
     Ok((version, json))

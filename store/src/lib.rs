@@ -1,4 +1,4 @@
-//! Journal and content-addressed files are the truth, sled is the index over them.
+//! Journal and content-addressed files are the truth, sled or redb is the index over them.
 //!
 //! A [`Batch`] of typed [`Record`]s is committed as one frame of an append-only, checksummed, fsynced journal: when
 //! [`Store::commit`] returns, it is on the disk. The index answers reads; it can be deleted at any time and comes
@@ -7,8 +7,11 @@
 //!
 //! Calls block on the disk. From async code, go through `spawn_blocking`.
 
+pub mod audit;
+pub mod backup;
 mod batch;
 mod commit;
+mod compact;
 pub mod durable;
 mod error;
 mod events;
@@ -25,13 +28,15 @@ mod space;
 mod store;
 mod verify;
 
+pub use backup::BackupReport;
 pub use batch::{Batch, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+pub use compact::{CompactReport, IndexSize, compact};
 pub use error::StoreError;
 pub use events::{Change, Event, Events};
 pub use hash::{BadHash, Hash};
 pub use journal::io::{DiskIo, JournalIo};
 pub use objects::Objects;
 pub use record::Record;
-pub use report::{OpenReport, Options, RebuildReason, TornTail};
+pub use report::{IndexKind, OpenReport, Options, RebuildReason, TornTail};
 pub use store::Store;
 pub use verify::{Problem, VerifyReport};

@@ -1,9 +1,9 @@
 //! Making journal and index agree when a store is opened.
 
 use crate::batch::{Op, Payload};
-use crate::index::{Index, Opened};
+use crate::index::{self, Index, Opened};
 use crate::journal::scan::{Frames, Scan};
-use crate::{OpenReport, RebuildReason, StoreError, durable};
+use crate::{IndexKind, OpenReport, Options, RebuildReason, StoreError, durable};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub(crate) fn judge(found: Result<Opened, RebuildReason>, existed: bool, scan: &
             journal_seq: scan.last_seq,
         });
     }
-    if applied.seq > 0 && scan.crc_at != Some(applied.crc) {
+    if applied.seq > 0 && scan.link_at.map(|link| link.crc) != Some(applied.crc) {
         return Err(RebuildReason::Diverged { seq: applied.seq });
     }
     bloat.map_or(Ok(index), Err)
@@ -61,7 +61,10 @@ pub(crate) fn set_aside(dir: &Path, index_dir: &Path, reason: &RebuildReason) ->
     }
     if matches!(
         reason,
-        RebuildReason::Requested | RebuildReason::Missing | RebuildReason::Bloated { .. }
+        RebuildReason::Requested
+            | RebuildReason::Missing
+            | RebuildReason::Switched { .. }
+            | RebuildReason::Bloated { .. }
     ) {
         remove(index_dir)?;
         return Ok(None);
@@ -87,6 +90,36 @@ pub(crate) fn set_aside(dir: &Path, index_dir: &Path, reason: &RebuildReason) ->
     Ok(Some(place))
 }
 
+/// The last commit that an index of the other engine knows, where there is one and none of the configured one: a
+/// change of engines must not hide that the journal has lost commits.
+pub(crate) fn former(dir: &Path, options: &Options) -> Option<(IndexKind, u64)> {
+    let from = options.index.other();
+    let path = dir.join(from.dir_name());
+    if dir.join(options.index.dir_name()).exists() || !path.exists() {
+        return None;
+    }
+    // One that does not open knows nothing.
+    let seq = index::open(from, &path, options).map_or(0, |opened| opened.index.applied().seq);
+    Some((from, seq))
+}
+
+/// Lost commits are worse than any other reason.
+pub(crate) fn or_ahead(reason: RebuildReason, known_seq: u64, scan: &Scan) -> RebuildReason {
+    match known_seq > scan.last_seq {
+        true => RebuildReason::Ahead {
+            index_seq: known_seq,
+            journal_seq: scan.last_seq,
+        },
+        false => reason,
+    }
+}
+
+/// Removes the index of the engine that is not in use any more.
+pub(crate) fn drop_other(dir: &Path, kind: IndexKind) -> Result<(), StoreError> {
+    let path = dir.join(kind.other().dir_name());
+    if path.exists() { remove(&path) } else { Ok(()) }
+}
+
 /// What goes by the name of an index need not be a directory.
 fn remove(path: &Path) -> Result<(), StoreError> {
     let removed = if path.is_dir() {
@@ -105,7 +138,7 @@ pub(crate) fn replay(index: &mut Index, journal_dir: &Path, last_seq: u64) -> Re
         let (frame, path) = frame?;
         ops.extend(Payload::decode(&frame, &path)?.ops);
         if ops.len() >= REPLAY_OPS || frame.seq == last_seq {
-            index.apply(frame.seq, frame.crc, &ops)?;
+            index.apply(frame.seq, frame.link.crc, &ops)?;
             ops.clear();
         }
     }

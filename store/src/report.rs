@@ -4,12 +4,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The engine of the index. The journal is the truth for both: another one is filled from it at the next open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IndexKind {
+    /// sled 0.34.
+    #[default]
+    Sled,
+    /// redb 4.
+    Redb,
+}
+
+impl fmt::Display for IndexKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            IndexKind::Sled => "sled",
+            IndexKind::Redb => "redb",
+        })
+    }
+}
+
 /// How a store is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// What the index is kept in.
+    pub index: IndexKind,
     /// A journal segment that has reached this size is followed by a new one.
     pub segment_bytes: u64,
-    /// sled's page cache.
+    /// The index's page cache.
     pub index_cache_bytes: u64,
     /// An index that takes longer to open and check is set aside and rebuilt.
     pub index_open_timeout: Duration,
@@ -24,6 +45,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            index: IndexKind::default(),
             segment_bytes: 64 << 20,
             index_cache_bytes: 64 << 20,
             index_open_timeout: Duration::from_secs(60),
@@ -71,7 +93,12 @@ pub enum RebuildReason {
     Requested,
     /// There was none, and the journal is not empty.
     Missing,
-    /// sled could not open it, panicked, or its content does not add up.
+    /// It was kept in another engine until now.
+    Switched {
+        /// The engine of before.
+        from: IndexKind,
+    },
+    /// Its engine could not open it, panicked, or its content does not add up.
     Damaged(String),
     /// It did not open within [`Options::index_open_timeout`].
     TimedOut,
@@ -102,6 +129,7 @@ impl fmt::Display for RebuildReason {
         match self {
             RebuildReason::Requested => write!(f, "a rebuild was requested"),
             RebuildReason::Missing => write!(f, "there was no index"),
+            RebuildReason::Switched { from } => write!(f, "the index was kept in {from} until now"),
             RebuildReason::Damaged(why) => write!(f, "the index was damaged: {why}"),
             RebuildReason::TimedOut => write!(f, "the index did not open in time"),
             RebuildReason::Ahead { index_seq, journal_seq } => write!(

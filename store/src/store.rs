@@ -7,8 +7,8 @@ use crate::journal::scan::scan;
 use crate::journal::write::Journal;
 use crate::lock::Lock;
 use crate::{
-    Batch, DiskIo, Events, JournalIo, Objects, OpenReport, Options, RebuildReason, Record, StoreError, VerifyReport,
-    durable, record, recover, space, verify,
+    BackupReport, Batch, DiskIo, Events, IndexKind, IndexSize, JournalIo, Objects, OpenReport, Options, RebuildReason,
+    Record, StoreError, VerifyReport, backup, durable, record, recover, space, verify,
 };
 use std::fmt;
 use std::fs::DirBuilder;
@@ -28,6 +28,8 @@ const QUEUE: usize = 1024;
 /// a replay at the next open.
 pub struct Store {
     dir: PathBuf,
+    index_kind: IndexKind,
+    reserve_bytes: u64,
     shared: Arc<Shared>,
     queue: Option<SyncSender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -55,25 +57,33 @@ impl Store {
         durable::remove_temporaries(&journal_dir).map_err(|e| StoreError::io("clean", &journal_dir, e))?;
         let objects = Objects::open(dir.join("objects"), options.reserve_bytes)?;
 
-        let index_dir = dir.join("index");
+        let index_dir = dir.join(options.index.dir_name());
         let existed = index_dir.exists();
-        let found = match options.rebuild_index {
-            true => Err(RebuildReason::Requested),
-            false => index::open(&index_dir, &options),
+        let former = recover::former(dir, &options);
+        let found = match former {
+            _ if options.rebuild_index => Err(RebuildReason::Requested),
+            Some((from, _)) => Err(RebuildReason::Switched { from }),
+            None => index::open(options.index, &index_dir, &options),
         };
-        let applied = found.as_ref().map(|opened| opened.index.applied()).unwrap_or_default();
-        let scan = scan(&journal_dir, applied.seq)?;
-        recover::check_against(&scan, applied.seq, &journal_dir)?;
+        let known_seq = match (&found, former) {
+            (Ok(opened), _) => opened.index.applied().seq,
+            (Err(_), Some((_, seq))) => seq,
+            (Err(_), None) => 0,
+        };
+        let scan = scan(&journal_dir, known_seq)?;
+        recover::check_against(&scan, known_seq, &journal_dir)?;
         let (journal, resynced) = Journal::open(&journal_dir, &scan, io, options.segment_bytes)?;
 
-        let judged = recover::judge(found, existed, &scan);
+        let judged =
+            recover::judge(found, existed, &scan).map_err(|reason| recover::or_ahead(reason, known_seq, &scan));
         let (mut index, rebuilt, quarantined) = match judged {
             Ok(index) => (index, None, None),
             Err(reason) => {
                 let quarantined = recover::set_aside(dir, &index_dir, &reason)?;
-                let opened = index::open(&index_dir, &options).map_err(|reason| StoreError::IndexFailed {
-                    why: format!("a new one does not open: {reason}"),
-                })?;
+                let opened =
+                    index::open(options.index, &index_dir, &options).map_err(|reason| StoreError::IndexFailed {
+                        why: format!("a new one does not open: {reason}"),
+                    })?;
                 (opened.index, Some(reason), quarantined)
             }
         };
@@ -82,6 +92,7 @@ impl Store {
         if rebuilt.is_some() {
             index.checkpoint()?;
         }
+        recover::drop_other(dir, options.index)?;
         let report = OpenReport {
             last_seq: scan.last_seq,
             replayed,
@@ -102,6 +113,7 @@ impl Store {
         let (queue, requests) = mpsc::sync_channel(QUEUE);
         let (writer_shared, dir) = (Arc::clone(&shared), dir.to_path_buf());
         let writer_dir = journal_dir;
+        let (index_kind, reserve_bytes) = (options.index, options.reserve_bytes);
         let writer = thread::Builder::new()
             .name("wengu-store".to_string())
             .spawn(move || {
@@ -124,6 +136,8 @@ impl Store {
         Ok((
             Store {
                 dir,
+                index_kind,
+                reserve_bytes,
                 shared,
                 queue: Some(queue),
                 writer: Some(writer),
@@ -168,8 +182,7 @@ impl Store {
     pub fn scan<R: Record>(&self, prefix: &str) -> Result<Vec<(String, R)>, StoreError> {
         check_table(R::TABLE)?;
         let found = self.index()?.scan(R::TABLE, prefix)?;
-        let read = |(key, version, json): (String, u16, _)| {
-            let json: sled::IVec = json;
+        let read = |(key, version, json): (String, u16, Vec<u8>)| {
             record::read(&key, version, &json).map(|record| (key, record))
         };
         found.into_iter().map(read).collect()
@@ -202,9 +215,26 @@ impl Store {
     }
 
     /// Reads everything: the journal's checksums and chain, every entry of the index against a replay, every object
-    /// against its name, every object that a record needs. Commits wait meanwhile.
+    /// against its name, every object that a record needs. Commits wait only while the
+    /// index is read.
     pub fn verify(&self) -> Result<VerifyReport, StoreError> {
-        verify::verify(&self.dir.join("journal"), &*self.index()?, &self.objects)
+        let index = self.index()?;
+        let (commits, found) = (index.applied().seq, index.entries()?);
+        drop(index);
+        verify::verify(&self.dir.join("journal"), commits, found, &self.objects)
+    }
+
+    /// Writes a backup of all commits so far to `to`, which must not be there, and reads it again. Commits go on.
+    pub fn backup(&self, to: &Path) -> Result<BackupReport, StoreError> {
+        backup::write(&self.dir, &self.objects, self.last_seq(), self.reserve_bytes, to)
+    }
+
+    /// What the index takes, on the disk and in content.
+    pub fn index_size(&self) -> Result<IndexSize, StoreError> {
+        let live_bytes = self.index()?.live_bytes()?;
+        let path = self.dir.join(self.index_kind.dir_name());
+        let disk_bytes = index::size_of(&path).map_err(|e| StoreError::io("measure", &path, e))?;
+        Ok(IndexSize { disk_bytes, live_bytes })
     }
 
     fn index(&self) -> Result<MutexGuard<'_, Index>, StoreError> {

@@ -1,7 +1,7 @@
 //! Reading everything, to see whether it all agrees.
 
 use crate::batch::{Op, Payload};
-use crate::index::{Index, encode_value, record_key, shown_key};
+use crate::index::{encode_value, record_key, shown_key};
 use crate::journal::scan::Frames;
 use crate::{Hash, Objects, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,16 +63,20 @@ impl fmt::Display for Problem {
 }
 
 /// A record as a replay gives it.
-struct Expected {
-    value: Vec<u8>,
-    objects: Vec<Hash>,
+pub(crate) struct Expected {
+    pub value: Vec<u8>,
+    pub objects: Vec<Hash>,
 }
 
-pub(crate) fn verify(journal: &Path, index: &Index, objects: &Objects) -> Result<VerifyReport, StoreError> {
+/// `found` is what the index had after `commits` commits.
+pub(crate) fn verify(
+    journal: &Path,
+    commits: u64,
+    mut found: BTreeMap<Vec<u8>, Vec<u8>>,
+    objects: &Objects,
+) -> Result<VerifyReport, StoreError> {
     let mut problems = Vec::new();
-    let commits = index.applied().seq;
     let expected = replay(journal, commits)?;
-    let mut found = index.entries()?;
     for (key, record) in &expected {
         match found.remove(key) {
             None => problems.push(Problem::NotIndexed(shown_key(key))),
@@ -108,7 +112,8 @@ pub(crate) fn verify(journal: &Path, index: &Index, objects: &Objects) -> Result
     })
 }
 
-fn replay(journal: &Path, last_seq: u64) -> Result<BTreeMap<Vec<u8>, Expected>, StoreError> {
+/// The records after commit `last_seq`.
+pub(crate) fn replay(journal: &Path, last_seq: u64) -> Result<BTreeMap<Vec<u8>, Expected>, StoreError> {
     let mut records = BTreeMap::new();
     for frame in Frames::open(journal, 1, last_seq)? {
         let (frame, path) = frame?;

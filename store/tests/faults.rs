@@ -222,7 +222,7 @@ fn a_power_cut_at_any_operation_loses_nothing_that_was_acknowledged() {
             // The marker of a failed fsync is in the page cache only, and so is the index.
             let _ = fs::remove_file(dir.path().join("journal/SUSPECT"));
             if at % 2 == 0 {
-                let _ = fs::remove_dir_all(dir.path().join("index"));
+                let _ = fs::remove_dir_all(index_dir(dir.path()));
             }
             for path in segments(dir.path()) {
                 let synced = io.0.lock().unwrap().synced.get(&path).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A store of format version 1, written once and kept. Never change it; add a directory beside it.
+//! A store of each format version, written once and kept. Never change one; add a directory beside it.
 
 mod common;
 
@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use wengu_store::*;
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("test-data/v1")
+fn golden(version: u16) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("test-data/v{version}"))
 }
 
-/// The golden store's commits, as today's code writes them.
+/// The golden stores' commits, as today's code writes them.
 fn write(dir: &Path) {
     let (store, _) = Store::open(
         dir,
@@ -65,23 +65,106 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_golden_store_opens_and_goes_on() {
+fn golden_stores_open_and_go_on() {
+    for version in [1, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden(version).join("store"), dir.path());
+        let (store, report) = open(dir.path());
+        assert_eq!((report.last_seq, report.replayed, &report.torn_tail), (8, 8, &None));
+        let expected: Value = serde_json::from_slice(&fs::read(golden(version).join("content.json")).unwrap()).unwrap();
+        assert_eq!(content(&store), expected);
+        assert_sound(&store);
+        // The version of today goes on writing where the old one ended.
+        assert_eq!(put(&store, "next", 1), 9);
+        drop(store);
+        let (store, report) = open(dir.path());
+        assert_eq!((report.last_seq, report.rebuilt), (9, None));
+        assert_sound(&store);
+        // From the middle too, over segments that do not say their hash.
+        for from in 1..=9 {
+            assert_eq!(
+                store.journal_events(from).unwrap().map(Result::unwrap).count() as u64,
+                10 - from
+            );
+        }
+    }
+}
+
+#[test]
+fn an_older_store_is_upgraded_by_a_new_segment_and_sealed() {
     let dir = tempfile::tempdir().unwrap();
-    copy(&golden().join("store"), dir.path());
-    let (store, report) = open(dir.path());
-    assert_eq!((report.last_seq, report.replayed, &report.torn_tail), (8, 8, &None));
-    let expected: Value = serde_json::from_slice(&fs::read(golden().join("content.json")).unwrap()).unwrap();
-    assert_eq!(content(&store), expected);
-    assert_sound(&store);
-    // The version of today goes on writing where the old one ended.
-    assert_eq!(put(&store, "next", 1), 9);
+    let old = golden(1).join("store");
+    copy(&old, dir.path());
+    let before = audit::verify(dir.path(), None).unwrap();
+    assert_eq!((before.commits, before.chained_from), (8, None));
+    drop(open(dir.path()));
+    let names = segments(dir.path());
+    assert_eq!(names.len(), segments(&old).len() + 1);
+    for (new, old) in names.iter().zip(segments(&old)) {
+        assert_eq!(fs::read(new).unwrap(), fs::read(old).unwrap());
+    }
+    let (store, _) = open(dir.path());
+    assert_eq!(segments(dir.path()), names, "one upgrade is enough");
+    put(&store, "next", 1);
     drop(store);
-    assert_sound(&open(dir.path()).0);
+    let after = audit::verify(dir.path(), Some((8, before.head))).unwrap();
+    assert_eq!((after.commits, after.chained_from), (9, Some(9)));
+    // An old commit rewritten with right checksums, in the header of the new segment too: its hash knows better.
+    let last_old = &names[names.len() - 2];
+    let mut bytes = fs::read(last_old).unwrap();
+    let at = bytes.len() - 1 - bytes.iter().rev().position(|byte| *byte == b'0').unwrap();
+    bytes[at] = b'1';
+    let crc = forge_last_frame(&mut bytes);
+    fs::write(last_old, bytes).unwrap();
+    let sealing = names.last().unwrap();
+    let mut bytes = fs::read(sealing).unwrap();
+    bytes[24..28].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..28]);
+    bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+    fs::write(sealing, bytes).unwrap();
+    let error = Store::open(dir.path(), options()).err().unwrap();
+    assert!(matches!(error, StoreError::JournalCorrupt { .. }), "{error}");
+}
+
+/// Makes the checksum of the last frame of a segment of format 1 right again.
+fn forge_last_frame(bytes: &mut [u8]) -> u32 {
+    let mut at = 32;
+    loop {
+        let len = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        if at + 24 + len == bytes.len() {
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[at..at + 16]), &bytes[at + 24..]);
+            bytes[at + 20..at + 24].copy_from_slice(&crc.to_le_bytes());
+            return crc;
+        }
+        at += 24 + len;
+    }
+}
+
+#[test]
+fn a_newer_store_is_refused_by_name_whichever_segment_is_newer() {
+    for segment in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden(2).join("store"), dir.path());
+        let path = &segments(dir.path())[segment];
+        let mut bytes = fs::read(path).unwrap();
+        bytes[8] = 3;
+        let crc = crc32c::crc32c(&bytes[..28]);
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        fs::write(path, bytes).unwrap();
+        match Store::open(dir.path(), options()) {
+            Err(StoreError::JournalVersion {
+                path: named,
+                found: 3,
+                supported: 2,
+            }) => assert_eq!(&named, path),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
 fn the_bytes_that_are_written_today_are_those_of_the_format_version() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden-v1");
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden-v2");
     let _ = fs::remove_dir_all(&dir);
     write(&dir);
     let text = serde_json::to_string_pretty(&content(&open(&dir).0)).unwrap() + "\n";
@@ -92,7 +175,7 @@ fn the_bytes_that_are_written_today_are_those_of_the_format_version() {
             .map(|p| p.file_name().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let golden = golden().join("store");
+    let golden = golden(2).join("store");
     assert_eq!(
         names(&dir),
         names(&golden),

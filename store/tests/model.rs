@@ -84,7 +84,7 @@ proptest! {
                 Step::Reopen => drop(store),
                 Step::LoseIndex => {
                     drop(store);
-                    fs::remove_dir_all(dir.path().join("index")).unwrap();
+                    fs::remove_dir_all(index_dir(dir.path())).unwrap();
                 }
                 Step::Cut(share) => {
                     drop(store);

@@ -87,7 +87,9 @@ fn only_the_reader_links_parsers_of_documents() {
 
 #[test]
 fn workers_never_open_the_store() {
-    assert_eq!(who_links("sled"), set(&["wengu", "wengu-store"]));
+    for engine in ["sled", "redb"] {
+        assert_eq!(who_links(engine), set(&["wengu", "wengu-store"]));
+    }
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod learning;
 mod methods;
 mod plugins;
 mod service;
+mod store;
 mod tasks;
 mod webhook;

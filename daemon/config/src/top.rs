@@ -4,7 +4,7 @@ use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::reader::read_reader;
 use crate::section::{Located, Place, Section, nearest};
-use crate::types::{Config, Incidents, Model, Trainer};
+use crate::types::{Config, Incidents, Model, StoreIndex, StoreSettings, Trainer};
 use crate::webhook::{check_second_channels, read_webhook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
     let reader = read_reader(section.table("reader"), base);
     let plugin_keys = read_plugins(section.table("plugins"));
     let incidents = read_incidents(section.table("incidents"));
+    let store = read_store(section.table("store"));
 
     let mut models = BTreeMap::new();
     let mut model_places: BTreeMap<String, Place> = BTreeMap::new();
@@ -135,6 +136,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         domains,
         webhooks,
         incidents,
+        store,
         warnings: Vec::new(),
         positions: BTreeMap::new(),
     }
@@ -149,6 +151,12 @@ fn read_incidents(mut section: Section<'_>) -> Incidents {
     };
     section.finish();
     incidents
+}
+
+fn read_store(mut section: Section<'_>) -> StoreSettings {
+    let index = section.choice("index", &[("sled", StoreIndex::Sled), ("redb", StoreIndex::Redb)]);
+    section.finish();
+    StoreSettings { index }
 }
 
 fn read_device(model: &mut Section<'_>) -> Device {

@@ -39,6 +39,8 @@ pub struct Config {
     pub webhooks: BTreeMap<String, Webhook>,
     /// `[incidents]`.
     pub incidents: Incidents,
+    /// `[store]`.
+    pub store: StoreSettings,
     /// What is allowed but looks like a mistake.
     pub warnings: Vec<Problem>,
     /// Where each key stands in the file.
@@ -88,6 +90,22 @@ pub struct Ocr {
     pub command: Vec<String>,
     /// It is ended when it takes longer.
     pub time: Duration,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// What the index over the journal is kept in. A change of it is a rebuild at the next start.
+    pub index: StoreIndex,
+}
+
+/// `[store] index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreIndex {
+    /// sled.
+    Sled,
+    /// redb.
+    Redb,
 }
 
 /// `[models.NAME]`.

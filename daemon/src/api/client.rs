@@ -52,6 +52,17 @@ impl Client {
             .await
     }
 
+    /// `POST path`, for what takes as long as it takes.
+    pub async fn post_patiently<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+        let request = self
+            .http
+            .post(format!("http://wengu{path}"))
+            .json(body)
+            .timeout(PATIENCE);
+        self.answer(request.send().await).await
+    }
+
     async fn answer<T: DeserializeOwned>(&self, sent: reqwest::Result<reqwest::Response>) -> Result<T> {
         if let Err(e) = &sent
             && e.is_timeout()

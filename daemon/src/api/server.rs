@@ -17,8 +17,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use wengu_store::Batch;
 use wengu_store::records::ScheduleRecord;
+use wengu_store::{BackupReport, Batch};
 
 /// A refusal with a status.
 struct Refusal(StatusCode, String);
@@ -76,6 +76,8 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/webhooks", get(webhooks))
         .route("/v1/webhooks/test", post(test_webhooks))
         .route("/v1/webhooks/replay", post(replay_webhooks))
+        .route("/v1/store/verify", post(verify_store))
+        .route("/v1/store/backup", post(backup_store))
         .with_state(engine);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.stopped().await })
@@ -278,6 +280,17 @@ async fn move_anchor(
 ) -> Answer<Option<AnchorView>> {
     known_domain(&engine, &request.domain)?;
     blocking(move || judgements::move_anchor(&engine, &request)).await
+}
+
+async fn verify_store(State(engine): State<Arc<Engine>>) -> Answer<StoreVerified> {
+    blocking(move || crate::cli::store::verified(&engine.store)).await
+}
+
+async fn backup_store(
+    State(engine): State<Arc<Engine>>,
+    Json(request): Json<StoreBackupRequest>,
+) -> Answer<BackupReport> {
+    blocking(move || Ok(engine.store.backup(&request.to)?)).await
 }
 
 #[derive(Deserialize)]

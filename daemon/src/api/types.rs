@@ -4,6 +4,7 @@ use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use wengu_decide::gate::{Comparison, Verdict};
 use wengu_decide::incident::Silence;
 use wengu_decide::metrics::StreamScores;
@@ -565,6 +566,26 @@ pub struct SilenceRequest {
     pub until_ms: i64,
     /// Why, for people.
     pub reason: String,
+}
+
+/// `POST /v1/store/verify`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StoreVerified {
+    /// Commits replayed.
+    pub commits: u64,
+    /// Records alive.
+    pub records: u64,
+    /// Objects read.
+    pub objects: u64,
+    /// What does not agree, for people.
+    pub problems: Vec<String>,
+}
+
+/// `POST /v1/store/backup`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoreBackupRequest {
+    /// Where to, absolute.
+    pub to: PathBuf,
 }
 
 /// Any refusal.

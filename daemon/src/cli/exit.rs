@@ -13,8 +13,12 @@ pub enum Exit {
     Regressed,
     /// `wengu train`: the run failed.
     RunFailed,
+    /// `wengu store`, `wengu audit`: what was read does not agree or is damaged.
+    Damaged,
     /// The daemon cannot be reached (EX_UNAVAILABLE).
     Unavailable,
+    /// `wengu store`: a running daemon has the store (EX_TEMPFAIL).
+    InUse,
     /// The configuration has errors (EX_CONFIG).
     Config,
 }
@@ -28,7 +32,9 @@ impl Exit {
             Exit::Held => 3,
             Exit::Regressed => 4,
             Exit::RunFailed => 5,
+            Exit::Damaged => 6,
             Exit::Unavailable => 69,
+            Exit::InUse => 75,
             Exit::Config => 78,
         }
     }

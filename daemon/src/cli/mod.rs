@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod args;
+mod audit;
 mod exit;
 mod export;
 mod files;
@@ -13,6 +14,7 @@ mod render;
 mod report;
 mod run;
 mod status;
+pub mod store;
 mod train;
 mod versions;
 mod webhook;
@@ -35,7 +37,7 @@ pub async fn run(args: Args) -> Exit {
             } else if e.is::<ConfigError>() {
                 Exit::Config
             } else {
-                Exit::Failure
+                e.downcast_ref().map_or(Exit::Failure, store::exit)
             };
             if json {
                 println!(
@@ -68,6 +70,8 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
+        Command::Store(args) => store::store(&load(config)?, args, json).await,
+        Command::Audit(args) => audit::audit(&load(config)?, &args, json),
         Command::Model(model) => model::model(config, model, json).await,
     }
 }

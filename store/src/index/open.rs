@@ -1,8 +1,9 @@
-//! Opening sled with the distrust that it has earned: in a thread of its own, with panics caught and a time limit,
+//! Opening an engine with the distrust that sled has earned: in a thread of its own, with panics caught and a time limit,
 //! and with every entry checked before the index is used.
 
-use super::{APPLIED, Applied, Index, RECORDS, decode_value, entry_hash};
-use crate::{Options, RebuildReason};
+use super::backend::Backend;
+use super::{APPLIED, Applied, Index, RECORDS, decode_value, entry_hash, why};
+use crate::{IndexKind, Options, RebuildReason};
 use std::any::Any;
 use std::fs;
 use std::io;
@@ -10,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An index may take this much without anyone minding how little is in it.
 const BLOAT_FLOOR_BYTES: u64 = 256 << 20;
@@ -23,8 +24,8 @@ pub(crate) struct Opened {
     pub bloat: Option<RebuildReason>,
 }
 
-/// Opens and checks the index in `path`, or makes an empty one.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, RebuildReason> {
+/// Opens and checks the index of this kind in `path`, or makes an empty one.
+pub(crate) fn open(kind: IndexKind, path: &Path, options: &Options) -> Result<Opened, RebuildReason> {
     let (send, receive) = mpsc::channel();
     let (dir, cache_bytes, timeout) = (
         path.to_path_buf(),
@@ -32,7 +33,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, RebuildReas
         options.index_open_timeout,
     );
     let work = move || {
-        let result = guarded(|| open_and_check(&dir, cache_bytes, timeout)).and_then(|opened| opened);
+        let result = guarded(|| open_and_check(kind, &dir, cache_bytes, timeout)).and_then(|opened| opened);
         // Nobody listens after the time limit; the index is then dropped here.
         let _ = send.send(result);
     };
@@ -46,39 +47,25 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, RebuildReas
     }
 }
 
-fn open_and_check(path: &Path, cache_bytes: u64, timeout: Duration) -> Result<Opened, String> {
-    // The periodic flush also drives sled's garbage collection.
-    let config = sled::Config::new()
-        .path(path)
-        .cache_capacity(cache_bytes)
-        .flush_every_ms(Some(500));
-    let started = Instant::now();
-    let db = loop {
-        match config.open() {
-            Ok(db) => break db,
-            // The store's lock is ours, so this can only be a handle of this process that is still being dropped.
-            Err(sled::Error::Io(e)) if lock_is_held(&e) && started.elapsed() < timeout / 2 => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            Err(error) => return Err(error.to_string()),
-        }
-    };
+fn open_and_check(kind: IndexKind, path: &Path, cache_bytes: u64, timeout: Duration) -> Result<Opened, String> {
+    let backend = Backend::open(kind, path, cache_bytes, timeout)?;
     let mut applied = None;
     let (mut digest, mut live_bytes, mut entries) = (0u64, 0u64, 0u64);
-    for entry in db.iter() {
-        let (key, value) = entry.map_err(|e| e.to_string())?;
+    let checked = backend.each(b"", &mut |key, value| {
         if key == APPLIED {
-            applied = Some(Applied::decode(&value).ok_or("its own record is damaged")?);
-            continue;
+            applied = Some(Applied::decode(value).ok_or("its own record is damaged")?);
+            return Ok(());
         }
         if !key.starts_with(RECORDS) {
-            return Err(format!("it has a foreign key: {}", String::from_utf8_lossy(&key)));
+            return Err(format!("it has a foreign key: {}", String::from_utf8_lossy(key)));
         }
-        digest = digest.wrapping_add(entry_hash(&key, &value));
+        digest = digest.wrapping_add(entry_hash(key, value));
         live_bytes += (key.len() + value.len()) as u64;
         entries += 1;
-        decode_value(&key, value).map_err(|e| e.to_string())?;
-    }
+        decode_value(key, value).map_err(why)?;
+        Ok(())
+    });
+    checked.map_err(why)?;
     if applied.is_none() && entries > 0 {
         return Err("its own record is missing".to_string());
     }
@@ -90,21 +77,13 @@ fn open_and_check(path: &Path, cache_bytes: u64, timeout: Duration) -> Result<Op
     let bloated = disk_bytes > BLOAT_FLOOR_BYTES.max(live_bytes.saturating_mul(BLOAT_FACTOR));
     let bloat = bloated.then_some(RebuildReason::Bloated { disk_bytes, live_bytes });
     Ok(Opened {
-        index: Index {
-            db,
-            path: path.to_path_buf(),
-            applied,
-        },
+        index: Index { backend, applied },
         bloat,
     })
 }
 
-/// sled wraps the error of its own lock in another error with the same text.
-fn lock_is_held(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
-}
-
-fn size_of(dir: &Path) -> io::Result<u64> {
+/// The bytes of all files under a directory.
+pub(crate) fn size_of(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -118,7 +97,7 @@ fn size_of(dir: &Path) -> io::Result<u64> {
 
 /// Turns a panic into its message.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| format!("sled panicked: {}", message(&*panic)))
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| format!("the engine panicked: {}", message(&*panic)))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -1,23 +1,64 @@
 //! Bytes of segment headers and frames, and nothing that touches a file.
 
+use crate::Hash;
+
 /// First bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"WENGUJNL";
-/// Version of the layout of segments, frames and payloads.
-pub const FORMAT: u16 = 1;
-/// Size of a segment header. Its layout up to and including the version is the same in every format.
-pub const SEGMENT_HEADER: usize = 32;
+/// Version of the layout of segments, frames and payloads that is written.
+pub const FORMAT: u16 = 2;
+/// The oldest that is read. Its frames and headers carry no hash.
+pub const OLDEST_FORMAT: u16 = 1;
+/// What a segment header begins with in every format.
+pub const SEGMENT_PREFIX: usize = 32;
+/// Size of a segment header of today's format.
+pub const SEGMENT_HEADER: usize = segment_header(FORMAT);
+/// Size of a frame header of today's format.
+pub const FRAME_HEADER: usize = frame_header(FORMAT);
+
+/// Size of a segment header.
+pub const fn segment_header(format: u16) -> usize {
+    if format == OLDEST_FORMAT {
+        SEGMENT_PREFIX
+    } else {
+        SEGMENT_PREFIX + 36
+    }
+}
+
 /// Size of a frame header.
-pub const FRAME_HEADER: usize = 24;
+pub const fn frame_header(format: u16) -> usize {
+    if format == OLDEST_FORMAT { 24 } else { 56 }
+}
+
+/// What a frame knows of the frame before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its checksum.
+    pub crc: u32,
+    /// Its hash, which covers the hash of the frame before it, and so on.
+    pub hash: Hash,
+}
+
+impl Default for Link {
+    /// What the first frame carries.
+    fn default() -> Self {
+        Link {
+            crc: 0,
+            hash: blake3::Hash::from_bytes([0; 32]).into(),
+        }
+    }
+}
 
 /// What a segment begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Its format.
+    pub format: u16,
     /// Its number, as in its name.
     pub number: u32,
     /// The sequence number of its first frame, written or not yet written.
     pub first_seq: u64,
-    /// The checksum of the last frame of the segment before, 0 in segment 1.
-    pub prev_crc: u32,
+    /// Of the last frame of the segment before. In the oldest format its hash is not stored.
+    pub prev: Link,
 }
 
 /// Why bytes are not a segment header.
@@ -30,36 +71,54 @@ pub enum BadHeader {
 }
 
 impl SegmentHeader {
-    /// Its bytes.
+    /// Its bytes, in today's format.
     pub fn encode(&self) -> [u8; SEGMENT_HEADER] {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&FORMAT.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.number.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first_seq.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.prev_crc.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.prev.crc.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..28]);
-        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        bytes[32..64].copy_from_slice(self.prev.hash.as_bytes());
+        let crc = crc32c::crc32c(&bytes[32..64]);
+        bytes[64..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
-    /// The header in these bytes.
-    pub fn decode(bytes: &[u8; SEGMENT_HEADER]) -> Result<Self, BadHeader> {
+    /// What the first bytes of a header say; the hash is not among them.
+    pub fn decode_prefix(bytes: &[u8; SEGMENT_PREFIX]) -> Result<Self, BadHeader> {
         if bytes[..8] != MAGIC {
             return Err(BadHeader::Damaged("this is not a journal segment"));
         }
         if u32_at(bytes, 28) != crc32c::crc32c(&bytes[..28]) {
             return Err(BadHeader::Damaged("the checksum of the segment header does not match"));
         }
-        let version = u16::from_le_bytes([bytes[8], bytes[9]]);
-        if version != FORMAT {
-            return Err(BadHeader::Version(version));
+        let format = u16::from_le_bytes([bytes[8], bytes[9]]);
+        if !(OLDEST_FORMAT..=FORMAT).contains(&format) {
+            return Err(BadHeader::Version(format));
         }
+        let prev = Link {
+            crc: u32_at(bytes, 24),
+            ..Link::default()
+        };
         Ok(SegmentHeader {
+            format,
             number: u32_at(bytes, 12),
             first_seq: u64_at(bytes, 16),
-            prev_crc: u32_at(bytes, 24),
+            prev,
         })
+    }
+
+    /// The hash in what follows the first bytes.
+    pub fn decode_hash(bytes: &[u8; SEGMENT_HEADER - SEGMENT_PREFIX]) -> Result<Hash, BadHeader> {
+        match u32_at(bytes, 32) == crc32c::crc32c(&bytes[..32]) {
+            true => Ok(hash_at(bytes, 0)),
+            false => Err(BadHeader::Damaged(
+                "the checksum of the hash in the segment header does not match",
+            )),
+        }
     }
 }
 
@@ -70,6 +129,8 @@ pub struct FrameHeader {
     pub len: u32,
     /// Checksum of the frame before.
     pub prev_crc: u32,
+    /// Hash of the frame before, where the format has it.
+    pub prev_hash: Option<Hash>,
     /// Sequence number.
     pub seq: u64,
     /// Checksum of this frame.
@@ -77,12 +138,13 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// The header in these bytes, if its own checksum holds.
-    pub fn decode(bytes: &[u8; FRAME_HEADER]) -> Option<Self> {
+    /// The header in as many bytes as one of this format has, if its own checksum holds.
+    pub fn decode(bytes: &[u8], format: u16) -> Option<Self> {
         let intact = u32_at(bytes, 16) == crc32c::crc32c(&bytes[..16]);
         intact.then(|| FrameHeader {
             len: u32_at(bytes, 0),
             prev_crc: u32_at(bytes, 4),
+            prev_hash: (format != OLDEST_FORMAT).then(|| hash_at(bytes, 24)),
             seq: u64_at(bytes, 8),
             crc: u32_at(bytes, 20),
         })
@@ -90,20 +152,39 @@ impl FrameHeader {
 
     /// Whether this payload is the one that the header was written for.
     pub fn covers(&self, payload: &[u8]) -> bool {
-        checksum(self.len, self.prev_crc, self.seq, payload) == self.crc
+        let head = head(self.len, self.prev_crc, self.seq);
+        checksum(&head, self.prev_hash.as_ref(), payload) == self.crc
+    }
+
+    /// Whether this frame belongs behind that one.
+    pub fn follows(&self, prev: &Link) -> bool {
+        self.prev_crc == prev.crc && self.prev_hash.is_none_or(|hash| hash == prev.hash)
+    }
+
+    /// What the next frame carries of this one, which stands behind `prev`.
+    pub fn link(&self, prev: &Link, payload: &[u8]) -> Link {
+        let head = head(self.len, self.prev_crc, self.seq);
+        Link {
+            crc: self.crc,
+            hash: chain(&head, &prev.hash, payload),
+        }
     }
 }
 
-/// Appends a frame to `out` and returns its checksum, which the next frame carries.
-pub fn encode(out: &mut Vec<u8>, prev_crc: u32, seq: u64, payload: &[u8]) -> u32 {
+/// Appends a frame to `out` and returns what the next frame carries of it.
+pub fn encode(out: &mut Vec<u8>, prev: &Link, seq: u64, payload: &[u8]) -> Link {
     let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
-    let header = head(len, prev_crc, seq);
-    let crc = checksum(len, prev_crc, seq, payload);
-    out.extend_from_slice(&header);
-    out.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+    let head = head(len, prev.crc, seq);
+    let crc = checksum(&head, Some(&prev.hash), payload);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
     out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(prev.hash.as_bytes());
     out.extend_from_slice(payload);
-    crc
+    Link {
+        crc,
+        hash: chain(&head, &prev.hash, payload),
+    }
 }
 
 fn head(len: u32, prev_crc: u32, seq: u64) -> [u8; 16] {
@@ -114,20 +195,28 @@ fn head(len: u32, prev_crc: u32, seq: u64) -> [u8; 16] {
     head
 }
 
-/// Over the first 16 bytes and the payload. The header's own checksum must stay out of it: a CRC that runs over data
-/// followed by the CRC of that data always arrives at the same value, so the header would no longer count.
-fn checksum(len: u32, prev_crc: u32, seq: u64, payload: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&head(len, prev_crc, seq)), payload)
+/// Over the first 16 bytes, the hash and the payload. The header's own checksum must stay out of it: a CRC that runs
+/// over data followed by the CRC of that data always arrives at the same value, so the header would no longer count.
+fn checksum(head: &[u8; 16], prev_hash: Option<&Hash>, payload: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(head);
+    let crc = prev_hash.map_or(crc, |hash| crc32c::crc32c_append(crc, hash.as_bytes()));
+    crc32c::crc32c_append(crc, payload)
+}
+
+/// The hash of a frame, whether or not its format stores the one of the frame before.
+fn chain(head: &[u8; 16], prev_hash: &Hash, payload: &[u8]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(head).update(prev_hash.as_bytes()).update(payload);
+    hasher.finalize().into()
 }
 
 /// The offset of an intact frame anywhere in these bytes. A payload cannot pass for a frame: it is JSON, which has
 /// no zero bytes, and the length of a frame has one.
-pub fn find_intact(bytes: &[u8]) -> Option<usize> {
-    (0..bytes.len().saturating_sub(FRAME_HEADER - 1)).find(|&at| {
-        let (header, rest) = bytes[at..]
-            .split_first_chunk::<FRAME_HEADER>()
-            .expect("the range leaves a header");
-        FrameHeader::decode(header).is_some_and(|header| {
+pub fn find_intact(bytes: &[u8], format: u16) -> Option<usize> {
+    let header_len = frame_header(format);
+    (0..bytes.len().saturating_sub(header_len - 1)).find(|&at| {
+        let (header, rest) = bytes[at..].split_at(header_len);
+        FrameHeader::decode(header, format).is_some_and(|header| {
             rest.get(..header.len as usize)
                 .is_some_and(|payload| header.covers(payload))
         })
@@ -140,4 +229,9 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
+}
+
+fn hash_at(bytes: &[u8], at: usize) -> Hash {
+    let bytes: [u8; 32] = bytes[at..at + 32].try_into().expect("32 bytes");
+    blake3::Hash::from_bytes(bytes).into()
 }

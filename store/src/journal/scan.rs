@@ -1,6 +1,6 @@
 //! Reading the journal: checking all of it, and replaying a part.
 
-use super::frame::{self, BadHeader, FORMAT, FRAME_HEADER, FrameHeader, SEGMENT_HEADER, SegmentHeader};
+use super::frame::{self, BadHeader, FORMAT, FrameHeader, Link, OLDEST_FORMAT, SEGMENT_PREFIX, SegmentHeader};
 use super::segment_paths;
 use crate::batch::MAX_BATCH_BYTES;
 use crate::{StoreError, TornTail};
@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Frame {
     pub seq: u64,
-    pub crc: u32,
+    /// What the next frame carries of it.
+    pub link: Link,
     pub offset: u64,
+    /// Where it ends.
+    pub end: u64,
     pub payload: Vec<u8>,
 }
 
@@ -47,49 +50,63 @@ struct SegmentReader {
     file: BufReader<File>,
     file_len: u64,
     offset: u64,
+    format: u16,
     next_seq: u64,
-    prev_crc: u32,
+    prev: Link,
 }
 
 impl SegmentReader {
     /// None where the file is too short to hold a header.
-    fn open(path: &Path, number: u32, position: Option<(u64, u32)>) -> Result<Option<Self>, StoreError> {
+    fn open(path: &Path, number: u32, position: Option<(u64, Link)>) -> Result<Option<Self>, StoreError> {
         let read = |e| StoreError::io("read", path, e);
         let file = File::open(path).map_err(read)?;
         let file_len = file.metadata().map_err(read)?.len();
-        if file_len < SEGMENT_HEADER as u64 {
+        if file_len < SEGMENT_PREFIX as u64 {
             return Ok(None);
         }
-        let mut file = BufReader::with_capacity(1 << 16, file);
-        let mut bytes = [0; SEGMENT_HEADER];
-        file.read_exact(&mut bytes).map_err(read)?;
-        let header = SegmentHeader::decode(&bytes).map_err(|bad| match bad {
+        let bad = |bad| match bad {
             BadHeader::Damaged(what) => StoreError::corrupt(path, 0, what),
             BadHeader::Version(found) => StoreError::JournalVersion {
                 path: path.to_path_buf(),
                 found,
                 supported: FORMAT,
             },
-        })?;
-        let (first_seq, prev_crc) = position.unwrap_or((header.first_seq, header.prev_crc));
-        if header
-            != (SegmentHeader {
-                number,
-                first_seq,
-                prev_crc,
-            })
-        {
+        };
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        let mut bytes = [0; SEGMENT_PREFIX];
+        file.read_exact(&mut bytes).map_err(read)?;
+        let mut header = SegmentHeader::decode_prefix(&bytes).map_err(bad)?;
+        let offset = frame::segment_header(header.format) as u64;
+        if file_len < offset {
+            return Ok(None);
+        }
+        let (first_seq, prev) = position.unwrap_or((header.first_seq, header.prev));
+        if header.format == OLDEST_FORMAT {
+            header.prev.hash = prev.hash;
+        } else {
+            let mut bytes = [0; frame::SEGMENT_HEADER - SEGMENT_PREFIX];
+            file.read_exact(&mut bytes).map_err(read)?;
+            header.prev.hash = SegmentHeader::decode_hash(&bytes).map_err(bad)?;
+        }
+        let prev = position.map_or(header.prev, |_| prev);
+        let belongs = SegmentHeader {
+            number,
+            first_seq,
+            prev,
+            ..header
+        };
+        if header != belongs {
             let what = format!("it does not continue the segment before it (number {number}, commit {first_seq})");
             return Err(StoreError::corrupt(path, 0, what));
         }
-        let (path, offset) = (path.to_path_buf(), SEGMENT_HEADER as u64);
         Ok(Some(SegmentReader {
-            path,
+            path: path.to_path_buf(),
             file,
             file_len,
             offset,
+            format: header.format,
             next_seq: first_seq,
-            prev_crc,
+            prev,
         }))
     }
 
@@ -98,18 +115,19 @@ impl SegmentReader {
         if remaining == 0 {
             return Ok(Err(Stop::End));
         }
-        if remaining < FRAME_HEADER as u64 {
+        let header_len = frame::frame_header(self.format);
+        if remaining < header_len as u64 {
             return Ok(Err(Stop::Cut));
         }
-        let mut bytes = [0; FRAME_HEADER];
+        let mut bytes = vec![0; header_len];
         self.fill(&mut bytes)?;
-        let Some(header) = FrameHeader::decode(&bytes) else {
+        let Some(header) = FrameHeader::decode(&bytes, self.format) else {
             return Ok(Err(Stop::Damaged("the checksum of the frame header does not match")));
         };
         if header.len as usize > MAX_BATCH_BYTES {
             return Ok(Err(Stop::Damaged("the frame is longer than a frame may be")));
         }
-        if u64::from(header.len) > remaining - FRAME_HEADER as u64 {
+        if u64::from(header.len) > remaining - header_len as u64 {
             return Ok(Err(Stop::Cut));
         }
         let mut payload = vec![0; header.len as usize];
@@ -117,19 +135,20 @@ impl SegmentReader {
         if !header.covers(&payload) {
             return Ok(Err(Stop::Damaged("the checksum of the frame does not match")));
         }
-        if header.seq != self.next_seq || header.prev_crc != self.prev_crc {
+        if header.seq != self.next_seq || !header.follows(&self.prev) {
             let what = format!("commit {} stands where commit {} belongs", header.seq, self.next_seq);
             return Ok(Err(Stop::Misplaced(what)));
         }
         let frame = Frame {
             seq: header.seq,
-            crc: header.crc,
+            link: header.link(&self.prev, &payload),
             offset: self.offset,
+            end: self.offset + (header_len + payload.len()) as u64,
             payload,
         };
-        self.offset += (FRAME_HEADER + frame.payload.len()) as u64;
+        self.offset = frame.end;
         self.next_seq += 1;
-        self.prev_crc = frame.crc;
+        self.prev = frame.link;
         Ok(Ok(frame))
     }
 
@@ -147,23 +166,27 @@ pub struct Scan {
     pub segments: Vec<PathBuf>,
     /// The last commit, 0 where there is none.
     pub last_seq: u64,
-    /// Its checksum.
-    pub last_crc: u32,
+    /// What the next one carries of it.
+    pub last: Link,
+    /// The format of the last segment that is not wholly torn, 0 where there is none.
+    pub format: u16,
+    /// The first commit that carries the hash of the one before.
+    pub chained_from: Option<u64>,
     /// What has to be cut off the last segment; at offset 0 the whole file.
     pub torn: Option<TornTail>,
     /// The torn frame is of full length: a write that the disk carried out in part, or damage after the fact.
     pub torn_in_full: bool,
-    /// Checksum of the commit that was asked for.
-    pub crc_at: Option<u32>,
+    /// Checksum and hash of the commit that was asked for.
+    pub link_at: Option<Link>,
 }
 
 /// Reads and checks every byte. Damage that an interrupted write explains is reported as torn, any other is an error.
-pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
+pub fn scan(dir: &Path, link_at_seq: u64) -> Result<Scan, StoreError> {
     let segments = segment_paths(dir)?;
     let mut scan = Scan::default();
     for (path, number) in segments.iter().zip(1u32..) {
         let last = number as usize == segments.len();
-        let Some(mut reader) = SegmentReader::open(path, number, Some((scan.last_seq + 1, scan.last_crc)))? else {
+        let Some(mut reader) = SegmentReader::open(path, number, Some((scan.last_seq + 1, scan.last)))? else {
             let bytes = path.metadata().map_err(|e| StoreError::io("read", path, e))?.len();
             if !last {
                 return Err(StoreError::corrupt(path, bytes, "the segment ends within its header"));
@@ -175,12 +198,16 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
             });
             break;
         };
+        scan.format = reader.format;
+        if reader.format > OLDEST_FORMAT {
+            scan.chained_from.get_or_insert(reader.next_seq);
+        }
         let stop = loop {
             match reader.next()? {
                 Ok(frame) => {
-                    (scan.last_seq, scan.last_crc) = (frame.seq, frame.crc);
-                    if frame.seq == crc_at_seq {
-                        scan.crc_at = Some(frame.crc);
+                    (scan.last_seq, scan.last) = (frame.seq, frame.link);
+                    if frame.seq == link_at_seq {
+                        scan.link_at = Some(frame.link);
                     }
                 }
                 Err(stop) => break stop,
@@ -194,7 +221,7 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
         if !last || matches!(stop, Stop::Misplaced(_)) {
             return Err(StoreError::corrupt(path, offset, what));
         }
-        if let Some(at) = intact_after(path, offset)? {
+        if let Some(at) = intact_after(path, offset, reader.format)? {
             let what = format!("{what}, and an intact frame follows at byte {at}");
             return Err(StoreError::corrupt(path, offset, what));
         }
@@ -210,12 +237,12 @@ pub fn scan(dir: &Path, crc_at_seq: u64) -> Result<Scan, StoreError> {
 }
 
 /// Where an intact frame begins beyond `offset`.
-fn intact_after(path: &Path, offset: u64) -> Result<Option<u64>, StoreError> {
+fn intact_after(path: &Path, offset: u64, format: u16) -> Result<Option<u64>, StoreError> {
     let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
     let start = usize::try_from(offset).expect("segments fit in memory") + 1;
     Ok(bytes
         .get(start..)
-        .and_then(frame::find_intact)
+        .and_then(|bytes| frame::find_intact(bytes, format))
         .map(|at| (start + at) as u64))
 }
 
@@ -225,7 +252,7 @@ pub struct Frames {
     dir: PathBuf,
     segments: std::vec::IntoIter<(PathBuf, u32)>,
     reader: Option<SegmentReader>,
-    position: Option<(u64, u32)>,
+    position: Option<(u64, Link)>,
     from_seq: u64,
     to_seq: u64,
     done: bool,
@@ -234,10 +261,12 @@ pub struct Frames {
 impl Frames {
     pub fn open(dir: &Path, from_seq: u64, to_seq: u64) -> Result<Self, StoreError> {
         let mut segments: Vec<_> = segment_paths(dir)?.into_iter().zip(1..).collect();
-        // Skip what lies before: the last segment that begins at or before `from_seq` is the first to be read.
+        // Skip what lies before: the last segment that begins at or before `from_seq` is the first to be read. One of
+        // the oldest format does not say which hash it goes on from.
         let mut skip = 0;
         for (index, (path, number)) in segments.iter().enumerate().skip(1) {
             match SegmentReader::open(path, *number, None)? {
+                Some(reader) if reader.next_seq <= from_seq && reader.format == OLDEST_FORMAT => {}
                 Some(reader) if reader.next_seq <= from_seq => skip = index,
                 _ => break,
             }
@@ -274,7 +303,7 @@ impl Frames {
                 Ok(frame) if frame.seq < self.from_seq => {}
                 Ok(frame) => return Ok(Some((frame, reader.path.clone()))),
                 Err(Stop::End) => {
-                    self.position = Some((reader.next_seq, reader.prev_crc));
+                    self.position = Some((reader.next_seq, reader.prev));
                     self.reader = None;
                 }
                 Err(stop) => return Err(StoreError::corrupt(&reader.path, reader.offset, stop.what())),

@@ -1,6 +1,6 @@
 //! Every cut and every flipped byte of a journal.
 
-use super::frame::{FRAME_HEADER, SEGMENT_HEADER};
+use super::frame::{FRAME_HEADER, Link, SEGMENT_HEADER};
 use super::io::JournalIo;
 use super::scan::{Frames, Scan, scan};
 use super::write::Journal;
@@ -197,7 +197,16 @@ fn removed_repeated_and_exchanged_parts_are_found() {
     let mut changed = segments.clone();
     let keep = changed.last().unwrap().len() - FRAME_HEADER - payload(COMMITS).len();
     changed.last_mut().unwrap().truncate(keep);
-    super::frame::encode(changed.last_mut().unwrap(), 12345, COMMITS, payload(COMMITS).as_bytes());
+    let foreign = Link {
+        crc: 12345,
+        ..Link::default()
+    };
+    super::frame::encode(
+        changed.last_mut().unwrap(),
+        &foreign,
+        COMMITS,
+        payload(COMMITS).as_bytes(),
+    );
     corrupt(&changed, "a frame of another journal");
 }
 
@@ -220,7 +229,7 @@ fn a_newer_format_is_refused_by_name() {
     journal(dir.path());
     let path = dir.path().join(segment_name(1));
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let crc = crc32c::crc32c(&bytes[..28]);
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
@@ -229,8 +238,8 @@ fn a_newer_format_is_refused_by_name() {
         matches!(
             error,
             StoreError::JournalVersion {
-                found: 2,
-                supported: 1,
+                found: 3,
+                supported: 2,
                 ..
             }
         ),

@@ -1,6 +1,6 @@
 //! Appending to the journal.
 
-use super::frame::{self, SEGMENT_HEADER, SegmentHeader};
+use super::frame::{self, FORMAT, Link, SEGMENT_HEADER, SegmentHeader};
 use super::io::JournalIo;
 use super::scan::Scan;
 use super::{SUSPECT, segment_name};
@@ -19,7 +19,7 @@ pub struct Journal {
     number: u32,
     len: u64,
     last_seq: u64,
-    last_crc: u32,
+    last: Link,
     segment_bytes: u64,
 }
 
@@ -52,9 +52,10 @@ impl Journal {
             number = 1;
             let path = dir.join(segment_name(1));
             let header = SegmentHeader {
+                format: FORMAT,
                 number,
                 first_seq: 1,
-                prev_crc: 0,
+                prev: Link::default(),
             };
             io.create(&path, &header.encode())
                 .map_err(|e| StoreError::io("create", &path, e))?;
@@ -70,22 +71,25 @@ impl Journal {
         io.sync(&mut file).map_err(|e| StoreError::io("fsync", &path, e))?;
         durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))?;
         let len = file.metadata().map_err(|e| StoreError::io("read", &path, e))?.len();
-        let (last_seq, last_crc) = (scan.last_seq, scan.last_crc);
-        let dir = dir.to_path_buf();
-        Ok((
-            Journal {
-                dir,
-                io,
-                path,
-                file,
-                number,
-                len,
-                last_seq,
-                last_crc,
-                segment_bytes,
-            },
-            resynced,
-        ))
+        let mut journal = Journal {
+            dir: dir.to_path_buf(),
+            io,
+            path,
+            file,
+            number,
+            len,
+            last_seq: scan.last_seq,
+            last: scan.last,
+            segment_bytes,
+        };
+        // Segments of an older format stay as they are. The hash of all that is in them goes into a new one.
+        if scan.format > 0 && scan.format < FORMAT {
+            journal.rotate().map_err(|error| match error {
+                AppendError::Refused(error) => error,
+                AppendError::Fatal(why) => StoreError::Poisoned { why },
+            })?;
+        }
+        Ok((journal, resynced))
     }
 
     /// Appends a group and makes it durable. Returns sequence number and checksum of each.
@@ -94,19 +98,19 @@ impl Journal {
             self.rotate()?;
         }
         let mut bytes = Vec::with_capacity(payloads.iter().map(|p| p.len() + frame::FRAME_HEADER).sum());
-        let (mut seq, mut crc) = (self.last_seq, self.last_crc);
+        let (mut seq, mut last) = (self.last_seq, self.last);
         let mut written = Vec::with_capacity(payloads.len());
         for payload in payloads {
             seq += 1;
-            crc = frame::encode(&mut bytes, crc, seq, payload);
-            written.push((seq, crc));
+            last = frame::encode(&mut bytes, &last, seq, payload);
+            written.push((seq, last.crc));
         }
         if let Err(error) = self.io.append(&mut self.file, &bytes) {
             return Err(self.take_back(error));
         }
         self.io.sync(&mut self.file).map_err(|e| self.suspect(e))?;
         self.len += bytes.len() as u64;
-        (self.last_seq, self.last_crc) = (seq, crc);
+        (self.last_seq, self.last) = (seq, last);
         Ok(written)
     }
 
@@ -150,9 +154,10 @@ impl Journal {
         let number = self.number + 1;
         let path = self.dir.join(segment_name(number));
         let header = SegmentHeader {
+            format: FORMAT,
             number,
             first_seq: self.last_seq + 1,
-            prev_crc: self.last_crc,
+            prev: self.last,
         };
         let opened = self
             .io

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
-use wengu_store::{Batch, OpenReport, Options, Record, Store};
+use std::path::{Path, PathBuf};
+use wengu_store::{Batch, IndexKind, OpenReport, Options, Record, Store};
 
 /// A record of two fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +34,24 @@ pub fn doc(n: u64, text: &str) -> Doc {
     }
 }
 
+/// What this binary's suites run over: `tests/redb.rs` and `redb_processes.rs` take them in once more.
+pub const INDEX: IndexKind = match env!("CARGO_CRATE_NAME").as_bytes() {
+    b"redb" | b"redb_processes" => IndexKind::Redb,
+    _ => IndexKind::Sled,
+};
+
+/// Where the index of such a store is.
+pub fn index_dir(dir: &Path) -> PathBuf {
+    dir.join(match INDEX {
+        IndexKind::Sled => "index",
+        IndexKind::Redb => "index-redb",
+    })
+}
+
 /// Small segments, so that tests see several, and no reserve, so that they do not depend on the disk.
 pub fn options() -> Options {
     Options {
+        index: INDEX,
         segment_bytes: 2000,
         index_cache_bytes: 1 << 20,
         reserve_bytes: 0,

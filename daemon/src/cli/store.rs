@@ -1,0 +1,204 @@
+//! `wengu store`: checking, rebuilding, saving and bringing back what the daemon keeps.
+
+use super::Exit;
+use super::args::{StoreAction, StoreArgs};
+use super::render::count;
+use crate::api::client::{Client, Unreachable};
+use crate::api::types::{StoreBackupRequest, StoreVerified};
+use crate::engine::store_options;
+use crate::layout::Layout;
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use wengu_config::Config;
+use wengu_store::{BackupReport, OpenReport, Options, Store, StoreError, backup, compact};
+
+/// The exit code of a store's error.
+pub fn exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Locked { .. } => Exit::InUse,
+        StoreError::JournalCorrupt { .. }
+        | StoreError::JournalMissing { .. }
+        | StoreError::ObjectDamaged { .. }
+        | StoreError::ObjectMissing { .. }
+        | StoreError::BackupDamaged { .. }
+        | StoreError::AuditBroken { .. } => Exit::Damaged,
+        _ => Exit::Failure,
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    /// The running daemon, beside its work.
+    Daemon,
+    /// This command: no daemon runs.
+    Command,
+}
+
+impl By {
+    fn shown(self) -> &'static str {
+        match self {
+            By::Daemon => "online, by the running daemon",
+            By::Command => "offline, no daemon is running",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Done<T> {
+    by: By,
+    #[serde(flatten)]
+    what: T,
+}
+
+#[derive(Serialize)]
+struct Rebuilt {
+    commits: u64,
+    index: String,
+}
+
+/// `wengu store`.
+pub async fn store(config: &Config, args: StoreArgs, json: bool) -> Result<Exit> {
+    let dir = Layout::new(&config.state_dir).store();
+    match args.action {
+        StoreAction::Verify { backup: Some(from) } => {
+            let found = backup::check(&from)?;
+            say(json, &found, || {
+                format!("{}: {} verified", from.display(), backup_shown(&found))
+            })
+        }
+        StoreAction::Verify { backup: None } => verify(config, &dir, json).await,
+        StoreAction::Rebuild => {
+            let options = Options {
+                rebuild_index: true,
+                ..store_options(config)
+            };
+            let (_, report) = open(&dir, options)?;
+            let rebuilt = Rebuilt {
+                commits: report.last_seq,
+                index: store_options(config).index.to_string(),
+            };
+            say(json, &rebuilt, || {
+                let commits = count(rebuilt.commits, "commit");
+                format!("the index was built anew in {} from {commits}", rebuilt.index)
+            })
+        }
+        StoreAction::Backup { dir: to } => save(config, &dir, &std::path::absolute(to)?, json).await,
+        StoreAction::Restore { dir: from } => {
+            let restored = backup::restore(&from, &dir, &store_options(config))?;
+            say(json, &restored, || {
+                format!("{} restored to {}", backup_shown(&restored), dir.display())
+            })
+        }
+        StoreAction::Compact => {
+            refuse_missing(&dir)?;
+            let done = compact(&dir, &store_options(config))?;
+            say(json, &done, || {
+                format!(
+                    "the index takes {} bytes ({} before) for {} bytes of content; {} bytes of indexes set aside were removed",
+                    done.after.disk_bytes, done.before.disk_bytes, done.after.live_bytes, done.quarantine_bytes
+                )
+            })
+        }
+    }
+}
+
+async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
+    let client = Client::new(&config.socket)?;
+    let done = match client.post_patiently("/v1/store/verify", &()).await {
+        Ok(what) => Done { by: By::Daemon, what },
+        Err(e) if e.is::<Unreachable>() => {
+            let (store, _) = open(dir, store_options(config))?;
+            let what = verified(&store)?;
+            Done { by: By::Command, what }
+        }
+        Err(e) => return Err(e),
+    };
+    let found: &StoreVerified = &done.what;
+    say(json, &done, || {
+        let commits = count(found.commits, "commit");
+        let (records, objects) = (count(found.records, "record"), count(found.objects, "object"));
+        let mut text = format!("{commits}, {records}, {objects} read ({})", done.by.shown());
+        for problem in &found.problems {
+            text += &format!("\n{problem}");
+        }
+        match found.problems.is_empty() {
+            true => text + ": all agrees",
+            false => text,
+        }
+    })?;
+    Ok(if found.problems.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Damaged
+    })
+}
+
+/// What a store finds when it reads everything. A journal that does not verify is a problem like any other.
+pub fn verified(store: &Store) -> Result<StoreVerified> {
+    match store.verify() {
+        Ok(report) => Ok(StoreVerified {
+            commits: report.commits,
+            records: report.records,
+            objects: report.objects,
+            problems: report.problems.iter().map(ToString::to_string).collect(),
+        }),
+        Err(error) if exit(&error) == Exit::Damaged => Ok(StoreVerified {
+            problems: vec![error.to_string()],
+            ..StoreVerified::default()
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn save(config: &Config, dir: &Path, to: &Path, json: bool) -> Result<Exit> {
+    let request = StoreBackupRequest { to: to.to_path_buf() };
+    let client = Client::new(&config.socket)?;
+    let done: Done<BackupReport> = match client.post_patiently("/v1/store/backup", &request).await {
+        Ok(what) => Done { by: By::Daemon, what },
+        Err(e) if e.is::<Unreachable>() => {
+            let what = open(dir, store_options(config))?.0.backup(to)?;
+            Done { by: By::Command, what }
+        }
+        Err(e) => return Err(e),
+    };
+    say(json, &done, || {
+        let what = backup_shown(&done.what);
+        format!("{what} written to {} and verified ({})", to.display(), done.by.shown())
+    })
+}
+
+fn backup_shown(report: &BackupReport) -> String {
+    format!(
+        "{} in {}, {} bytes,",
+        count(report.last_seq, "commit"),
+        count(report.files, "file"),
+        report.bytes
+    )
+}
+
+fn open(dir: &Path, options: Options) -> Result<(Store, OpenReport)> {
+    refuse_missing(dir)?;
+    Ok(Store::open(dir, options)?)
+}
+
+/// Opening would make an empty one.
+fn refuse_missing(dir: &Path) -> Result<()> {
+    let journal: PathBuf = dir.join("journal");
+    ensure!(
+        journal.is_dir(),
+        "there is no store in {}: name the right configuration with --config, or bring one back with `wengu store restore`",
+        dir.display()
+    );
+    Ok(())
+}
+
+fn say(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<Exit> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(value)?),
+        false => println!("{}", text()),
+    }
+    Ok(Exit::Success)
+}

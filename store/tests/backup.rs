@@ -1,0 +1,205 @@
+//! Backups are whole, sound and taken while commits go on; what is not is refused by name.
+
+mod common;
+
+use common::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use wengu_store::*;
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(entry.path()),
+                false => files.push(entry.path()),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A backup of a small store with an object, and what was in it.
+fn small(dir: &Path) -> (PathBuf, Model) {
+    let (store, _) = open(&dir.join("store"));
+    (0..30).for_each(|n| assert!(put(&store, &format!("k{}", n % 9), n) > 0));
+    store.objects().put_bytes("病历".as_bytes()).unwrap();
+    let report = store.backup(&dir.join("backup")).unwrap();
+    assert_eq!(report.last_seq, 30);
+    assert_eq!(report.files as usize + 1, files(&dir.join("backup")).len());
+    (dir.join("backup"), docs(&store))
+}
+
+#[test]
+fn a_backup_is_restored_as_it_was_and_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, before) = small(dir.path());
+    let to = dir.path().join("restored");
+    let report = backup::restore(&backup, &to, &options()).unwrap();
+    assert_eq!(report, backup::check(&backup).unwrap());
+    let (store, opened) = open(&to);
+    assert_eq!((opened.last_seq, opened.torn_tail), (30, None));
+    assert_eq!(docs(&store), before);
+    assert_eq!(
+        store.objects().get(&Hash::of("病历".as_bytes())).unwrap(),
+        "病历".as_bytes()
+    );
+    assert_eq!(put(&store, "next", 1), 31);
+    assert_sound(&store);
+}
+
+#[test]
+fn an_empty_store_has_a_backup_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(&dir.path().join("store"));
+    let backup = dir.path().join("backup");
+    assert_eq!(store.backup(&backup).unwrap().last_seq, 0);
+    backup::restore(&backup, &dir.path().join("restored"), &options()).unwrap();
+    assert_eq!(put(&open(&dir.path().join("restored")).0, "k", 1), 1);
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, _) = small(dir.path());
+    let (store, _) = open(&dir.path().join("store"));
+    let taken = |result: Result<BackupReport, StoreError>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, StoreError::Taken { .. }), "{error}");
+    };
+    taken(store.backup(&backup));
+    taken(backup::restore(&backup, &dir.path().join("store"), &options()));
+    fs::write(dir.path().join("file"), "").unwrap();
+    taken(backup::restore(&backup, &dir.path().join("file"), &options()));
+    // An empty directory is as good as none.
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    backup::restore(&backup, &dir.path().join("empty"), &options()).unwrap();
+}
+
+#[test]
+fn a_backup_that_lost_a_byte_or_has_another_one_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, _) = small(dir.path());
+    let to = dir.path().join("restored");
+    let refused = |what: &str, named: &Path| {
+        let error = backup::restore(&backup, &to, &options()).unwrap_err();
+        assert!(matches!(error, StoreError::BackupDamaged { .. }), "{what}: {error}");
+        assert!(error.to_string().contains(named.to_str().unwrap()), "{what}: {error}");
+        assert!(!to.exists(), "{what}");
+    };
+    for path in files(&backup) {
+        let sound = fs::read(&path).unwrap();
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        fs::set_permissions(&path, permissions).unwrap();
+        for step in 0..8 {
+            let mut bad = sound.clone();
+            bad[sound.len() * step / 8] ^= 1;
+            fs::write(&path, bad).unwrap();
+            refused("a flipped bit", &path);
+        }
+        fs::write(&path, &sound[..sound.len() - 1]).unwrap();
+        refused("a lost byte", &path);
+        fs::remove_file(&path).unwrap();
+        refused("a lost file", &path);
+        fs::write(&path, sound).unwrap();
+    }
+    let stray = backup.join("objects/stray");
+    fs::write(&stray, "").unwrap();
+    refused("a file too many", &stray);
+    fs::remove_file(&stray).unwrap();
+    backup::restore(&backup, &to, &options()).unwrap();
+}
+
+#[test]
+fn a_newer_backup_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, _) = small(dir.path());
+    let list = backup.join("BACKUP.jsonl");
+    let text = fs::read_to_string(&list).unwrap().replacen(":1,", ":2,", 1);
+    fs::write(&list, text).unwrap();
+    let error = backup::check(&backup).unwrap_err();
+    let newer = matches!(
+        error,
+        StoreError::BackupVersion {
+            found: 2,
+            supported: 1,
+            ..
+        }
+    );
+    assert!(newer, "{error}");
+}
+
+#[test]
+fn a_damaged_object_does_not_get_into_a_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(&dir.path().join("store"));
+    let hash = store.objects().put_bytes(b"object").unwrap();
+    let path = store.objects().path(&hash);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "0bject").unwrap();
+    let error = store.backup(&dir.path().join("backup")).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::ObjectDamaged { path: named, .. } if *named == path),
+        "{error}"
+    );
+    assert!(!dir.path().join("backup").exists());
+}
+
+#[test]
+fn a_backup_taken_among_commits_is_the_store_after_one_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(&dir.path().join("store"));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut n = 0;
+            while !stop.load(Ordering::Relaxed) {
+                n += 1;
+                store.objects().put_bytes(format!("{n}").as_bytes()).unwrap();
+                assert_eq!(put(&store, "k", n), n);
+            }
+            n
+        });
+        let mut last = 0;
+        for round in 0..5 {
+            let backup = dir.path().join(format!("backup-{round}"));
+            let report = store.backup(&backup).unwrap();
+            let to = dir.path().join(format!("restored-{round}"));
+            backup::restore(&backup, &to, &options()).unwrap();
+            let (restored, _) = open(&to);
+            let n = restored.get::<Doc>("k").unwrap().map_or(0, |doc| doc.n);
+            assert_eq!(n, report.last_seq);
+            assert!(n >= last);
+            last = n;
+            assert_sound(&restored);
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(last > 0 && writer.join().unwrap() > last, "nothing went on meanwhile");
+    });
+}
+
+#[test]
+fn compaction_keeps_everything_and_clears_what_was_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    (0..40).for_each(|n| assert!(put(&store, &format!("k{}", n % 9), n) > 0));
+    let before = docs(&store);
+    drop(store);
+    fs::remove_dir_all(index_dir(dir.path())).unwrap();
+    fs::write(index_dir(dir.path()), "not a directory").unwrap();
+    assert!(open(dir.path()).1.quarantined.is_some());
+    let report = compact(dir.path(), &options()).unwrap();
+    assert!(report.quarantine_bytes > 0 && report.after.disk_bytes <= report.before.disk_bytes);
+    assert_eq!(fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 0);
+    let (store, opened) = open(dir.path());
+    assert_eq!(opened.rebuilt, None);
+    assert_eq!(docs(&store), before);
+    let error = compact(dir.path(), &options()).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+}

@@ -1,0 +1,93 @@
+//! `wengu store` and `wengu audit`, beside a running daemon and without one.
+
+use crate::harness::Site;
+use serde_json::Value;
+use std::fs;
+
+fn code(site: &Site, arguments: &[&str]) -> Option<i32> {
+    site.wengu(arguments).status.code()
+}
+
+fn noted(site: &Site) -> String {
+    let head = site.json(&["audit", "verify"]);
+    format!("{}:{}", head["commits"], head["head"].as_str().unwrap())
+}
+
+#[test]
+fn the_store_is_verified_saved_and_brought_back() {
+    let mut site = Site::new("");
+    assert_eq!(code(&site, &["store", "verify"]), Some(1), "there is none yet");
+    assert!(!site.path("state/store").exists(), "looking makes none");
+    site.start();
+    site.drop_file("case.txt", "温故而知新".as_bytes());
+    site.until("the file is known", |site| !site.files().is_empty());
+
+    // Beside the daemon.
+    let verified = site.json(&["store", "verify"]);
+    assert_eq!(
+        (verified["by"].as_str(), &verified["problems"]),
+        (Some("daemon"), &Value::Array(vec![]))
+    );
+    let (online, offline) = (site.path("online"), site.path("offline"));
+    let (online, offline) = (online.to_str().unwrap(), offline.to_str().unwrap());
+    assert_eq!(site.json(&["store", "backup", online])["by"], "daemon");
+    assert_eq!(
+        code(&site, &["store", "backup", online]),
+        Some(1),
+        "nothing is overwritten"
+    );
+    for command in ["rebuild", "compact"] {
+        assert_eq!(code(&site, &["store", command]), Some(75), "{command}");
+    }
+    let noted = noted(&site);
+    let exported = String::from_utf8(site.wengu(&["audit", "export", "--json"]).stdout).unwrap();
+    let last: Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
+    assert!(last["seq"].as_u64() >= Some(2) && last["hash"].is_string(), "{last}");
+    let later = ["audit", "export", "--json", "--since", "2999-01-01T00:00:00Z"];
+    assert_eq!(site.wengu(&later).stdout, b"");
+    // A second daemon on the same state.
+    let second = site.wengu(&["run"]);
+    assert_eq!(second.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by process"));
+    site.stop();
+
+    // Without it.
+    assert_eq!(site.json(&["store", "verify"])["by"], "command");
+    assert_eq!(site.json(&["store", "backup", offline])["by"], "command");
+    for command in ["rebuild", "compact"] {
+        site.json(&["store", command]);
+    }
+    assert_eq!(code(&site, &["store", "restore", online]), Some(1), "there is a store");
+    fs::rename(site.path("state/store"), site.path("state/old")).unwrap();
+    let segment = site.path("online/journal/00000001.wj");
+    let sound = fs::read(&segment).unwrap();
+    fs::write(&segment, &sound[..sound.len() - 1]).unwrap();
+    let refused = site.wengu(&["store", "restore", online]);
+    assert_eq!(refused.status.code(), Some(6));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("00000001.wj"));
+    assert_eq!(code(&site, &["store", "verify", "--backup", online]), Some(6));
+    fs::write(&segment, &sound).unwrap();
+    assert_eq!(code(&site, &["store", "verify", "--backup", online]), Some(0));
+    site.json(&["store", "restore", online]);
+    assert_eq!(code(&site, &["store", "verify"]), Some(0));
+    assert_eq!(code(&site, &["audit", "verify", "--noted", &noted]), Some(0));
+
+    // The daemon goes on from it, and over the other engine.
+    let config = fs::read_to_string(site.path("wengu.toml")).unwrap();
+    fs::write(site.path("wengu.toml"), config + "[store]\nindex = \"redb\"\n").unwrap();
+    site.start();
+    assert_eq!(site.files().values().sum::<usize>(), 1);
+    assert!(site.path("state/store/index-redb").exists() && !site.path("state/store/index").exists());
+    site.stop();
+
+    // A flipped byte, and a log with another past.
+    let other = format!("1:{}", "0".repeat(64));
+    assert_eq!(code(&site, &["audit", "verify", "--noted", &other]), Some(6));
+    let segment = site.path("state/store/journal/00000001.wj");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[150] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for command in [["store", "verify"], ["audit", "verify"], ["audit", "export"]] {
+        assert_eq!(code(&site, &command), Some(6), "{command:?}");
+    }
+}
