@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::{api, clock, intake, learn, outbox, schedule};
 use anyhow::Result;
+use nix::libc;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ const HEALTH: Duration = Duration::from_millis(500);
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
+    forbid_new_code();
     // Signals first: one that comes during the start must not kill what has begun.
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
@@ -76,6 +78,21 @@ pub async fn run(config: Config) -> Result<()> {
     }
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+/// From here on this process has no memory that is writable and then executable. The unit's MemoryDenyWriteExecute= would
+/// be the trainer's too, whose oneDNN compiles kernels; this is not inherited. Linux 6.6 and later; older ones go without.
+fn forbid_new_code() {
+    // linux/prctl.h, 6.6
+    const PR_SET_MDWE: libc::c_int = 65;
+    const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    const NO_INHERIT: libc::c_ulong = 2;
+    let none: libc::c_ulong = 0;
+    // SAFETY: a system call whose arguments are numbers, each as wide as the kernel reads it.
+    let refused = unsafe { libc::prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN | NO_INHERIT, none, none, none) } != 0;
+    if refused {
+        tracing::debug!("this kernel cannot keep the daemon alone from executable memory");
+    }
 }
 
 /// Tells systemd that the daemon lives, as long as its scheduler really goes round and its store really answers.
