@@ -117,3 +117,54 @@ async fn watchdog(engine: Arc<Engine>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::libc;
+
+    /// Whether this process may map memory that is writable and executable.
+    fn maps_code() -> bool {
+        let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+        // SAFETY: an anonymous mapping wherever the kernel likes, given back at once.
+        unsafe {
+            let at = libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                all,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            at != libc::MAP_FAILED && libc::munmap(at, 4096) == 0
+        }
+    }
+
+    #[test]
+    fn new_code_is_forbidden_to_this_process_and_not_to_its_children() {
+        let release = nix::sys::utsname::uname()
+            .unwrap()
+            .release()
+            .to_string_lossy()
+            .into_owned();
+        let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+        if (numbers.next(), numbers.next()) < (Some(6), Some(6)) {
+            return println!("skipped: Linux {release} is older than 6.6");
+        }
+        assert!(maps_code());
+        super::forbid_new_code();
+        assert!(!maps_code());
+        // A child that is forked and not yet another program has the parent's rights to lose; it answers by its end.
+        // SAFETY: the child calls nothing but mmap, munmap and _exit.
+        let status = unsafe {
+            match libc::fork() {
+                0 => libc::_exit(i32::from(!maps_code())),
+                child => {
+                    let mut status = 0;
+                    assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                    status
+                }
+            }
+        };
+        assert_eq!(status, 0, "the child cannot map what a trainer has to");
+    }
+}
