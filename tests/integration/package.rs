@@ -9,7 +9,12 @@ use std::process::{Command, Output};
 
 /// Runs a tool; None, and a line that says so, where it is not installed.
 fn tool(name: &str, arguments: &[&str]) -> Option<Output> {
-    match Command::new(name).args(arguments).env("LC_ALL", "C").env("TZ", "UTC").output() {
+    match Command::new(name)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .env("TZ", "UTC")
+        .output()
+    {
         Ok(output) => Some(output),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             println!("skipped: needs {name}");
@@ -116,7 +121,7 @@ fn the_unit_keeps_the_machine_and_the_children_in_bounds() {
 }
 
 /// Packs what cargo has built, quickly, into a folder of its own.
-fn packed(out: &Path, umask: &str) -> Option<PathBuf> {
+fn packed(out: &Path, umask: &str, compression: &str) -> Option<PathBuf> {
     for name in ["dpkg-deb", "dpkg-shlibdeps", "strip"] {
         tool(name, &["--version"])?;
     }
@@ -126,7 +131,7 @@ fn packed(out: &Path, umask: &str) -> Option<PathBuf> {
         return None;
     }
     let script = format!(
-        "umask {umask}; exec {} --programs {} --out {} --only wengu --compression none",
+        "umask {umask}; exec {} --programs {} --out {} --only wengu --compression {compression}",
         root().join("scripts/make-deb").display(),
         programs.display(),
         out.display()
@@ -144,10 +149,10 @@ fn packed(out: &Path, umask: &str) -> Option<PathBuf> {
 #[test]
 fn the_package_is_the_same_bytes_each_time_and_holds_what_it_should() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let Some(package) = packed(first.path(), "022") else {
+    let Some(package) = packed(first.path(), "022", "none") else {
         return;
     };
-    let again = packed(second.path(), "077").unwrap();
+    let again = packed(second.path(), "077", "none").unwrap();
     assert_eq!(package.file_name(), again.file_name());
     assert!(
         fs::read(&package).unwrap() == fs::read(&again).unwrap(),
@@ -220,14 +225,14 @@ fn lintian_finds_no_error() {
     if tool("lintian", &["--version"]).is_none() {
         return;
     }
-    let Some(package) = packed(out.path(), "022") else {
+    let Some(package) = packed(out.path(), "022", "gzip") else {
         return;
     };
     let found = tool(
         "lintian",
         &[
             "--fail-on=error,warning",
-            "--suppress-tags=no-manual-page",
+            "--suppress-tags=no-manual-page,initial-upload-closes-no-bugs",
             "--allow-root",
             package.to_str().unwrap(),
         ],
