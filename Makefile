@@ -25,8 +25,7 @@ soak: ## the long tests: simulations of what gate and drift alarms promise, 1,00
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 
-# The package's programs are built apart from all others, with the paths of this machine taken out of them: the same
-# sources, toolchain and system libraries give the same bytes in any folder.
+# The package's programs are built apart from all others, with the paths of this machine taken out of them.
 CARGO_HOME ?= $(HOME)/.cargo
 DEB_PATHS := $(CURDIR)=/usr/src/wengu $(CARGO_HOME)=/usr/src/cargo
 
