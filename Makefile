@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,6 +25,20 @@ soak: ## the long tests: simulations of what gate and drift alarms promise, 1,00
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 	$(CARGO) test -p wengu-store --test power --test redb_processes -- --ignored --nocapture
+
+# The package's programs are built apart from all others, with the paths of this machine taken out of them.
+CARGO_HOME ?= $(HOME)/.cargo
+DEB_PATHS := $(CURDIR)=/usr/src/wengu $(CARGO_HOME)=/usr/src/cargo
+
+deb: setup ## the Debian packages wengu and wengu-libtorch, into target/deb/ (a release build of its own: an hour on two cores)
+	CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_TARGET_DIR=target/deb \
+		RUSTFLAGS="$(DEB_PATHS:%=--remap-path-prefix=%)" \
+		CFLAGS="$(DEB_PATHS:%=-ffile-prefix-map=%)" CXXFLAGS="$(DEB_PATHS:%=-ffile-prefix-map=%)" \
+		$(CARGO) build --locked --release --workspace --bins --lib
+	scripts/make-deb --programs target/deb/release --out target/deb
+
+deb-test: build ## installs, runs, upgrades, removes and purges the packages in a Debian of its own (root, mmdebstrap, systemd-nspawn)
+	@tests/package/run --programs target/debug; code=$$?; [ $$code -eq 77 ] || exit $$code
 
 lint: setup ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::{api, clock, intake, learn, outbox, schedule};
 use anyhow::Result;
+use nix::libc;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ const HEALTH: Duration = Duration::from_millis(500);
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
+    forbid_new_code();
     // Signals first: one that comes during the start must not kill what has begun.
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
@@ -78,6 +80,21 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
+/// From here on this process has no memory that is writable and then executable. The unit's MemoryDenyWriteExecute= would
+/// be the trainer's too, whose oneDNN compiles kernels; this is not inherited. Linux 6.6 and later; older ones go without.
+fn forbid_new_code() {
+    // linux/prctl.h, 6.6
+    const PR_SET_MDWE: libc::c_int = 65;
+    const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    const NO_INHERIT: libc::c_ulong = 2;
+    let none: libc::c_ulong = 0;
+    // SAFETY: a system call whose arguments are numbers, each as wide as the kernel reads it.
+    let refused = unsafe { libc::prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN | NO_INHERIT, none, none, none) } != 0;
+    if refused {
+        tracing::debug!("this kernel cannot keep the daemon alone from executable memory");
+    }
+}
+
 /// Tells systemd that the daemon lives, as long as its scheduler really goes round and its store really answers.
 async fn watchdog(engine: Arc<Engine>) {
     let Some(period) = sd_notify::watchdog_enabled() else {
@@ -98,5 +115,52 @@ async fn watchdog(engine: Arc<Engine>) {
         } else {
             tracing::error!(silent_ms, store_answers, "watchdog_withheld");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::libc;
+
+    /// Whether this process may map memory that is writable and executable.
+    fn maps_code() -> bool {
+        let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+        // SAFETY: an anonymous mapping wherever the kernel likes, given back at once.
+        unsafe {
+            let at = libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                all,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            at != libc::MAP_FAILED && libc::munmap(at, 4096) == 0
+        }
+    }
+
+    #[test]
+    fn new_code_is_forbidden_to_this_process_and_not_to_its_children() {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+        if (numbers.next(), numbers.next()) < (Some(6), Some(6)) {
+            return println!("skipped: Linux {release} is older than 6.6");
+        }
+        assert!(maps_code());
+        super::forbid_new_code();
+        assert!(!maps_code());
+        // A child that is forked and not yet another program has the parent's rights to lose; it answers by its end.
+        // SAFETY: the child calls nothing but mmap, munmap and _exit.
+        let status = unsafe {
+            match libc::fork() {
+                0 => libc::_exit(i32::from(!maps_code())),
+                child => {
+                    let mut status = 0;
+                    assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                    status
+                }
+            }
+        };
+        assert_eq!(status, 0, "the child cannot map what a trainer has to");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::headers;
 use anyhow::{Context, Result};
+use std::path::Path;
 use wengu_config::Trainer;
 use wengu_decide::footprint::{
     affine_parameters, bottleneck_sites, head_parameters, lora_parameters, prompt_parameters,
@@ -80,7 +81,7 @@ pub fn plan(step: &Step, trainer: &Trainer, device: Device, learning: &Learning)
     Ok(plan)
 }
 
-/// What the trainer may use.
+/// What the trainer may use: as configured, or four fifths of what is free on the machine and within the service's limit.
 pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
     if let Some(bytes) = trainer.memory_bytes {
         return Ok(bytes);
@@ -90,14 +91,73 @@ pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     let kibibytes = kibibytes.with_context(|| format!("{path} says nothing of MemAvailable"))?;
-    Ok((kibibytes << 10) / 5 * 4)
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
+    let left = groups.and_then(|own| left_in_groups(Path::new("/sys/fs/cgroup"), &own));
+    Ok(left.unwrap_or(u64::MAX).min(kibibytes << 10) / 5 * 4)
+}
+
+/// What the limits (`MemoryMax=`) of this process's control group and of those above leave, in bytes; None without a limit,
+/// or under control groups of version 1. File pages count as free: the kernel drops them first.
+fn left_in_groups(root: &Path, own: &str) -> Option<u64> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let left = |group: &Path| {
+        let read = |name: &str| std::fs::read_to_string(group.join(name)).ok();
+        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+        let (limit, used) = (number("memory.max")?, number("memory.current")?);
+        let stat = read("memory.stat").unwrap_or_default();
+        let pages = |name: &str| {
+            let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or(0)
+        };
+        let kept = used.saturating_sub(pages("active_file") + pages("inactive_file"));
+        Some(limit.saturating_sub(kept))
+    };
+    let group = root.join(path);
+    group
+        .ancestors()
+        .take_while(|group| group.starts_with(root))
+        .filter_map(left)
+        .min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
     use wengu_protocol::job::{Bottleneck, Lora, NonLinearity, Placement, PromptTuning};
+
+    #[test]
+    fn the_tightest_limit_above_counts_without_file_pages() {
+        let root = tempfile::tempdir().unwrap();
+        let service = root.path().join("system.slice/wengu.service");
+        std::fs::create_dir_all(&service).unwrap();
+        let own = "1:name=systemd:/elsewhere\n0::/system.slice/wengu.service\n";
+        let write = |group: &Path, max: &str, current: u64, stat: &str| {
+            std::fs::write(group.join("memory.max"), max).unwrap();
+            std::fs::write(group.join("memory.current"), format!("{current}\n")).unwrap();
+            std::fs::write(group.join("memory.stat"), stat).unwrap();
+        };
+        let left = |own: &str| left_in_groups(root.path(), own);
+        assert_eq!(left(own), None, "no files: version 1");
+        write(&service, "max\n", 700, "");
+        assert_eq!(left(own), None, "no limit");
+        write(
+            &service,
+            "1000\n",
+            700,
+            "anon 300\nfile 400\nactive_file 100\ninactive_file 300\n",
+        );
+        assert_eq!(left(own), Some(700));
+        write(
+            service.parent().unwrap(),
+            "900\n",
+            500,
+            "anon 500\nactive_file 0\ninactive_file 0\n",
+        );
+        assert_eq!(left(own), Some(400));
+        write(&service, "1000\n", 1100, "");
+        assert_eq!(left(own), Some(0));
+        assert_eq!(left("4:memory:/wengu\n"), None);
+    }
 
     #[test]
     fn every_method_counts_what_it_trains_and_reads() {

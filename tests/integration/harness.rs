@@ -98,6 +98,11 @@ impl Site {
         self.until("the daemon answers", |site| site.try_json(&["status"]).is_some());
     }
 
+    /// The daemon's process.
+    pub fn daemon_pid(&self) -> u32 {
+        self.daemon.as_ref().expect("the daemon runs").id()
+    }
+
     /// SIGKILL, no farewell.
     pub fn kill(&mut self) {
         let mut child = self.daemon.take().expect("the daemon runs");

@@ -3,6 +3,7 @@
 //! Tests that train need the trainer and the default model. `make test` provides both and sets WENGU_REQUIRE_MODEL;
 //! without them and without that variable such a test says that it was skipped.
 
+mod children;
 mod command_line;
 mod crash;
 mod documents;
@@ -12,6 +13,7 @@ mod intake;
 mod invariants;
 mod learning;
 mod methods;
+mod package;
 mod plugins;
 mod service;
 mod store;

@@ -37,12 +37,12 @@ fn weather(site: &Site, version: &str, sun: &str) -> PathBuf {
     compile(site, &format!("weather-{version}"), "libweather.so", &source, &manifest)
 }
 
-fn install(site: &Site, dir: &Path) {
+pub fn install(site: &Site, dir: &Path) {
     let done = site.wengu(&["plugin", "install", "--allow-unsigned", dir.to_str().unwrap()]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn use_plugin(site: &Site, id: &str) {
+pub fn use_plugin(site: &Site, id: &str) {
     let path = site.path("wengu.toml");
     let config = fs::read_to_string(&path).unwrap();
     let with = config.replace("model = \"base\"\n", &format!("model = \"base\"\nplugin = \"{id}\"\n"));

@@ -1,5 +1,6 @@
 //! What the process may do, and when it must go.
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, UsageWho, getrusage, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -17,6 +18,18 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long a host looks for its next request before it sleeps: about what waking it costs, and no more is ever wasted.
 const SPIN: Duration = Duration::from_micros(100);
+
+/// Added to the daemon's niceness: case files can wait for what people wait for.
+const NICE: i32 = 5;
+/// Where memory runs out, a host goes before the daemon, and a trainer (500) before a host.
+const OOM_SCORE: &str = "300";
+
+/// Puts this process behind others in the queues for processor and memory. What is refused is left as it is.
+pub fn give_way() {
+    // SAFETY: a plain system call.
+    unsafe { libc::nice(NICE) };
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+}
 
 /// Whether standard input is a socket, as the daemon makes it.
 pub fn stdin_is_socket() -> bool {

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         eprintln!("wengu-plugin-host is started by wengu and speaks with nothing else; see `wengu plugin --help`");
         return ExitCode::from(exit::BY_HAND);
     }
+    limits::give_way();
     match limits::take_channel()
         .map_err(FrameError::from)
         .and_then(|channel| serve::serve(&channel))

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod outcome;
 pub mod plan;
 pub mod prepare;
+mod priority;
 pub mod runner;
 mod said;
 pub mod scores;

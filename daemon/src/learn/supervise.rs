@@ -203,13 +203,15 @@ fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, Stri
         .env("LRU_CACHE_CAPACITY", "64")
         .process_group(0);
     let parent = std::process::id();
-    // SAFETY: only async-signal-safe calls (prctl, getppid, _exit through the error) between fork and exec.
+    // SAFETY: only async-signal-safe calls (prctl, getppid, those of `give_way`, _exit through the error) between fork and
+    // exec.
     unsafe {
         cmd.pre_exec(move || {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             if nix::unistd::getppid().as_raw() as u32 != parent {
                 return Err(std::io::Error::other("the daemon ended"));
             }
+            super::priority::give_way();
             Ok(())
         });
     }
