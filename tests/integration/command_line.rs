@@ -12,7 +12,7 @@ fn check_names_six_mistakes_at_once() {
         [domains.contracts]\nwatch = [\"inbox\"]\nmodel = \"bsae\"\n\
         [domains.contracts.schedule]\ncron = \"61 2 * * *\"\ntimezone = \"Europe/Berln\"\nmin_new_exampels = 3\n\
         [domains.contracts.learning]\nepochs = \"four\"\n\
-        [domains.contracts.gate]\nalpha = 2.0\n";
+        [domains.contracts.gate]\naccuracy_floor = 2.0\n";
     std::fs::write(&path, config).unwrap();
     let output = Command::new(program("wengu"))
         .arg("--config")
@@ -28,7 +28,7 @@ fn check_names_six_mistakes_at_once() {
         (9, "domains.contracts.schedule.timezone"),
         (10, "domains.contracts.schedule.min_new_exampels"),
         (12, "domains.contracts.learning.epochs"),
-        (14, "domains.contracts.gate.alpha"),
+        (14, "domains.contracts.gate.accuracy_floor"),
     ] {
         let found = said
             .lines()

@@ -78,7 +78,7 @@ const ONE_MISTAKE: &[(&str, &str, &str)] = &[
     (
         "[domains.contracts.gate]\ngate_percent = 41\naudit_percent = 20",
         "gate.gate_percent",
-        "hold out 61 %",
+        "hold out 71 %",
     ),
     (
         "[domains.contracts.learning]\nreplay_ratio = 0.0",

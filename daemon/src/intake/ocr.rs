@@ -33,12 +33,20 @@ pub async fn read(program: &Ocr, document: &[u8], text_bytes_max: u64) -> Result
     let work = async {
         let mut text = Vec::new();
         let mut limited = stdout.take(text_bytes_max + 1);
-        let give = async {
+        let give = async move {
             // A program that has seen enough may close its end.
             let _ = stdin.write_all(document).await;
             drop(stdin);
         };
-        let ((), taken) = tokio::join!(give, limited.read_to_end(&mut text));
+        let taken = {
+            let take = limited.read_to_end(&mut text);
+            tokio::pin!(give, take);
+            // One that writes too much and reads nothing is not waited for.
+            tokio::select! {
+                taken = &mut take => taken,
+                () = &mut give => take.await,
+            }
+        };
         taken.map_err(|e| format!("ocr_command's text could not be read: {e}"))?;
         if text.len() as u64 > text_bytes_max {
             return Err(format!("ocr_command wrote more than {} MiB", text_bytes_max >> 20));
