@@ -60,7 +60,7 @@ fn a_flipped_byte_in_any_file_is_named_or_harmless() {
             fs::write(&path, bad).unwrap();
             let context = format!("byte {at} of {}", name.display());
             if name.starts_with("journal") {
-                let error = Store::open(dir.path(), options()).err().expect(&context).to_string();
+                let error = Store::open(dir.path(), options()).expect_err(&context).to_string();
                 assert!(error.contains(path.to_str().unwrap()), "{context}: {error}");
                 journal += 1;
                 continue;

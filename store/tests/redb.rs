@@ -1,5 +1,6 @@
 //! The suites once more, over redb; and what is redb's own. Suites that start processes are in `redb_processes`: a
 //! process that is being started holds the locks of its parent for a moment.
+#![allow(clippy::duplicate_mod, reason = "each suite brings the helpers along")]
 
 mod common;
 
@@ -59,7 +60,8 @@ fn an_index_that_does_not_add_up_is_set_aside() {
     let before = docs(&store);
     drop(store);
     let (key, applied): (&[u8], &[u8]) = (b"v1/doc/k7", b"meta/applied");
-    let tamper: [(&str, &[u8], Option<&[u8]>); 4] = [
+    type Tamper<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+    let tamper: [Tamper; 4] = [
         ("a lost entry", key, None),
         ("an empty entry", key, Some(b"")),
         ("a foreign key", b"x", Some(b"")),

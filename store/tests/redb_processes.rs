@@ -1,4 +1,5 @@
 //! The suites that kill processes once more, over redb.
+#![allow(clippy::duplicate_mod, reason = "each suite brings the helpers along")]
 
 #[path = "kill.rs"]
 mod kill;

@@ -15,6 +15,9 @@ const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
 /// Keys with their new values, or none where they are removed.
 pub type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
+/// Takes a key and its value.
+pub type Show<'s> = dyn FnMut(&[u8], &[u8]) -> Result<(), String> + 's;
+
 /// An open engine.
 pub enum Backend {
     /// sled 0.34, with the directory that it is in.
@@ -99,11 +102,7 @@ impl Backend {
     }
 
     /// Shows every entry whose key begins with `prefix`, in the order of the keys.
-    pub fn each(
-        &self,
-        prefix: &[u8],
-        show: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), String>,
-    ) -> Result<(), StoreError> {
+    pub fn each(&self, prefix: &[u8], show: &mut Show<'_>) -> Result<(), StoreError> {
         call(|| match self {
             Backend::Sled(db, _) => db.scan_prefix(prefix).try_for_each(|entry| {
                 let (key, value) = entry.map_err(text)?;
