@@ -88,7 +88,7 @@ fn a_second_daemon_on_one_state_directory_is_refused() {
     let mut site = Site::new("");
     site.start();
     let second = site.wengu(&["run"]);
-    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(second.status.code(), Some(75));
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains("in use by process"), "{said}");
     assert!(site.stop().as_secs() < 30);

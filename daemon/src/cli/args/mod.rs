@@ -1,0 +1,211 @@
+//! What can be typed.
+
+mod gate;
+mod model;
+mod plugin;
+mod store;
+mod webhook;
+
+pub use gate::*;
+pub use model::*;
+pub use plugin::*;
+pub use store::*;
+pub use webhook::*;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// 温故知新: keeps a domain model up to date from the case files that people drop into a folder, and never puts a worse
+/// model in front of its users without saying so.
+#[derive(Debug, Parser)]
+#[command(name = "wengu", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Configuration file [default: ./wengu.toml, then /etc/wengu/wengu.toml]
+    #[arg(long, short, global = true, env = "WENGU_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  wengu init clinic && cd clinic     a new configuration
+  wengu check                        every error of the configuration at once
+  wengu run                          the daemon, in the foreground
+  wengu status                       what it does
+  wengu train contracts              an update now
+  wengu rollback contracts           back to the version before
+
+Exit codes: 0 done, 1 failed, 2 bad command line, 3 update held, 4 update regressed, 5 update failed,
+6 store, backup or log damaged, 69 daemon not reachable, 75 store in use, 78 errors in the
+configuration.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a configuration to start from
+    Init(InitArgs),
+    /// Check the configuration and what it points to; all errors at once
+    Check,
+    /// Run the daemon in the foreground
+    Run(RunArgs),
+    /// What the daemon does: files, runs, versions, alerts
+    Status,
+    /// Case files and what became of each
+    Files(FilesArgs),
+    /// Start an update now and wait for its verdict
+    Train(TrainArgs),
+    /// Versions of a domain, and why each was promoted or not
+    Versions(VersionsArgs),
+    /// Put an earlier version back in service, with its memory and Fisher
+    Rollback(RollbackArgs),
+    /// Put a version in service against the gate
+    Promote(PromoteArgs),
+    /// What is wrong for longer than a run, and silences
+    Incidents(IncidentsArgs),
+    /// Write a page with curves: what the updates of a domain did to old and new work
+    Report(ReportArgs),
+    /// What the gate would do, before it has to
+    Gate(GateArgs),
+    /// Write a version as a model folder of its own, or its adapter alone, for other programs
+    Export(ExportArgs),
+    /// Install and list domain plugins
+    Plugin(PluginArgs),
+    /// List, test, replay, key and receive webhooks
+    Webhook(WebhookArgs),
+    /// Get base models
+    Model(ModelArgs),
+    /// Verify, rebuild, back up, restore and compact what the daemon keeps
+    Store(StoreArgs),
+    /// Verify and export the log of everything that was done
+    Audit(AuditArgs),
+}
+
+/// `wengu init`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  wengu init clinic --domain cardiology --model ~/models/bge-base-zh")]
+pub struct InitArgs {
+    /// Folder to put wengu.toml, inbox and state in
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Name of the first domain
+    #[arg(long, default_value = "contracts")]
+    pub domain: String,
+    /// Folder of the base model
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Plugin of the first domain
+    #[arg(long, value_name = "ID")]
+    pub plugin: Option<String>,
+}
+
+/// `wengu report`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "The page needs nothing but a browser and loads nothing.\n\nExamples:\n  wengu report contracts\n  wengu report contracts --out /srv/www/contracts.html\n  wengu report contracts --json"
+)]
+pub struct ReportArgs {
+    /// The domain
+    pub domain: String,
+    /// File to write [default: ./DOMAIN-report.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `wengu run`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "SIGTERM and SIGINT drain and stop within 30 s; what was under way goes on at the next start.\nWENGU_LOG sets what is logged.\n\nExamples:\n  wengu run\n  WENGU_LOG=wengu=debug wengu run --log-json 2>> wengu.log"
+)]
+pub struct RunArgs {
+    /// Write the log as JSON lines
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// `wengu files`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt")]
+pub struct FilesArgs {
+    /// What to do; lists without it
+    #[command(subcommand)]
+    pub action: Option<FilesAction>,
+    /// Only this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Only this state
+    #[arg(long, value_parser = ["ingested", "pooled", "learned", "held_back", "unlabelled", "quarantined", "duplicate"])]
+    pub state: Option<String>,
+}
+
+/// `wengu files …`.
+#[derive(Debug, Subcommand)]
+pub enum FilesAction {
+    /// Everything about one file: how it was read, its examples, what happened to it
+    Explain {
+        /// The file
+        path: PathBuf,
+    },
+    /// Put files that were held back into the pool again: you say that they are right
+    Release {
+        /// The domain
+        domain: String,
+        /// Only files that this run set aside
+        #[arg(long)]
+        run: Option<u64>,
+    },
+}
+
+/// `wengu train`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Looks at the watched folders first, and joins an update that is under way.\n\nExamples:\n  wengu train contracts\n  wengu train contracts --json | jq .accuracy"
+)]
+pub struct TrainArgs {
+    /// The domain
+    pub domain: String,
+    /// Do not wait for the verdict
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `wengu versions`.
+#[derive(Debug, ClapArgs)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  wengu versions contracts\n  wengu versions explain contracts 0002-4f1c09ab34de"
+)]
+pub struct VersionsArgs {
+    /// What to do; lists without it
+    #[command(subcommand)]
+    pub action: Option<VersionsAction>,
+    /// The domain
+    pub domain: Option<String>,
+}
+
+/// `wengu versions …`.
+#[derive(Debug, Subcommand)]
+pub enum VersionsAction {
+    /// Where a version comes from, how it was judged, and which answers changed
+    Explain {
+        /// The domain
+        domain: String,
+        /// The version [default: the one in service]
+        id: Option<String>,
+    },
+}
+
+/// `wengu rollback`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  wengu rollback contracts\n  wengu rollback contracts --to 0003-4f1c09ab34de")]
+pub struct RollbackArgs {
+    /// The domain
+    pub domain: String,
+    /// The version to go back to [default: the parent of the one in service]
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+}
