@@ -167,8 +167,8 @@ fn alone(b: u64, c: u64, n: u64, confidence: f64) -> Found {
     }
 }
 
-/// Whole files are flipped and drawn. An interval cannot be tighter than if none of so many independent files had changed,
-/// which is what a bootstrap of files without a change would say.
+/// Whole files are flipped and drawn. An interval reaches at least as far from the difference as it would reach from 0 if none of so many
+/// independent files had changed: a bootstrap of files without a change would see no width at all.
 fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64, confidence: f64) -> Found {
     let changes: Vec<i64> = files.iter().map(|file| file.iter().map(|&i| change(i)).sum()).collect();
     let units = Units::new(
@@ -178,7 +178,12 @@ fn together(files: &[Vec<usize>], change: impl Fn(usize) -> i64, confidence: f64
             .map(|(file, sum)| (*sum as f64, file.len() as u64)),
     );
     let [low, high, one_sided_low] = units.quantiles(SEED, [0.025, 0.975, 1.0 - confidence]);
-    let unchanged = |z: f64| tango_interval(0, 0, files.len() as u64, z);
+    let items: usize = files.iter().map(Vec::len).sum();
+    let difference = changes.iter().sum::<i64>() as f64 / items.max(1) as f64;
+    let unchanged = |z: f64| {
+        let (low, high) = tango_interval(0, 0, files.len() as u64, z);
+        ((difference + low).max(-1.0), (difference + high).min(1.0))
+    };
     let least = unchanged(normal_quantile(0.975));
     Found {
         files: Some(files.len() as u64),
