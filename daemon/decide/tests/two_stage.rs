@@ -1,7 +1,7 @@
 //! The gate with a reserve, slices, case files, a checklist and a champion that is asked twice.
 
 use wengu_decide::gate::{
-    Decision, Era, Evidence, GateConfig, GateMode, ItemLabels, ItemOutcome, ItemScores, Metric, Repeat, Stage1,
+    Decision, Era, Evidence, GateConfig, GateMode, ItemLabels, ItemOutcome, ItemScores, Metric, Repeated, Stage1,
     Subject, Verdict, confirm, judge_stage1, run_alpha,
 };
 
@@ -202,13 +202,13 @@ fn a_champion_that_does_not_repeat_itself_is_noise_and_no_regression() {
     let gate = eras(items("g", 500, 80, 0));
     let names: Vec<String> = (0..500).map(|i| format!("g/{i}")).collect();
     let mut second = vec![1; 500];
-    let same = Repeat::compare(&names, &vec![1; 500], &second).unwrap();
+    let same = Repeated::compare(&names, &vec![1; 500], &second).unwrap();
     second[7] = 0;
-    let noisy = Repeat::compare(&names, &vec![1; 500], &second).unwrap();
-    assert_eq!(Repeat::compare(&names, &[1], &[1]), None);
-    let verdict = |repeated: &[Repeat]| {
+    let noisy = Repeated::compare(&names, &vec![1; 500], &second).unwrap();
+    assert_eq!(Repeated::compare(&names, &[1], &[1]), None);
+    let verdict = |repeated: &Repeated| {
         let evidence = Evidence {
-            repeated,
+            repeated: Some(repeated),
             ..Evidence::gate(&gate)
         };
         judge_stage1(&config(), &evidence).verdict

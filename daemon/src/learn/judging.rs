@@ -7,8 +7,7 @@ use super::outcome::{Answer, Answers, Judgement};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wengu_decide::gate::{
-    Era, Evidence, GateConfig, ItemOutcome, ItemScores, Judged, Repeat as Again, Verdict, confirm, judge_first,
-    judge_stage1,
+    Era, Evidence, GateConfig, ItemOutcome, ItemScores, Judged, Repeated, Verdict, confirm, judge_first, judge_stage1,
 };
 use wengu_protocol::job::{Repeat, Task};
 
@@ -75,19 +74,14 @@ fn two_stages<T: Judged>(
 ) -> Verdict {
     let gate = eras(answers, &item);
     // The trainer counts; which items they were is in its log at most.
-    let again: Vec<Again> = basis.repeat.map_or(Vec::new(), |repeat| {
-        let same = (0..repeat.answers).map(|place| place >= repeat.differ);
-        same.enumerate()
-            .map(|(place, same)| Again {
-                item: format!("answer {}", place + 1),
-                same,
-            })
-            .collect()
+    let repeated = basis.repeat.filter(|repeat| repeat.answers > 0).map(|repeat| Repeated {
+        items: repeat.answers,
+        differing: (1..=repeat.differ).map(|place| format!("answer {place}")).collect(),
     });
     let evidence = Evidence {
         eras: &gate,
         checklist: &[],
-        repeated: &again,
+        repeated: repeated.as_ref(),
         reserve_items: basis.reserve_items,
     };
     let stage1 = judge_stage1(rules, &evidence);

@@ -124,27 +124,3 @@ pub struct PairError {
     /// How many items.
     pub items: usize,
 }
-
-/// Whether the champion, asked the same item twice, said the same twice. A difference is noise of the evaluation, and no
-/// comparison with a challenger means anything while there is some.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Repeat {
-    /// The item.
-    pub item: String,
-    /// Both answers were the same.
-    pub same: bool,
-}
-
-impl Repeat {
-    /// Compares two lists of answers to `items`. None if they do not belong together.
-    pub fn compare<A: PartialEq>(items: &[String], first: &[A], second: &[A]) -> Option<Vec<Repeat>> {
-        let fit = items.len() == first.len() && items.len() == second.len();
-        let answers = items.iter().zip(first.iter().zip(second));
-        let repeats = answers.map(|(item, (a, b))| Repeat {
-            item: item.clone(),
-            same: a == b,
-        });
-        fit.then(|| repeats.collect())
-    }
-}

@@ -7,7 +7,7 @@ use super::facts::decide;
 use super::family::{weighted_holm, weights};
 use super::report;
 use super::verdict::{Checklist, Repeated};
-use super::{Decision, Era, EraOutcomes, GateConfig, Repeat, Subject, Verdict};
+use super::{Decision, Era, EraOutcomes, GateConfig, Subject, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -18,8 +18,8 @@ pub struct Evidence<'a, T> {
     pub eras: &'a [Era<T>],
     /// Items that must not break, apart from the eras; none is counted in any statistic.
     pub checklist: &'a [T],
-    /// The champion asked twice; empty if it was not.
-    pub repeated: &'a [Repeat],
+    /// The champion asked twice; None if it was not.
+    pub repeated: Option<&'a Repeated>,
     /// How many items the reserve has that could confirm what the gate set finds. Their answers are not needed yet.
     pub reserve_items: u64,
 }
@@ -30,7 +30,7 @@ impl<'a, T> Evidence<'a, T> {
         Evidence {
             eras,
             checklist: &[],
-            repeated: &[],
+            repeated: None,
             reserve_items: 0,
         }
     }
@@ -56,11 +56,7 @@ pub fn judge<T: Judged>(config: &GateConfig, eras: &[Era<T>]) -> Verdict {
 /// bootstrap.
 pub fn judge_stage1<T: Judged>(config: &GateConfig, evidence: &Evidence<'_, T>) -> Stage1 {
     let mut verdict = compare_all(config, evidence);
-    let differing = evidence.repeated.iter().filter(|repeat| !repeat.same);
-    verdict.repeated = (!evidence.repeated.is_empty()).then(|| Repeated {
-        items: evidence.repeated.len() as u64,
-        differing: differing.map(|repeat| repeat.item.clone()).collect(),
-    });
+    verdict.repeated = evidence.repeated.cloned();
     let broken = evidence.checklist.iter().filter(|item| item.broke());
     verdict.checklist = (!evidence.checklist.is_empty()).then(|| Checklist {
         items: evidence.checklist.len() as u64,

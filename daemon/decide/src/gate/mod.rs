@@ -34,7 +34,7 @@ pub use compare::{Judged, Level};
 pub use config::{GateConfig, GateMode};
 pub use confirm::confirm;
 pub use family::holm;
-pub use items::{Era, EraOutcomes, EraScores, ItemLabels, ItemOutcome, ItemScores, PairError, Repeat};
+pub use items::{Era, EraOutcomes, EraScores, ItemLabels, ItemOutcome, ItemScores, PairError};
 pub use judge::{Evidence, Stage1, judge, judge_first, judge_stage1};
 pub use levels::{FIRST_STAGE_ALPHA, LevelError, Levels, RUN_ALPHA_MAX, TWO_STAGE_ITEMS, run_alpha};
 pub use paired::{Paired, one_sided_low, paired};

@@ -177,7 +177,8 @@ pub struct Checklist {
     pub broken: Vec<String>,
 }
 
-/// The champion, asked twice.
+/// The champion, asked twice. A difference is noise of the evaluation, and no comparison with a challenger means anything while
+/// there is some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeated {
@@ -185,6 +186,19 @@ pub struct Repeated {
     pub items: u64,
     /// Those with two different answers. One is enough.
     pub differing: Vec<String>,
+}
+
+impl Repeated {
+    /// Compares two lists of answers to `items`. None if they do not belong together.
+    pub fn compare<A: PartialEq>(items: &[String], first: &[A], second: &[A]) -> Option<Repeated> {
+        let fit = items.len() == first.len() && items.len() == second.len();
+        let answers = items.iter().zip(first.iter().zip(second));
+        let differing = answers.filter(|(_, (a, b))| a != b).map(|(item, _)| item.clone());
+        fit.then(|| Repeated {
+            items: items.len() as u64,
+            differing: differing.collect(),
+        })
+    }
 }
 
 /// The decision, with all that led to it.
