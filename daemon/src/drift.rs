@@ -75,7 +75,7 @@ pub fn advance(record: &DriftRecord, watched: &Watched, promoted: bool) -> (Drif
     next.fresh_items += watched.fresh_items;
     next.fresh_right += watched.fresh_right;
     next.reasons.clear();
-    let serving = if promoted { &watched.after } else { &watched.before };
+    let serving = watched.serving(promoted);
     // What was compared with another anchor says nothing of this one.
     if watched.anchor.as_deref() != Some(record.anchor.as_str()) {
         return (

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
+use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -249,6 +250,12 @@ impl Engine {
         }
         manifests.reverse();
         Ok(manifests)
+    }
+
+    /// A judgement by its hash.
+    pub fn judgement(&self, hash: &Hash) -> Result<Judgement> {
+        let bytes = self.store.objects().get(hash)?;
+        serde_json::from_slice(&bytes).with_context(|| format!("verdict {hash}"))
     }
 
     /// Accuracy per era of a run that was judged.

@@ -7,7 +7,6 @@ use crate::drift::{DriftRecord, run_of};
 use crate::engine::Engine;
 use crate::files::change_states;
 use crate::learn::adopt::verify_version;
-use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use wengu_alert::event::Event;
@@ -73,8 +72,7 @@ pub fn force(engine: &Engine, domain: &str, id: &str, reason: &str) -> Result<Ro
 fn judged(engine: &Engine, domain: &str, run: u64) -> Result<Verdict> {
     let run = engine.run(domain, run)?;
     let verdict = run.verdict.context("the version was never judged")?;
-    let judgement: Judgement = serde_json::from_slice(&engine.store.objects().get(&verdict)?)?;
-    Ok(judgement.verdict)
+    Ok(engine.judgement(&verdict)?.verdict)
 }
 
 fn serving(engine: &Engine, domain: &str) -> Result<VersionRecord> {

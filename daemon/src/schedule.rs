@@ -261,7 +261,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         plan.leave_out_too_long(&pool, &model.path, domain.learning.max_length)?;
     }
     let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
-    let run = engine.runs(name)?.last().map_or(1, |r| r.run + 1);
+    let runs = engine.runs(name)?;
+    let run = runs.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
     let seed = learning.seed.wrapping_mul(1_000_003).wrapping_add(run);
     let validation = plan.take_validation(domain.task, learning.validation_percent, seed);
@@ -325,7 +326,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             n => n,
         },
-        gate_rules: gate_rules(engine, domain)?,
+        gate_rules: gate_rules(domain, &runs)?,
         anchor: None,
         baselines: learning.baselines.clone(),
         plugins,
@@ -339,9 +340,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
 const RATE_DAYS: i64 = 28;
 
 /// What a challenger must show, at the level that follows from the false alarms that the domain may have in a year.
-fn gate_rules(engine: &Engine, domain: &Domain) -> Result<GateConfig> {
+fn gate_rules(domain: &Domain, runs: &[RunRecord]) -> Result<GateConfig> {
     let since = clock::now_ms() - TimeDelta::days(RATE_DAYS).num_milliseconds();
-    let runs = engine.runs(&domain.name)?;
     let recent = runs.iter().filter(|run| run.planned_ms >= since).count();
     // This one counts too.
     let a_year = (recent + 1) as f64 * 365.0 / RATE_DAYS as f64;

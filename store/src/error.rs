@@ -246,6 +246,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what is kept is not what was written, so that only a backup helps.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            StoreError::JournalCorrupt { .. }
+                | StoreError::JournalMissing { .. }
+                | StoreError::ObjectDamaged { .. }
+                | StoreError::ObjectMissing { .. }
+                | StoreError::BackupDamaged { .. }
+                | StoreError::AuditBroken { .. }
+        )
+    }
+
     pub(crate) fn io(what: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         if is_disk_full(&source) {

@@ -1,7 +1,6 @@
 //! What the updates of a domain did to old and new work.
 
 use super::types::{LearningHistory, UpdateView};
-use super::views::judgement;
 use crate::engine::Engine;
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
@@ -57,7 +56,7 @@ fn update(engine: &Engine, run: &RunRecord) -> Result<Option<UpdateView>> {
     let (Some(verdict), Some(decision)) = (&run.verdict, &run.decision) else {
         return Ok(None);
     };
-    let verdict = judgement(engine, verdict)?;
+    let verdict = engine.judgement(verdict)?;
     let version = engine.version_of_run(&run.domain, run.run)?;
     let memory_examples = match &version {
         Some(id) => Memory::count(&engine.layout.version(&run.domain, id))?,

@@ -12,17 +12,16 @@ use crate::incidents;
 use crate::learn::judging;
 use crate::learn::outcome::{Answers, Judgement};
 use anyhow::{Context, Result, bail, ensure};
-use wengu_decide::drift::{SlowDrift, WARM_UP_RUNS};
+use wengu_decide::gate::Decision;
 use wengu_decide::incident::{Matcher, Phase, Silence};
+use wengu_store::records::RunRecord;
 
 /// The judgement of a run.
-fn judgement(engine: &Engine, domain: &str, run: u64) -> Result<Judgement> {
-    let record = engine.run(domain, run)?;
-    let Some(hash) = record.verdict else {
-        bail!("run {run} of domain {domain} has not been judged");
-    };
-    let bytes = engine.store.objects().get(&hash)?;
-    serde_json::from_slice(&bytes).with_context(|| format!("judgement {hash}"))
+fn judgement(engine: &Engine, run: &RunRecord) -> Result<Judgement> {
+    match &run.verdict {
+        Some(hash) => engine.judgement(hash),
+        None => bail!("run {} of domain {} has not been judged", run.run, run.domain),
+    }
 }
 
 /// The last run that was judged.
@@ -36,11 +35,11 @@ fn last_judged(engine: &Engine, domain: &str) -> Result<u64> {
 /// Everything about one verdict; without a run, about the last.
 pub fn explain(engine: &Engine, domain: &str, run: Option<u64>) -> Result<GateExplanation> {
     let run = run.map_or_else(|| last_judged(engine, domain), Ok)?;
-    let judgement = judgement(engine, domain, run)?;
-    let view = run_view(engine, &engine.run(domain, run)?)?;
+    let record = engine.run(domain, run)?;
+    let judgement = judgement(engine, &record)?;
     let asked = judgement.basis.as_ref().and_then(|basis| basis.repeat);
     Ok(GateExplanation {
-        run: view,
+        run: run_view(engine, &record)?,
         flips: flips(&judgement.answers),
         asked_twice: asked.map(|repeat| repeat.answers),
         fresh: judgement
@@ -49,9 +48,8 @@ pub fn explain(engine: &Engine, domain: &str, run: Option<u64>) -> Result<GateEx
             .map(|watched| (watched.fresh_right, watched.fresh_items)),
         with_anchor: judgement.watched.as_ref().and_then(|watched| {
             let anchor = watched.anchor.clone()?;
-            let promoted = judgement.verdict.decision == wengu_decide::gate::Decision::Promote;
-            let items = if promoted { &watched.after } else { &watched.before };
-            Some((anchor, drift::compare(items)))
+            let promoted = judgement.verdict.decision == Decision::Promote;
+            Some((anchor, drift::compare(watched.serving(promoted))))
         }),
         verdict: judgement.verdict,
         anchor: anchor(engine, domain)?,
@@ -82,7 +80,7 @@ pub fn flips(answers: &[Answers]) -> Vec<Flip> {
 
 /// Judges a run again from what was recorded.
 pub fn replay(engine: &Engine, domain: &str, run: u64) -> Result<Replayed> {
-    let judgement = judgement(engine, domain, run)?;
+    let judgement = judgement(engine, &engine.run(domain, run)?)?;
     let again = judging::replay(&judgement).context(
         "this run was judged by a version of wengu that did not keep all a verdict is made from; it cannot be replayed",
     )?;
@@ -98,18 +96,15 @@ pub fn replay(engine: &Engine, domain: &str, run: u64) -> Result<Replayed> {
 
 /// What a domain's versions are held against.
 pub fn anchor(engine: &Engine, domain: &str) -> Result<Option<AnchorView>> {
-    Ok(engine.store.get::<DriftRecord>(domain)?.map(|record| {
-        let SlowDrift { worse_in_a_row, .. } = record.slow;
-        AnchorView {
-            warm_up_left: record.slow.warm_up_left().min(WARM_UP_RUNS),
-            version: record.anchor,
-            since_ms: record.since_ms,
-            reason: record.reason,
-            worse_in_a_row,
-            fresh_items: record.fresh_items,
-            fresh_right: record.fresh_right,
-            reasons: record.reasons,
-        }
+    Ok(engine.store.get::<DriftRecord>(domain)?.map(|record| AnchorView {
+        version: record.anchor,
+        since_ms: record.since_ms,
+        reason: record.reason,
+        worse_in_a_row: record.slow.worse_in_a_row,
+        warm_up_left: record.slow.warm_up_left(),
+        fresh_items: record.fresh_items,
+        fresh_right: record.fresh_right,
+        reasons: record.reasons,
     }))
 }
 

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use wengu_store::records::ScheduleRecord;
@@ -97,15 +98,24 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
-fn known_domain(engine: &Engine, domain: &str) -> Result<(), Refusal> {
-    if engine.config.domains.contains_key(domain) {
+/// That what is named is configured.
+fn known<T>(kind: &str, name: &str, configured: &BTreeMap<String, T>) -> Result<(), Refusal> {
+    if configured.contains_key(name) {
         return Ok(());
     }
-    let names: Vec<&str> = engine.config.domains.keys().map(String::as_str).collect();
+    let names: Vec<&str> = configured.keys().map(String::as_str).collect();
     Err(Refusal(
         StatusCode::NOT_FOUND,
-        format!("no domain {domain}; configured are: {}", names.join(", ")),
+        format!("no {kind} {name}; configured are: {}", names.join(", ")),
     ))
+}
+
+fn known_domain(engine: &Engine, domain: &str) -> Result<(), Refusal> {
+    known("domain", domain, &engine.config.domains)
+}
+
+fn known_webhook(engine: &Engine, name: Option<&str>) -> Result<(), Refusal> {
+    name.map_or(Ok(()), |name| known("webhook", name, &engine.config.webhooks))
 }
 
 async fn status(State(engine): State<Arc<Engine>>) -> Answer<Status> {
@@ -283,7 +293,7 @@ async fn move_anchor(
 }
 
 async fn verify_store(State(engine): State<Arc<Engine>>) -> Answer<StoreVerified> {
-    blocking(move || crate::cli::store::verified(&engine.store)).await
+    blocking(move || StoreVerified::of(&engine.store)).await
 }
 
 async fn backup_store(
@@ -323,18 +333,6 @@ async fn enable_plugin(State(engine): State<Arc<Engine>>, Json(request): Json<Pl
         })
     })
     .await
-}
-
-fn known_webhook(engine: &Engine, name: Option<&str>) -> Result<(), Refusal> {
-    let webhooks = &engine.config.webhooks;
-    match name {
-        Some(name) if !webhooks.contains_key(name) => {
-            let names: Vec<&str> = webhooks.keys().map(String::as_str).collect();
-            let message = format!("no webhook {name}; configured are: {}", names.join(", "));
-            Err(Refusal(StatusCode::NOT_FOUND, message))
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn webhooks(State(engine): State<Arc<Engine>>) -> Answer<Vec<WebhookView>> {

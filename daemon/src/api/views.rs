@@ -10,9 +10,8 @@ use crate::engine::Engine;
 use crate::incidents;
 use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
-use crate::learn::outcome::Judgement;
 use crate::learn::votes::{LabelModel, VotingReport, every_vote};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use wengu_alert::outbox::OutboxState;
@@ -159,7 +158,7 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
         .filter(|l| l.run == run.run)
         .cloned();
     let reasons = match &run.verdict {
-        Some(hash) => judgement(engine, hash)?.verdict.reasons,
+        Some(hash) => engine.judgement(hash)?.verdict.reasons,
         None => Vec::new(),
     };
     Ok(RunView {
@@ -179,10 +178,6 @@ pub fn run_view(engine: &Engine, run: &RunRecord) -> Result<RunView> {
         planned_ms: run.planned_ms,
         ended_ms: run.ended_ms,
     })
-}
-
-pub(super) fn judgement(engine: &Engine, hash: &Hash) -> Result<Judgement> {
-    serde_json::from_slice(&engine.store.objects().get(hash)?).with_context(|| format!("verdict {hash}"))
 }
 
 /// The files of a domain, or of all, in order of their paths.
@@ -379,7 +374,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let (mut audit, mut flips) = (Vec::new(), Vec::new());
     let (mut scores, mut plugin_scores, mut negative_flip_rate) = (None, None, None);
     if let Some(hash) = &run.verdict {
-        let judgement = judgement(engine, hash)?;
+        let judgement = engine.judgement(hash)?;
         negative_flip_rate = flip_rate(&judgement);
         audit = judgement.audit;
         scores = judgement.scores;

@@ -1,5 +1,6 @@
 //! What tables and bars look like. Widths are those of the terminal cells, so that Chinese lines up.
 
+use crate::api::types::Flip;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -40,6 +41,24 @@ const MODELS: [(&str, &str); 4] = [
     ("head_only", "untouched base + head"),
     ("plain", "plain fine-tuning"),
 ];
+
+/// Items whose answer became right or wrong; nothing where there is none.
+pub fn print_flips(flips: &[Flip]) {
+    if flips.is_empty() {
+        return;
+    }
+    let mut list = table(["item", "run", "right answer", "in service before", "new version"]);
+    for f in flips {
+        list.add_row([
+            f.text_id[..12].to_string(),
+            f.era.to_string(),
+            f.label.clone(),
+            f.champion.clone(),
+            f.challenger.clone(),
+        ]);
+    }
+    println!("items whose answer became right or wrong:\n{list}");
+}
 
 /// Accuracy per era, a column for each model that was measured.
 pub fn accuracy_table(what: &str, eras: &[EraAccuracy], own_run: u64) -> Table {

@@ -17,12 +17,7 @@ use wengu_store::{BackupReport, OpenReport, Options, Store, StoreError, backup, 
 pub fn exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Locked { .. } => Exit::InUse,
-        StoreError::JournalCorrupt { .. }
-        | StoreError::JournalMissing { .. }
-        | StoreError::ObjectDamaged { .. }
-        | StoreError::ObjectMissing { .. }
-        | StoreError::BackupDamaged { .. }
-        | StoreError::AuditBroken { .. } => Exit::Damaged,
+        damaged if damaged.is_damage() => Exit::Damaged,
         _ => Exit::Failure,
     }
 }
@@ -111,7 +106,7 @@ async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() => {
             let (store, _) = open(dir, store_options(config))?;
-            let what = verified(&store)?;
+            let what = StoreVerified::of(&store)?;
             Done { by: By::Command, what }
         }
         Err(e) => return Err(e),
@@ -134,23 +129,6 @@ async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
     } else {
         Exit::Damaged
     })
-}
-
-/// What a store finds when it reads everything. A journal that does not verify is a problem like any other.
-pub fn verified(store: &Store) -> Result<StoreVerified> {
-    match store.verify() {
-        Ok(report) => Ok(StoreVerified {
-            commits: report.commits,
-            records: report.records,
-            objects: report.objects,
-            problems: report.problems.iter().map(ToString::to_string).collect(),
-        }),
-        Err(error) if exit(&error) == Exit::Damaged => Ok(StoreVerified {
-            problems: vec![error.to_string()],
-            ..StoreVerified::default()
-        }),
-        Err(error) => Err(error.into()),
-    }
 }
 
 async fn save(config: &Config, dir: &Path, to: &Path, json: bool) -> Result<Exit> {

@@ -1,6 +1,6 @@
 use super::Exit;
 use super::args::{PromoteArgs, RollbackArgs, VersionsAction, VersionsArgs};
-use super::render::{accuracy_table, percent, points, table};
+use super::render::{accuracy_table, percent, points, print_flips, table};
 use crate::api::client::Client;
 use crate::api::types::{DomainRequest, PromoteRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
@@ -169,20 +169,7 @@ fn explain(e: &VersionExplanation) {
             accuracy_table("audit items of", &e.audit, v.run)
         );
     }
-    if !e.flips.is_empty() {
-        let mut list = table(["item", "run", "right answer", "in service before", "new version"]);
-        for f in &e.flips {
-            let item = f.text_id[..12].to_string();
-            list.add_row([
-                item,
-                f.era.to_string(),
-                f.label.clone(),
-                f.champion.clone(),
-                f.challenger.clone(),
-            ]);
-        }
-        println!("items whose answer became right or wrong:\n{list}");
-    }
+    print_flips(&e.flips);
 }
 
 pub async fn rollback(client: &Client, args: &RollbackArgs, json: bool) -> Result<Exit> {

@@ -126,9 +126,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Examples of a run.
-    pub(super) fn items(&mut self, items: &[Item]) -> Result<Vec<Row>> {
+    pub(super) fn items<'i>(&mut self, items: impl IntoIterator<Item = &'i Item>) -> Result<Vec<Row>> {
         items
-            .iter()
+            .into_iter()
             .map(|item| Ok(Row::from_memory(&self.objects.remembered(item)?)))
             .collect()
     }

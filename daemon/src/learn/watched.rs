@@ -1,7 +1,7 @@
 //! What is asked beside the gate: the version in service, of new examples before they are learned, and the anchor, of the same and of
 //! the audit sets. From this slow slides and a poor performance on new work show.
 
-use super::data_files::{Row, Writer};
+use super::data_files::Writer;
 use super::manifest::{Item, Manifest};
 use super::prepare::{Prepared, audit_name};
 use super::said::Reader;
@@ -36,6 +36,13 @@ pub struct Watched {
     pub after: Vec<ItemOutcome>,
 }
 
+impl Watched {
+    /// The audit items with the version that serves after the run.
+    pub fn serving(&self, promoted: bool) -> &[ItemOutcome] {
+        if promoted { &self.after } else { &self.before }
+    }
+}
+
 /// The manifest of the run that made the anchor.
 fn anchor_manifest<'a>(prepared: &Prepared<'a>) -> Option<&'a Manifest> {
     let run = crate::drift::run_of(prepared.manifest.anchor.as_deref()?);
@@ -55,15 +62,11 @@ pub(super) fn write(store: &Store, prepared: &Prepared, dir: &Path) -> Result<(O
         return Ok((None, None));
     }
     let asked = fresh(manifest, &prepared.parent_labels);
-    let rows = |writer: &mut Writer, items: &[&Item]| -> Result<Vec<Row>> {
-        let items: Vec<Item> = items.iter().map(|item| (*item).clone()).collect();
-        writer.items(&items)
-    };
     let mut writer = Writer::new(store, manifest, &manifest.terms[..prepared.parent_terms], dir)?;
     let fresh_set = match asked.is_empty() {
         true => None,
         false => {
-            let rows = rows(&mut writer, &asked)?;
+            let rows = writer.items(asked)?;
             Some(writer.write(layout::FRESH, &rows, None)?)
         }
     };
@@ -74,7 +77,7 @@ pub(super) fn write(store: &Store, prepared: &Prepared, dir: &Path) -> Result<(O
     let mut eval = BTreeMap::new();
     let asked = fresh(manifest, &anchor.labels);
     if !asked.is_empty() {
-        let rows = rows(&mut writer, &asked)?;
+        let rows = writer.items(asked)?;
         eval.insert(layout::FRESH.to_owned(), writer.write("anchor-fresh", &rows, None)?);
     }
     for era in prepared

@@ -1,10 +1,10 @@
 //! `wengu gate explain`: one verdict in plain sentences, with its numbers and the items that flipped.
 
 use crate::api::client::Client;
-use crate::api::types::{AnchorView, Flip, GateExplanation};
+use crate::api::types::{AnchorView, GateExplanation};
 use crate::cli::Exit;
 use crate::cli::args::ExplainGateArgs;
-use crate::cli::render::{count, percent, points, table};
+use crate::cli::render::{count, percent, points, print_flips, table};
 use crate::clock::human;
 use anyhow::Result;
 use wengu_decide::gate::{Comparison, Subject, Verdict};
@@ -60,7 +60,7 @@ fn print(e: &GateExplanation) {
     if let Some(anchor) = &e.anchor {
         held_against(anchor);
     }
-    flips(&e.flips);
+    print_flips(&e.flips);
 }
 
 fn levels(verdict: &Verdict) {
@@ -141,21 +141,4 @@ fn numbers(verdict: &Verdict) -> comfy_table::Table {
         row(&format!("reserve: {name}"), &test.comparison, test.adjusted_p, note);
     }
     list
-}
-
-fn flips(flips: &[Flip]) {
-    if flips.is_empty() {
-        return;
-    }
-    let mut list = table(["item", "run", "right answer", "in service before", "new version"]);
-    for f in flips {
-        list.add_row([
-            f.text_id[..12].to_string(),
-            f.era.to_string(),
-            f.label.clone(),
-            f.champion.clone(),
-            f.challenger.clone(),
-        ]);
-    }
-    println!("items whose answer became right or wrong:\n{list}");
 }
