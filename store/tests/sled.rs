@@ -69,13 +69,7 @@ fn an_index_that_does_not_add_up_is_set_aside() {
         tamper(&db);
         db.flush().unwrap();
         drop(db);
-        let (store, report) = open(dir.path());
-        assert!(
-            matches!(report.rebuilt, Some(RebuildReason::Damaged(_))),
-            "{what}: {report:?}"
-        );
-        assert_eq!(docs(&store), before, "{what}");
-        assert_sound(&store);
+        assert_set_aside(dir.path(), &before, what);
     }
     assert_eq!(fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 3);
 }

@@ -18,4 +18,5 @@ mod plugins;
 mod service;
 mod store;
 mod tasks;
+mod verdicts;
 mod webhook;

@@ -1,10 +1,12 @@
 //! Delivery over real sockets, to a receiver on this machine.
 
+mod common;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use chrono::{DateTime, TimeDelta, Utc};
-use std::ops::ControlFlow;
+use chrono::DateTime;
+use common::hook::{endpoint, now, secret, stored};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,43 +14,8 @@ use tokio::net::TcpListener;
 use wengu_alert::client::{Client, Endpoint, EndpointError};
 use wengu_alert::delivery::{NextStep, Outcome};
 use wengu_alert::event::{CloudEvent, Event};
-use wengu_alert::format::{Format, Stored};
-use wengu_alert::listen::{Arrival, BODY_MAX_BYTES, Received, serve};
 use wengu_alert::outbox::{OutboxItem, OutboxState, due};
-use wengu_alert::secret::Secret;
-use wengu_alert::signature::{sign, verify};
-use wengu_alert::text::Language;
-
-const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-fn secret() -> Secret {
-    Secret::parse(SECRET).unwrap()
-}
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_767_225_600, 0).unwrap()
-}
-
-fn endpoint(url: String) -> Endpoint {
-    Endpoint {
-        id: "hook".into(),
-        url,
-        format: Format::Standard,
-        language: Language::English,
-        prefix: None,
-        secrets: vec![secret()],
-        key: None,
-        allow_addresses: ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()).into(),
-        allow_http: false,
-        ca_file: None,
-        proxy: None,
-        timeout: Duration::from_millis(1500),
-    }
-}
-
-fn stored<'a>(id: &'a str, body: &'a str) -> Stored<'a> {
-    Stored { id, body }
-}
+use wengu_alert::signature::verify;
 
 fn item() -> OutboxItem {
     let event = Event::WebhookTest {
@@ -391,139 +358,4 @@ async fn names_are_checked_when_they_are_resolved() {
             1
         )
     );
-}
-
-fn fixed_clock() -> DateTime<Utc> {
-    now() + TimeDelta::seconds(10)
-}
-
-#[tokio::test]
-async fn the_receiver_accepts_what_is_signed_notices_repetitions_and_says_no_to_the_rest() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/any/path", listener.local_addr().unwrap());
-    let arrivals = Arc::new(Mutex::new(Vec::new()));
-    let kept = arrivals.clone();
-    let server = tokio::spawn(serve(listener, vec![secret()], fixed_clock, move |arrival| {
-        let mut kept = kept.lock().unwrap();
-        kept.push(arrival);
-        let new = kept
-            .iter()
-            .filter(|a| matches!(a, Arrival::Event(e) if !e.repeated))
-            .count();
-        if new == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }));
-    let client = Client::new(endpoint(url.clone())).unwrap();
-    let body = |id: &str| {
-        CloudEvent::new(
-            id,
-            "host",
-            now(),
-            &Event::WebhookTest {
-                endpoint: "hook".into(),
-            },
-        )
-        .body()
-    };
-    let code = |outcome: Outcome| match outcome {
-        Outcome::Status { code, .. } => code,
-        other => panic!("{other:?}"),
-    };
-    let stamp = now().timestamp();
-    assert_eq!(code(client.send(&[stored("evt_1", &body("evt_1"))], now()).await), 204);
-    assert_eq!(code(client.send(&[stored("evt_1", &body("evt_1"))], now()).await), 204);
-    assert_eq!(
-        code(
-            client
-                .send(&[stored("evt_9", &body("evt_9"))], now() - TimeDelta::seconds(400))
-                .await
-        ),
-        401,
-        "too old"
-    );
-    assert_eq!(
-        code(client.send(&[stored("evt_9", "{}")], now()).await),
-        400,
-        "not an event"
-    );
-    assert_eq!(
-        code(client.send(&[stored("evt_9", &body("evt_8"))], now()).await),
-        400,
-        "another id inside"
-    );
-    assert_eq!(
-        code(
-            client
-                .send(&[stored("evt_9", &"x".repeat(BODY_MAX_BYTES + 1))], now())
-                .await
-        ),
-        413
-    );
-    let stranger = Endpoint {
-        secrets: vec![Secret::generate().unwrap()],
-        ..endpoint(url.clone())
-    };
-    assert_eq!(
-        code(
-            Client::new(stranger)
-                .unwrap()
-                .send(&[stored("evt_9", &body("evt_9"))], now())
-                .await
-        ),
-        401
-    );
-    let plain = reqwest::Client::builder().no_proxy().build().unwrap();
-    assert_eq!(
-        plain.post(&url).body("{}").send().await.unwrap().status(),
-        400,
-        "no headers"
-    );
-    assert_eq!(plain.get(&url).send().await.unwrap().status(), 405);
-    // An event of a later wengu.
-    let later = body("evt_2").replace("wengu.webhook.test", "wengu.moon.risen");
-    let signature = sign(&[secret()], "evt_2", stamp, later.as_bytes());
-    let request = plain
-        .post(&url)
-        .header("webhook-id", "evt_2")
-        .header("webhook-timestamp", stamp);
-    let answer = request
-        .header("webhook-signature", signature)
-        .body(later)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 204);
-    tokio::time::timeout(Duration::from_secs(10), server)
-        .await
-        .expect("ends after two events")
-        .unwrap()
-        .unwrap();
-
-    let arrivals = arrivals.lock().unwrap();
-    let events: Vec<&Received> = arrivals
-        .iter()
-        .filter_map(|a| {
-            if let Arrival::Event(e) = a {
-                Some(e.as_ref())
-            } else {
-                None
-            }
-        })
-        .collect();
-    let seen: Vec<(&str, bool)> = events.iter().map(|e| (e.event.id.as_str(), e.repeated)).collect();
-    assert_eq!(seen, [("evt_1", false), ("evt_1", true), ("evt_2", false)]);
-    assert_eq!(
-        arrivals.len() - events.len(),
-        5,
-        "each rejection is reported: {arrivals:?}"
-    );
-    assert_eq!(
-        events[1].describe(),
-        "2026-01-01T00:00:00.000Z wengu.webhook.test evt_1 (again: this id has come before)\n    A test of endpoint \
-         hook: webhooks arrive."
-    );
-    assert!(events[2].describe().contains("of a type not known here"));
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wengu_store::{Batch, IndexKind, OpenReport, Options, Record, Store};
+use wengu_store::{Batch, IndexKind, OpenReport, Options, RebuildReason, Record, Store};
 
 /// A record of two fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +78,17 @@ pub type Model = BTreeMap<String, Doc>;
 
 pub fn docs(store: &Store) -> Model {
     store.scan::<Doc>("").unwrap().into_iter().collect()
+}
+
+/// An index that was tampered with is set aside and built anew, and nothing is lost.
+pub fn assert_set_aside(dir: &Path, before: &Model, what: &str) {
+    let (store, report) = open(dir);
+    assert!(
+        matches!(report.rebuilt, Some(RebuildReason::Damaged(_))),
+        "{what}: {report:?}"
+    );
+    assert_eq!(docs(&store), *before, "{what}");
+    assert_sound(&store);
 }
 
 /// Everything that the store says about itself must agree.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses a part.
 
+pub mod hook;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use wengu_alert::event::{Event, Incident, Scores, name_hash};
