@@ -1,4 +1,4 @@
-use super::ClassStatistics;
+use super::{ClassStatistics, factor};
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};
 
@@ -28,13 +28,9 @@ impl Drift {
         let (before, mean) = (mean_of(&old)?, mean_of(&moved)?);
         let centred = old.f_sub(&before)?;
         let gram = centred.f_tr()?.f_matmul(&centred)?;
-        let hidden = gram.size()[0];
-        let unit = Tensor::f_eye(hidden, (Kind::Double, tch::Device::Cpu))?;
         // Where all vectors are one, there is no slope to fit.
-        let held = RIDGE * gram.f_trace()?.f_double_value(&[])? / hidden as f64;
-        let factor = gram
-            .f_add(&unit.f_mul_scalar(held.max(f64::MIN_POSITIVE))?)?
-            .f_linalg_cholesky(false)?;
+        let held = RIDGE * gram.f_trace()?.f_double_value(&[])? / gram.size()[0] as f64;
+        let factor = factor(&gram, held.max(f64::MIN_POSITIVE))?;
         let target = centred.f_tr()?.f_matmul(&moved.f_sub(&mean)?)?;
         let slope = target.f_cholesky_solve(&factor, false)?;
         Ok(Drift { before, mean, slope })

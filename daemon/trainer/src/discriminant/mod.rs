@@ -90,11 +90,8 @@ impl ClassStatistics {
         }
         let middle = self.counts.f_unsqueeze(0)?.f_matmul(&self.means)?.f_div(&examples)?;
         let means = self.means.f_where_self(&seen.f_unsqueeze(1)?, &middle)?;
-        let hidden = self.means.size()[1];
-        let unit = Tensor::f_eye(hidden, (Kind::Double, tch::Device::Cpu))?;
-        let added = unit.f_mul_scalar(SHRINKAGE * variance / hidden as f64)?;
-        let covariance = self.scatter.f_div(&examples)?.f_add(&added)?;
-        let factor = covariance.f_linalg_cholesky(false)?;
+        let added = SHRINKAGE * variance / self.means.size()[1] as f64;
+        let factor = factor(&self.scatter.f_div(&examples)?, added)?;
         let weight = means.f_tr()?.f_cholesky_solve(&factor, false)?.f_tr()?;
         let bias = weight
             .f_mul(&means)?
@@ -102,4 +99,10 @@ impl ClassStatistics {
             .f_mul_scalar(-0.5)?;
         Ok(Some((weight.f_contiguous()?, bias)))
     }
+}
+
+/// Cholesky factor of a covariance with this number added to its diagonal.
+fn factor(covariance: &Tensor, added: f64) -> Result<Tensor, TrainerError> {
+    let unit = Tensor::f_eye(covariance.size()[0], (Kind::Double, tch::Device::Cpu))?;
+    Ok(covariance.f_add(&unit.f_mul_scalar(added)?)?.f_linalg_cholesky(false)?)
 }

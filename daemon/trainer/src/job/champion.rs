@@ -28,14 +28,10 @@ pub fn predict_champion(
         return Ok((BTreeMap::new(), None));
     }
     let file = |name: &str| format!("{}/{name}.safetensors", layout::CHAMPION);
-    let missing = |kept: &BTreeMap<String, String>| -> Vec<&str> {
-        let names = sets.keys().filter(|name| !kept.contains_key(&file(name)));
-        names.copied().collect()
-    };
-    let steps: u64 = missing(&kept)
-        .iter()
-        .map(|name| Inputs::answer_steps(sets[name].set()))
-        .sum();
+    let names = sets.keys().copied();
+    let missing: Vec<&str> = names.filter(|name| !kept.contains_key(&file(name))).collect();
+    let steps = missing.iter().map(|name| Inputs::answer_steps(sets[name].set()));
+    let steps: u64 = steps.sum();
     let again = repeated(sets);
     let more = again.values().map(|batches| *batches as u64).sum::<u64>();
     progress.begin(Phase::PredictChampion, 0, steps + more)?;
@@ -44,7 +40,7 @@ pub fn predict_champion(
         // A fresh prompt has its say already.
         champion = champion.without_adapter();
     }
-    for name in missing(&kept) {
+    for name in missing {
         let logits = sets[name].answers(&champion, progress, cancel)?;
         let path = prediction(dir, layout::CHAMPION, name);
         write_answers(dir, &path, &logits)?;
@@ -83,16 +79,12 @@ fn decision(task: Task, answers: &Tensor) -> Result<Tensor, TrainerError> {
 fn repeated<'a>(sets: &BTreeMap<&'a str, &Inputs>) -> BTreeMap<&'a str, usize> {
     let mut again: BTreeMap<&str, usize> = BTreeMap::new();
     let mut left = REPEATED_BATCHES;
-    for round in 1.. {
-        let before = left;
+    for round in 1..=REPEATED_BATCHES as u64 {
         for (name, inputs) in sets {
             if left > 0 && Inputs::answer_steps(inputs.set()) >= round {
                 *again.entry(name).or_default() += 1;
                 left -= 1;
             }
-        }
-        if left == before || left == 0 {
-            break;
         }
     }
     again
