@@ -90,7 +90,7 @@ impl PluginClient {
             protocol: PLUGIN_PROTOCOL,
             plugin_dir: plugin.dir.clone(),
             package_sha256: plugin.package_sha256.clone(),
-            config: client.options.config.clone(),
+            config: client.options.config.to_string(),
             memory_mib: client.options.memory_mib,
         };
         let replied = match client.send(&hello).await {
@@ -180,7 +180,7 @@ impl PluginClient {
             Reply::Read(outcome) => Ok(*outcome),
             other => Err(other),
         };
-        self.batches(documents, |d| d.text.len(), request, take, too_large)
+        self.batches(documents, |d| d.text.len() + d.metadata.len(), request, take, too_large)
             .await
     }
 
@@ -191,7 +191,7 @@ impl PluginClient {
     pub async fn segment(&mut self, texts: &[&str]) -> Result<Outcomes<Vec<Segment>>, PluginEnd> {
         let input = |text: &&str| LabelInput {
             text: (*text).to_owned(),
-            metadata: serde_json::Value::Null,
+            metadata: "{}".into(),
             seed: 0,
         };
         let documents: Vec<LabelInput> = texts.iter().map(input).collect();
@@ -284,7 +284,7 @@ impl PluginClient {
     ) -> Result<(), End> {
         let frame = match encode_frame(&request(documents)) {
             Ok(frame) => frame,
-            // Only a document that is alone in its batch can be so large: escapes make no text ten times longer.
+            // Only a document that is alone in its batch can be so large.
             Err(error) => {
                 let error = DocumentError {
                     status: Status::Input,

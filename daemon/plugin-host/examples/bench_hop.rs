@@ -69,7 +69,7 @@ fn measure(host: &Path, package: &Package, dir: &Path, model: &Path, texts: &[St
     let mut client = runtime.block_on(PluginClient::start(host, &installed, Options::default()))?;
     let input = |text: &String| LabelInput {
         text: text.clone(),
-        metadata: serde_json::json!({}),
+        metadata: "{}".into(),
         seed: 0,
     };
     let inputs: Vec<LabelInput> = texts.iter().map(input).collect();

@@ -101,7 +101,7 @@ fn hello(request: Request, channel: &UnixStream) -> Result<Loaded, FrameError> {
         channel: channel.try_clone()?,
         last: Mutex::new(Instant::now()),
     };
-    match Plugin::load(&installed, &config.to_string(), Box::new(calls)) {
+    match Plugin::load(&installed, &config, Box::new(calls)) {
         Ok(plugin) => {
             let ready = ready(&installed, &plugin, sandbox);
             Ok(Ok((plugin, ready)))
@@ -153,7 +153,7 @@ fn answer(request: Request, plugin: &mut Plugin, replies: &mut Replies) -> Resul
             for (index, d) in documents.iter().enumerate() {
                 working_on(index);
                 let tiled = segments.then(|| plugin.segment(&d.text));
-                let voted = votes.then(|| plugin.label(&d.text, &d.metadata.to_string(), d.seed));
+                let voted = votes.then(|| plugin.label(&d.text, &d.metadata, d.seed));
                 let outcome = wire::ReadOutcome {
                     segments: tiled.map(|s| s.map(|s| s.into_iter().map(segment).collect()).map_err(error)),
                     votes: voted.map(|v| v.map(|v| v.into_iter().map(vote).collect()).map_err(error)),

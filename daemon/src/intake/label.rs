@@ -195,7 +195,7 @@ async fn call(client: &mut PluginClient, records: &[Record], domain: &Domain) ->
             .iter()
             .map(|r| LabelInput {
                 text: r.text.clone(),
-                metadata: Value::Object(r.metadata.clone()),
+                metadata: Value::Object(r.metadata.clone()).to_string(),
                 seed: domain.learning.seed,
             })
             .collect();

@@ -95,7 +95,7 @@ pub fn compile(source: &Path, library: &Path, flags: &[&str]) {
 pub fn document(text: &str) -> LabelInput {
     LabelInput {
         text: text.into(),
-        metadata: serde_json::json!({"path": "a.txt"}),
+        metadata: r#"{"path":"a.txt"}"#.into(),
         seed: 1,
     }
 }

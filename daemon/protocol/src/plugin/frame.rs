@@ -1,4 +1,5 @@
-//! Frames: a length in four bytes, little-endian, then that many bytes of JSON.
+//! Frames: a length in four bytes, little-endian, then a message in that many bytes, as postcard has it
+//! (<https://postcard.jamesmunns.com/wire-format>).
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,9 +23,15 @@ pub enum FrameError {
         /// Its length.
         bytes: usize,
     },
-    /// Not the JSON of a message of this version.
+    /// Not a message of this version.
     #[error("a frame cannot be read: {0}")]
-    Malformed(#[from] serde_json::Error),
+    Malformed(#[from] postcard::Error),
+    /// More than a message.
+    #[error("a frame cannot be read: {bytes} bytes follow its message")]
+    Surplus {
+        /// How many.
+        bytes: usize,
+    },
     /// The channel failed, or ended inside a frame.
     #[error("the channel failed: {0}")]
     Io(#[from] io::Error),
@@ -47,7 +54,7 @@ pub fn encode_frame<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 pub fn append_frame<T: Serialize>(frames: &mut Vec<u8>, message: &T) -> Result<(), FrameError> {
     let begin = frames.len();
     frames.extend([0; 4]);
-    let written = serde_json::to_writer(&mut *frames, message);
+    let written = postcard::to_io(message, &mut *frames).map(drop);
     let bytes = frames.len() - begin - 4;
     let checked = match written {
         Ok(()) if bytes > FRAME_BYTES_MAX => Err(FrameError::TooLarge { bytes }),
@@ -74,9 +81,12 @@ pub fn frame_body_bytes(header: [u8; 4]) -> Result<usize, FrameError> {
 /// The message in a frame's body.
 ///
 /// # Errors
-/// Anything but the JSON of such a message.
+/// Anything but one such message.
 pub fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
-    Ok(serde_json::from_slice(body)?)
+    match postcard::take_from_bytes(body)? {
+        (message, []) => Ok(message),
+        (_, rest) => Err(FrameError::Surplus { bytes: rest.len() }),
+    }
 }
 
 /// Reads one frame.
@@ -123,7 +133,7 @@ mod tests {
             protocol: PLUGIN_PROTOCOL,
             plugin_dir: "plugins/a".into(),
             package_sha256: "00".into(),
-            config: serde_json::json!({"k": 1}),
+            config: r#"{"k":1}"#.into(),
             memory_mib: None,
         }
     }
@@ -179,7 +189,7 @@ mod tests {
     fn read(texts: Vec<String>) -> Request {
         let input = |text| LabelInput {
             text,
-            metadata: serde_json::Value::Null,
+            metadata: String::new(),
             seed: 0,
         };
         Request::Read {
@@ -208,18 +218,31 @@ mod tests {
     }
 
     #[test]
-    fn unknown_messages_and_keys_are_refused() {
-        for body in [
-            r#"{"reply":"sing"}"#,
-            r#"{"reply":"heartbeat","body":{"done":1,"total":2,"x":3}}"#,
-            "[]",
-            "",
-        ] {
-            assert!(
-                matches!(decode_body::<Reply>(body.as_bytes()), Err(FrameError::Malformed(_))),
-                "{body}"
-            );
+    fn unknown_messages_and_surplus_bytes_are_refused() {
+        let heartbeat = &encode_frame(&Reply::Heartbeat { done: 1, total: 2 }).unwrap()[4..];
+        let unknown = [99, 1, 2];
+        for body in [&unknown[..], &heartbeat[..2], b""] {
+            let read = decode_body::<Reply>(body);
+            assert!(matches!(read, Err(FrameError::Malformed(_))), "{body:?}: {read:?}");
         }
+        let longer = [heartbeat, &[0]].concat();
+        assert!(matches!(
+            decode_body::<Reply>(&longer),
+            Err(FrameError::Surplus { bytes: 1 })
+        ));
+    }
+
+    #[test]
+    fn a_length_inside_a_message_reserves_no_memory() {
+        // A list of votes that says it has 2^60 of them.
+        let read = Reply::Read(Box::new(ReadOutcome {
+            segments: None,
+            votes: Some(Ok(Vec::new())),
+        }));
+        let mut body = encode_frame(&read).unwrap()[4..].to_vec();
+        assert_eq!(body.pop(), Some(0), "its last byte is the number of votes");
+        body.extend([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+        assert!(matches!(decode_body::<Reply>(&body), Err(FrameError::Malformed(_))));
     }
 
     proptest! {

@@ -14,12 +14,12 @@ use crate::plugin::Sandbox;
 use serde::{Deserialize, Serialize};
 
 /// Version of every structure in this module. Daemon and reader are of one build; another version is refused.
-pub const READER_PROTOCOL: u32 = 1;
+pub const READER_PROTOCOL: u32 = 2;
 
 /// Environment variable that says that the daemon started the reader: a courtesy to people, not security.
 pub const READER_COOKIE: (&str, &str) = ("WENGU_READER", "started-by-wengu");
 
-/// Most bytes of text in one frame: written as JSON it is six times longer at most, and fits.
+/// Most bytes of text in one frame.
 pub const TEXT_BYTES_AT_ONCE: usize = 2 << 20;
 
 /// Exit codes of a reader, for ends that it cannot tell by a frame.
@@ -95,7 +95,6 @@ impl Default for Limits {
 
 /// What a reader answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, tag = "reply", content = "body", rename_all = "snake_case")]
 pub enum Reply {
     /// It is shut in and begins.
     Ready {

@@ -53,7 +53,6 @@ impl Verdict {
 /// Why a document was not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {reason}", verdict.as_str())]
-#[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// In a word.
     pub verdict: Verdict,
