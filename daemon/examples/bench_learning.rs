@@ -332,6 +332,7 @@ impl Runner {
             source: LabelSource::Gold,
             votes: Vec::new(),
             segments: Vec::new(),
+            slices: Vec::new(),
         });
         let examples = Examples {
             schema: EXAMPLES_SCHEMA,
@@ -380,6 +381,7 @@ impl Runner {
             validation: Vec::new(),
             gate: planned.gate,
             reserve: planned.reserve,
+            checklist: planned.checklist,
             audit: planned.audit,
             dropped: planned.dropped,
             base: base.clone(),

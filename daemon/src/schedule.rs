@@ -313,6 +313,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         gate: plan.gate,
         reserve: plan.reserve,
         audit: plan.audit,
+        checklist: plan.checklist,
         dropped: plan.dropped,
         base: described,
         method,

@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod documents;
 mod export;
+mod guarding;
 mod harness;
 mod intake;
 mod invariants;

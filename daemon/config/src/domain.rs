@@ -75,7 +75,7 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         intake: read_intake(section.table("intake")),
         schedule: read_schedule(section.table("schedule")),
         learning: read_learning(section.table("learning"), task),
-        gate: read_gate(section.table("gate")),
+        gate: read_gate(section.table("gate"), task),
     };
     section.finish();
     ReadDomain { domain, watch, model }

@@ -1,9 +1,9 @@
 //! `[domains.NAME.learning]` and `[domains.NAME.gate]`.
 
 use crate::method::read_method;
-use crate::section::{Section, above, choose};
+use crate::section::{Located, Section, above, choose};
 use crate::types::{Gate, Learning};
-use wengu_decide::gate::{GateConfig, GateMode, RUN_ALPHA_MAX};
+use wengu_decide::gate::{GateConfig, GateMode, Metric, RUN_ALPHA_MAX};
 use wengu_decide::split::HeldOut;
 use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Method, Task};
 
@@ -153,7 +153,22 @@ fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
     }
 }
 
-pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
+fn texts(list: Option<Vec<Located<String>>>) -> Vec<String> {
+    list.into_iter().flatten().map(|text| text.value).collect()
+}
+
+/// One name, as a folder has it: case files are found by it wherever it stands in their path.
+fn folder_name(section: &Section<'_>, name: Located<String>) -> Option<String> {
+    if name.value.contains('/') || name.value == "." || name.value == ".." {
+        let message = format!("`{}` is a path", name.value);
+        let remedy = "write the name of a folder inside the watched one, as in `checklist = \"must-not-break\"`";
+        section.report.error(&name.place, message, remedy);
+        return None;
+    }
+    Some(name.value)
+}
+
+pub(crate) fn read_gate(mut section: Section<'_>, task: Task) -> Gate {
     let percent =
         |section: &mut Section<'_>, name, least, most, default| section.integer(name, least..=most, default) as u32;
     let gate = Gate {
@@ -176,9 +191,22 @@ pub(crate) fn read_gate(mut section: Section<'_>) -> Gate {
                 ],
             ),
             accuracy_floor: section.number("accuracy_floor", 0.0..=1.0, 0.0),
+            metric: section.choice(
+                "metric",
+                &[("accuracy", Metric::Accuracy), ("macro_f1", Metric::MacroF1)],
+            ),
         },
         auto_rollback: section.boolean("auto_rollback", false),
+        checklist: section.string("checklist").and_then(|name| folder_name(&section, name)),
+        slice_fields: texts(section.strings("slice_fields")),
+        slice_functions: texts(section.strings("slice_functions")),
     };
+    if gate.rules.metric == Metric::MacroF1 && task != Task::SequenceClassification {
+        let message = "macro_f1 is of texts with one label each, and the domain's task is another";
+        section
+            .report
+            .error(&section.at("metric"), message, "leave `metric` out");
+    }
     let shares = gate.held_out;
     let held_out = shares.gate_percent + shares.reserve_percent + shares.audit_percent;
     if held_out > HELD_OUT_PERCENT_MAX || shares.reserve_percent + shares.audit_percent > 50 {

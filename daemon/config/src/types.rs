@@ -202,6 +202,12 @@ pub struct Gate {
     pub rules: GateConfig,
     /// A slide that is found after promotion puts the anchor back in service.
     pub auto_rollback: bool,
+    /// Case files in folders of this name, under a watched folder, are the checklist: what must not break.
+    pub checklist: Option<String>,
+    /// Fields of records whose values are slices.
+    pub slice_fields: Vec<String>,
+    /// Labelling functions of the plugin whose votes are slices.
+    pub slice_functions: Vec<String>,
 }
 
 /// `[webhooks.NAME]`.

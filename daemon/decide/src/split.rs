@@ -17,6 +17,9 @@ pub enum Side {
     Reserve,
     /// Never decides anything: watches what the gate decided.
     Audit,
+    /// Must not break: an item that the champion has right and the challenger wrong is a regression by itself. People put items
+    /// here; no share of the cases falls to it.
+    Checklist,
 }
 
 /// Shares of the cases that are not learned from, in percent.

@@ -9,6 +9,7 @@ const CONFIG: GateConfig = GateConfig {
     min_era_items: 50,
     mode: GateMode::RequireNoninferiority,
     accuracy_floor: 0.0,
+    metric: wengu_decide::gate::Metric::Accuracy,
 };
 
 /// `b` items only the champion has right, `c` only the challenger, `right` both, the rest of `n` neither.

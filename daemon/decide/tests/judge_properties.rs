@@ -51,6 +51,7 @@ fn config() -> impl Strategy<Value = GateConfig> {
         min_era_items: 20,
         mode,
         accuracy_floor,
+        metric: wengu_decide::gate::Metric::Accuracy,
     })
 }
 
@@ -115,6 +116,7 @@ proptest! {
             min_era_items: 20,
             mode: GateMode::RequireNoninferiority,
             accuracy_floor: 0.0,
+            metric: wengu_decide::gate::Metric::Accuracy,
         };
         let gate = eras("gate", &gate, false);
         let mut turned = gate.clone();

@@ -11,6 +11,7 @@ const CONFIG: GateConfig = GateConfig {
     min_era_items: 50,
     mode: GateMode::RequireNoninferiority,
     accuracy_floor: 0.0,
+    metric: wengu_decide::gate::Metric::Accuracy,
 };
 
 /// Items on which champion and challenger differ with probability `psi`, and the challenger is `drop` worse.

@@ -20,6 +20,7 @@ fn config(margin_points: f64) -> GateConfig {
         min_era_items: 50,
         mode: GateMode::RequireNoninferiority,
         accuracy_floor: 0.0,
+        metric: wengu_decide::gate::Metric::Accuracy,
     }
 }
 

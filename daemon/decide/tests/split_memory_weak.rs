@@ -34,6 +34,7 @@ fn sides_are_the_same_for_ever() {
             Side::Gate => 'g',
             Side::Audit => 'a',
             Side::Reserve => 'r',
+            Side::Checklist => 'c',
         })
         .collect();
     assert_eq!(sides, SIDES_20_10);

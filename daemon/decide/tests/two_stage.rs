@@ -13,6 +13,7 @@ fn config() -> GateConfig {
         min_era_items: 50,
         mode: GateMode::RequireNoninferiority,
         accuracy_floor: 0.0,
+        metric: wengu_decide::gate::Metric::Accuracy,
     }
 }
 

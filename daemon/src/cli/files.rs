@@ -29,10 +29,16 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     } else if files.is_empty() {
         println!("no files");
     } else {
-        let mut list = table(["domain", "file", "state", "train/gate/audit", "what that means"]);
+        let mut list = table([
+            "domain",
+            "file",
+            "state",
+            "train/gate/reserve/audit/checklist",
+            "what that means",
+        ]);
         for f in &files {
             let counts = f.counts.map_or("-".into(), |c| {
-                format!("{}/{}/{}/{}", c.train, c.gate, c.reserve, c.audit)
+                format!("{}/{}/{}/{}/{}", c.train, c.gate, c.reserve, c.audit, c.checklist)
             });
             let gone = if f.present { "" } else { " (no longer in its folder)" };
             list.add_row([

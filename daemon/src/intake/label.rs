@@ -6,9 +6,9 @@ use crate::engine::Engine;
 use crate::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource, Place, Rejected, Voting};
 use crate::model::sibling;
 use anyhow::Context;
-use serde_json::Value;
-use wengu_config::Domain;
-use wengu_decide::split::side;
+use serde_json::{Map, Value};
+use wengu_config::{Domain, Gate};
+use wengu_decide::split::{Side, side};
 use wengu_decide::weak::aggregate;
 use wengu_intake::{AnswerKind, Options, Record};
 use wengu_plugin_client::{PluginClient, PluginEnd};
@@ -83,10 +83,15 @@ impl Labeler {
             None => None,
         };
         let all = format!(
-            "{:?} {:?} {} {plugin:?} {} {}",
+            "{:?} {:?} {} {:?} {plugin:?} {} {}",
             self.options,
             engine.config.reader,
             domain.intake.min_confidence,
+            (
+                &domain.gate.checklist,
+                &domain.gate.slice_fields,
+                &domain.gate.slice_functions
+            ),
             domain.plugin_config,
             env!("CARGO_PKG_VERSION")
         );
@@ -117,10 +122,13 @@ impl Labeler {
                 .into_iter()
                 .zip(answers.segments.into_iter().zip(answers.votes))
                 .map(|(record, (segments, votes))| {
-                    let voting = voting.as_ref().filter(|_| domain.task == Task::SequenceClassification);
-                    let decided = voting.and_then(|v| decide(&votes, &v.labels, min_confidence));
+                    let of_texts = voting.as_ref().filter(|_| domain.task == Task::SequenceClassification);
+                    let decided = of_texts.and_then(|v| decide(&votes, &v.labels, min_confidence));
+                    let names = voting.as_ref().map_or(&[][..], |v| &v.functions);
+                    let slices = slices(&domain.gate, &record.metadata, &votes, names);
                     Example {
                         votes,
+                        slices,
                         ..example(domain, file, record, segments, decided)
                     }
                 })
@@ -138,7 +146,7 @@ impl Labeler {
         };
         let counts = examples.counts();
         let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&examples)?)?;
-        Ok(if counts.train + counts.gate + counts.reserve + counts.audit == 0 {
+        Ok(if counts.labelled() == 0 {
             FileState::Unlabelled { examples: hash, counts }
         } else {
             FileState::Pooled {
@@ -255,7 +263,10 @@ fn example(
     Example {
         ordinal: record.ordinal,
         line: record.line,
-        side: side(&domain.name, &case, &domain.gate.held_out),
+        side: match is_checklist(domain, file) {
+            true => Side::Checklist,
+            false => side(&domain.name, &case, &domain.gate.held_out),
+        },
         case,
         place: (place.member.is_some() || !place.pages.is_empty()).then_some(place),
         text: record.text,
@@ -263,5 +274,33 @@ fn example(
         source,
         votes: Vec::new(),
         segments,
+        slices: Vec::new(),
     }
+}
+
+/// Whether a folder above the file, inside the watched one, has the checklist's name.
+fn is_checklist(domain: &Domain, file: &FileRecord) -> bool {
+    let folders = file.case_key.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let name = domain.gate.checklist.as_deref();
+    name.is_some_and(|name| folders.split('/').any(|folder| folder == name))
+}
+
+/// What a record is counted under besides: values of fields and functions that vote on it, as far as the configuration names them.
+fn slices(gate: &Gate, metadata: &Map<String, Value>, votes: &[plugin::Vote], functions: &[String]) -> Vec<String> {
+    let value = |field: &String| match metadata.get(field)? {
+        Value::String(text) => Some(format!("{field}={text}")),
+        Value::Number(_) | Value::Bool(_) => Some(format!("{field}={}", metadata[field])),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let voted = |function: &&String| {
+        let mut names = votes.iter().filter_map(|vote| functions.get(vote.function as usize));
+        names.any(|name| name == *function)
+    };
+    let fields = gate.slice_fields.iter().filter_map(value);
+    // Both kinds of text: a slice that every item is in says nothing of its own.
+    let of_functions = gate.slice_functions.iter().map(|function| match voted(&function) {
+        true => format!("{function}=voted"),
+        false => format!("{function}=silent"),
+    });
+    fields.chain(of_functions).collect()
 }

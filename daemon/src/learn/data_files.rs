@@ -3,7 +3,7 @@
 use super::examples::{Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::Remembered;
-use super::prepare::{Prepared, audit_name, era_name, reserve_name};
+use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
 use super::task::{Encoder, weight};
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
@@ -142,7 +142,7 @@ impl<'a> Writer<'a> {
         self.write("validation", &rows, None).map(Some)
     }
 
-    /// Writes the gate, reserve and audit sets of all eras, to files whose names begin with `prefix`.
+    /// Writes the gate, reserve and audit sets and the checklist of all eras, to files whose names begin with `prefix`.
     pub(super) fn eval_sets(&mut self, prepared: &Prepared, prefix: &str) -> Result<BTreeMap<String, PathBuf>> {
         let mut eval = BTreeMap::new();
         for manifest in prepared.ancestors.iter().chain([prepared.manifest]) {
@@ -150,6 +150,7 @@ impl<'a> Writer<'a> {
                 (era_name(manifest.run), &manifest.gate),
                 (reserve_name(manifest.run), &manifest.reserve),
                 (audit_name(manifest.run), &manifest.audit),
+                (checklist_name(manifest.run), &manifest.checklist),
             ] {
                 if !items.is_empty() {
                     let rows = self.items(items)?;

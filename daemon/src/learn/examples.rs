@@ -59,6 +59,9 @@ pub struct Example {
     pub votes: Vec<Vote>,
     /// The plugin's segments, tiling the text; empty: no plugin.
     pub segments: Vec<wengu_tokenize::Segment>,
+    /// What it is counted under in a verdict, each as `kind=value`: fields and labelling functions that the configuration names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
 }
 
 /// Where an example stands in its file.
@@ -139,6 +142,7 @@ impl Examples {
                 (Some(_), Side::Gate) => counts.gate += 1,
                 (Some(_), Side::Reserve) => counts.reserve += 1,
                 (Some(_), Side::Audit) => counts.audit += 1,
+                (Some(_), Side::Checklist) => counts.checklist += 1,
             }
         }
         counts

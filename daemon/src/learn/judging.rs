@@ -7,7 +7,8 @@ use super::outcome::{Answer, Answers, Judgement};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wengu_decide::gate::{
-    Era, Evidence, GateConfig, ItemOutcome, ItemScores, Judged, Repeated, Verdict, confirm, judge_first, judge_stage1,
+    Era, Evidence, GateConfig, ItemLabels, ItemOutcome, ItemScores, Judged, Metric, Repeated, Verdict, confirm,
+    judge_first, judge_stage1,
 };
 use wengu_protocol::job::{Repeat, Task};
 
@@ -24,6 +25,9 @@ pub struct Basis {
     /// The answers to them, where the gate set made it necessary to look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserve: Vec<Answers>,
+    /// The answers to what must not break.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklist: Vec<Answers>,
     /// The champion asked twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
@@ -53,6 +57,18 @@ pub(super) fn decide(rules: &GateConfig, answers: &[Answers], basis: &Basis) -> 
     if basis.stand_in.is_some() {
         return judge_first(rules, 0.0, &eras(answers, outcome));
     }
+    if basis.task != Task::CausalLm && rules.metric == Metric::MacroF1 {
+        let labels = labels(answers, basis);
+        let index = |label: &str| labels.binary_search(&label).unwrap_or_default() as u32;
+        return two_stages(rules, answers, basis, |answer| ItemLabels {
+            item: answer.text_id.clone(),
+            expected: index(&answer.label),
+            champion: index(answer.champion.as_deref().unwrap_or_default()),
+            challenger: index(&answer.challenger),
+            case_file: answer.case.clone(),
+            slices: slices(answer),
+        });
+    }
     if basis.task != Task::CausalLm {
         return two_stages(rules, answers, basis, outcome);
     }
@@ -64,6 +80,15 @@ pub(super) fn decide(rules: &GateConfig, answers: &[Answers], basis: &Basis) -> 
         case_file: answer.case.clone(),
         slices: slices(answer),
     })
+}
+
+/// Every label that is right or was said, sorted; the empty one stands for no answer.
+fn labels<'a>(answers: &'a [Answers], basis: &'a Basis) -> Vec<&'a str> {
+    let all = answers.iter().chain(&basis.reserve).chain(&basis.checklist);
+    let said = |answer: &'a Answer| [Some(&answer.label), Some(&answer.challenger), answer.champion.as_ref()];
+    let all = all.flat_map(|era| &era.items).flat_map(said).flatten();
+    let labels: BTreeSet<&str> = all.map(String::as_str).chain([""]).collect();
+    labels.into_iter().collect()
 }
 
 fn two_stages<T: Judged>(
@@ -78,9 +103,10 @@ fn two_stages<T: Judged>(
         items: repeat.answers,
         differing: (1..=repeat.differ).map(|place| format!("answer {place}")).collect(),
     });
+    let checklist: Vec<T> = basis.checklist.iter().flat_map(|era| &era.items).map(&item).collect();
     let evidence = Evidence {
         eras: &gate,
-        checklist: &[],
+        checklist: &checklist,
         repeated: repeated.as_ref(),
         reserve_items: basis.reserve_items,
     };
@@ -107,7 +133,12 @@ pub(super) fn slices(task: Task, item: &Item) -> Vec<String> {
     };
     let label = (task == Task::SequenceClassification).then(|| format!("label={}", item.label));
     let language = item.language.iter().map(|language| format!("language={language}"));
-    language.chain(label).chain([format!("source={source}")]).collect()
+    let named = item.slices.iter().cloned();
+    language
+        .chain(label)
+        .chain([format!("source={source}")])
+        .chain(named)
+        .collect()
 }
 
 /// Slices of a kind that has several: one slice that all items are in says nothing of its own.

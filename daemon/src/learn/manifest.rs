@@ -43,6 +43,9 @@ pub struct Manifest {
     pub reserve: Vec<Item>,
     /// New audit items.
     pub audit: Vec<Item>,
+    /// New items of the checklist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklist: Vec<Item>,
     /// Examples that take no part, with the reason.
     pub dropped: Vec<Dropped>,
     /// Base model folder and digests.
@@ -96,6 +99,17 @@ pub struct Item {
     /// The language of its text: see [`super::language`]. None in manifests from before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// As [`super::examples::Example::slices`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
+}
+
+impl Manifest {
+    /// Every item that is never learned from.
+    pub fn held_out(&self) -> impl Iterator<Item = &Item> {
+        let sets = [&self.gate, &self.reserve, &self.audit, &self.checklist];
+        sets.into_iter().flatten()
+    }
 }
 
 /// An example that takes no part.

@@ -3,7 +3,7 @@
 use super::evaluator::PluginScores;
 use super::judging::{self, Basis};
 use super::manifest::{Item, Manifest};
-use super::prepare::{Prepared, audit_name, era_name, reserve_name};
+use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
 use super::said::Reader;
 use super::scores::{BothScores, Said, scores};
 use super::watched::{self, Watched};
@@ -122,7 +122,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
         };
         Ok((challenger, champion))
     };
-    let (mut answers, mut reserve, mut audit) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut answers, mut reserve, mut audit, mut checklist) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut by_challenger, mut by_champion) = (Vec::new(), Vec::new());
     for m in prepared.ancestors.iter().chain([manifest]) {
         let paired = |items: &[Item], challenger: &[Said], champion: Option<&[Said]>| Answers {
@@ -136,6 +136,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
         for (name, items, into) in [
             (reserve_name(m.run), &m.reserve, &mut reserve),
             (audit_name(m.run), &m.audit, &mut audit),
+            (checklist_name(m.run), &m.checklist, &mut checklist),
         ] {
             if !items.is_empty() {
                 let (challenger, champion) = both(&name, items)?;
@@ -148,6 +149,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
         stand_in: first.then(|| majority_label(&manifest.train)),
         reserve_items: reserve.iter().map(|era| era.items.len() as u64).sum(),
         reserve,
+        checklist,
         repeat,
     };
     let verdict = judging::decide(&manifest.gate_rules, &answers, &basis);

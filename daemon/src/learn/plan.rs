@@ -27,7 +27,7 @@ impl History {
         for item in manifest.train.iter().chain(&manifest.validation) {
             self.learned.insert(item.text_id.clone(), item.label.clone());
         }
-        for item in manifest.gate.iter().chain(&manifest.reserve).chain(&manifest.audit) {
+        for item in manifest.held_out() {
             self.held_out.insert(item.text_id.clone());
         }
     }
@@ -53,6 +53,8 @@ pub struct Plan {
     pub reserve: Vec<Item>,
     /// New audit items, by text id.
     pub audit: Vec<Item>,
+    /// New items of the checklist, by text id.
+    pub checklist: Vec<Item>,
     /// The rest.
     pub dropped: Vec<Dropped>,
 }
@@ -63,7 +65,13 @@ impl Plan {
     pub fn leave_out_too_long(&mut self, files: &[(Hash, Examples)], model_dir: &Path, max_length: u32) -> Result<()> {
         let encoder = Encoder::load(Task::CausalLm, model_dir, max_length)?;
         let by_hash: HashMap<&Hash, &Examples> = files.iter().map(|(hash, file)| (hash, file)).collect();
-        for set in [&mut self.train, &mut self.gate, &mut self.reserve, &mut self.audit] {
+        for set in [
+            &mut self.train,
+            &mut self.gate,
+            &mut self.reserve,
+            &mut self.audit,
+            &mut self.checklist,
+        ] {
             for item in std::mem::take(set) {
                 let held = by_hash.get(&item.examples).and_then(|file| {
                     let mut examples = file.examples.iter();
@@ -217,12 +225,14 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         source: candidates[0].example.source.clone(),
         case: Some(candidates[0].example.case.clone()),
         language: Some(language::of(&candidates[0].example.text).to_owned()),
+        slices: candidates[0].example.slices.clone(),
     };
     match side {
         Side::Train => plan.train.push(item),
         Side::Gate => plan.gate.push(item),
         Side::Reserve => plan.reserve.push(item),
         Side::Audit => plan.audit.push(item),
+        Side::Checklist => plan.checklist.push(item),
     }
 }
 
@@ -230,7 +240,7 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
 fn choose_labels(plan: &mut Plan, task: Task, parent_labels: &[String]) {
     plan.labels = task::labels(task, parent_labels, plan.train.iter().map(|item| item.label.as_str()));
     let all: BTreeSet<String> = plan.labels.iter().cloned().collect();
-    for set in [&mut plan.gate, &mut plan.reserve, &mut plan.audit] {
+    for set in [&mut plan.gate, &mut plan.reserve, &mut plan.audit, &mut plan.checklist] {
         for item in std::mem::take(set) {
             match task::unknown_label(task, &all, &item.label) {
                 None => set.push(item),
@@ -247,10 +257,11 @@ fn choose_labels(plan: &mut Plan, task: Task, parent_labels: &[String]) {
 
 fn side_order(side: Side) -> u8 {
     match side {
-        Side::Audit => 0,
-        Side::Reserve => 1,
-        Side::Gate => 2,
-        Side::Train => 3,
+        Side::Checklist => 0,
+        Side::Audit => 1,
+        Side::Reserve => 2,
+        Side::Gate => 3,
+        Side::Train => 4,
     }
 }
 
@@ -270,6 +281,7 @@ mod tests {
             source,
             votes: vec![],
             segments: vec![],
+            slices: vec![],
         }
     }
 

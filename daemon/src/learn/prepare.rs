@@ -40,6 +40,11 @@ pub fn reserve_name(run: u64) -> String {
     format!("reserve-{run:04}")
 }
 
+/// The name of an era's part of the checklist in the job.
+pub fn checklist_name(run: u64) -> String {
+    format!("checklist-{run:04}")
+}
+
 /// The name of an era's audit set in the job.
 pub fn audit_name(run: u64) -> String {
     format!("audit-{run:04}")

@@ -329,6 +329,7 @@ mod tests {
             },
             votes: votes.iter().map(vote).collect(),
             segments: vec![],
+            slices: vec![],
         }
     }
 

@@ -154,10 +154,20 @@ pub struct Counts {
     pub reserve: u64,
     /// Labelled examples of the audit set.
     pub audit: u64,
+    /// Labelled examples of the checklist.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub checklist: u64,
     /// Examples that neither a field nor a sidecar nor the plugin labelled.
     pub unlabelled: u64,
     /// Broken records, each quarantined by its line.
     pub rejected: u64,
+}
+
+impl Counts {
+    /// Labelled examples, whatever they are for.
+    pub fn labelled(&self) -> u64 {
+        self.train + self.gate + self.reserve + self.audit + self.checklist
+    }
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -1,5 +1,6 @@
 //! What a challenger must show.
 
+use super::verdict::Metric;
 use serde::{Deserialize, Serialize};
 
 /// What a challenger must show. Points are percentage points of accuracy.
@@ -20,6 +21,9 @@ pub struct GateConfig {
     /// No challenger below this accuracy is promoted, whatever the champion's is; in [0, 1], 0 asks for nothing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub accuracy_floor: f64,
+    /// What is compared, where answers are labels; answers with scores of their own are compared by these.
+    #[serde(default, skip_serializing_if = "Metric::is_accuracy")]
+    pub metric: Metric,
 }
 
 fn is_zero(value: &f64) -> bool {

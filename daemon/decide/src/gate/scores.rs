@@ -102,6 +102,7 @@ mod tests {
             min_era_items: 20,
             mode: GateMode::RequireNoninferiority,
             accuracy_floor: 0.0,
+            metric: Metric::Accuracy,
         };
         // Differences between -0.1 and 0.1 that cancel out, and a drop.
         let item = |i: u32| ItemScores {

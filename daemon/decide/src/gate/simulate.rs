@@ -179,7 +179,7 @@ impl Simulation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{GateMode, run_alpha};
+    use super::super::{GateMode, Metric, run_alpha};
     use super::*;
 
     fn simulation(drop_points: f64) -> Simulation {
@@ -191,6 +191,7 @@ mod tests {
                 min_era_items: 50,
                 mode: GateMode::RequireNoninferiority,
                 accuracy_floor: 0.0,
+                metric: Metric::Accuracy,
             },
             items: 500,
             reserve_items: 1000,

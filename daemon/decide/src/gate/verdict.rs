@@ -38,7 +38,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    fn is_accuracy(&self) -> bool {
+    pub(super) fn is_accuracy(&self) -> bool {
         *self == Metric::Accuracy
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::Exit;
 use crate::cli::args::SimulateArgs;
 use crate::cli::render::{count, percent, table};
 use anyhow::Result;
-use wengu_decide::gate::{self, GateConfig, GateMode, Share, Simulated, Simulation, run_alpha};
+use wengu_decide::gate::{self, GateConfig, GateMode, Metric, Share, Simulated, Simulation, run_alpha};
 
 /// As few as the gate decides by where nothing is configured.
 const MIN_ITEMS: u64 = 30;
@@ -34,6 +34,7 @@ fn simulation(args: &SimulateArgs) -> Result<Simulation> {
             min_era_items: MIN_ERA_ITEMS,
             mode,
             accuracy_floor: 0.0,
+            metric: Metric::Accuracy,
         },
         items: args.items,
         reserve_items: args.reserve,

@@ -1,0 +1,130 @@
+//! What people tell the gate to guard: items that must not break, slices, rare labels; and a slide that undoes itself.
+
+use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use serde_json::{Value, json};
+
+/// Learns what is delivered and nothing else, so that wrong labels have their effect.
+const FORGETFUL: &str = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0\n\
+     discriminant_weight = 0.0";
+
+/// A gate that lets everything pass that is not shown to be worse, and is hard to convince.
+const LENIENT: &str = "mode = \"promote_unless_regressed\"\nfalse_alarms_per_year = 0.000001\nreserve_percent = 0\n";
+
+fn departments(records: Vec<Value>) -> Vec<Value> {
+    let with = |(place, mut record): (usize, Value)| {
+        record["department"] = json!(["civil", "labour"][place % 2]);
+        record
+    };
+    records.into_iter().enumerate().map(with).collect()
+}
+
+#[test]
+fn a_broken_item_of_the_checklist_is_a_regression_and_macro_f1_and_fields_are_judged() {
+    if model().is_none() {
+        return;
+    }
+    let config = QUICK_LEARNING.replace("epochs = 2", FORGETFUL);
+    let guarded =
+        "metric = \"macro_f1\"\nchecklist = \"must-not-break\"\nslice_fields = [\"department\"]\nmin_era_items = 5\n";
+    let mut site = Site::new(&format!("{config}{LENIENT}{guarded}"));
+    std::fs::create_dir(site.path("inbox/must-not-break")).unwrap();
+    site.start();
+    let right = departments(clauses("1-first-delivery/clauses-a.jsonl", 10, 26));
+    let (listed, rest): (Vec<Value>, Vec<Value>) = {
+        let doc = |record: &Value| record["doc"].as_str().unwrap().to_owned();
+        let mut docs: Vec<String> = right.iter().map(doc).collect();
+        docs.sort();
+        docs.dedup();
+        docs.truncate(12);
+        right.into_iter().partition(|record| docs.contains(&doc(record)))
+    };
+    site.deliver("must-not-break/list.jsonl", &listed);
+    site.deliver("first.jsonl", &rest);
+    let (first, code) = site.train();
+    assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
+    let files = site.json(&["files"]);
+    let counts = |name: &str| {
+        let all = files.as_array().unwrap().iter();
+        let mut found = all.filter(|file| file["path"].as_str().unwrap().ends_with(name));
+        found.next().expect("the file is known")["counts"].clone()
+    };
+    let (list, first) = (counts("list.jsonl"), counts("first.jsonl"));
+    assert_eq!((&list["checklist"], &list["train"]), (&json!(listed.len()), &json!(0)));
+    assert!(
+        first["checklist"].is_null() && first["train"].as_u64() > Some(50),
+        "{first}"
+    );
+
+    // The gate is told to believe nearly nothing, so that only the list can refuse it.
+    site.deliver(
+        "wrong.jsonl",
+        &departments(clauses("3-wrong-labels/clauses.jsonl", 10, 26)),
+    );
+    let (second, code) = site.train();
+    assert_eq!((code, &second["decision"]), (4, &json!("regressed")), "{second:#}");
+    let why = site.json(&["gate", "explain", "contracts"]);
+    let verdict = &why["verdict"];
+    let broken = verdict["checklist"]["broken"].as_array().unwrap().len();
+    assert!(
+        broken > 0 && verdict["checklist"]["items"] == listed.len(),
+        "{verdict:#}"
+    );
+    assert_eq!(verdict["earlier"]["metric"], "macro_f1");
+    let slices: Vec<&str> = verdict["slices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["slice"].as_str().unwrap())
+        .collect();
+    assert!(
+        slices.contains(&"department=civil") && slices.contains(&"department=labour"),
+        "{slices:?}"
+    );
+    let human = String::from_utf8(site.wengu(&["gate", "explain", "contracts"]).stdout).unwrap();
+    let said = format!(
+        "Of {} items that must not break, the challenger breaks {broken}",
+        listed.len()
+    );
+    assert!(human.contains(&said), "{human}");
+    assert_eq!(site.json(&["gate", "replay", "contracts", "2"])["same"], true);
+    let events = site.json(&["incidents"]);
+    assert!(
+        events["open"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["firing"] == true),
+        "{events:#}"
+    );
+}
+
+#[test]
+fn a_version_that_turns_out_worse_on_new_work_gives_way_to_the_anchor_by_itself() {
+    if model().is_none() {
+        return;
+    }
+    let config = QUICK_LEARNING.replace("epochs = 2", FORGETFUL);
+    let mut site = Site::new(&format!("{config}{LENIENT}auto_rollback = true\n"));
+    site.start();
+    let right = clauses("1-first-delivery/clauses-a.jsonl", 10, 26);
+    let (first, later) = right.split_at(right.len() * 2 / 3);
+    site.deliver("first.jsonl", first);
+    let (run, _) = site.train();
+    let anchor = run["version"].as_str().expect("a version").to_owned();
+    assert_eq!(run["decision"], "promote", "{run:#}");
+    site.deliver("wrong.jsonl", &clauses("3-wrong-labels/clauses.jsonl", 10, 26));
+    let (run, _) = site.train();
+    assert_eq!(run["decision"], "promote", "the gate was told to let it pass: {run:#}");
+    let worse = run["version"].clone();
+    // New work shows it before it is learned from: the anchor knows it, the version in service does not.
+    site.deliver("later.jsonl", later);
+    site.train();
+    let serving = |site: &Site| site.json(&["status"])["domains"][0]["serving"].clone();
+    site.until("the anchor serves again", |site| {
+        serving(site)["version"] == anchor.as_str()
+    });
+    let now = serving(&site);
+    assert!(now["version"] != worse && now["how"] == "rolled_back", "{now}");
+    let rows = site.json(&["versions", "ls", "contracts"]);
+    assert!(rows.as_array().unwrap().len() >= 3, "{rows:#}");
+}
