@@ -17,6 +17,7 @@ mod fit;
 mod headers;
 mod hub;
 pub mod incidents;
+pub mod inputs;
 mod intake;
 pub mod layout;
 pub mod learn;

@@ -3,6 +3,7 @@
 use crate::alerts;
 use crate::clock;
 use crate::engine::Engine;
+use crate::inputs::{self, News};
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
@@ -86,24 +87,28 @@ async fn wait(engine: &Engine) -> bool {
 }
 
 /// The pool of a domain as the scheduler sees it.
-pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
+pub fn state(engine: &Engine, domain: &str) -> Result<(DomainState, News)> {
     // Only the scheduler opens runs: what is not running now was settled before the files below are read.
     let running = engine.runs(domain)?.iter().any(RunRecord::is_open);
     let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
-    let (mut new_examples, mut oldest) = (0, None::<i64>);
+    let (mut new_examples, mut oldest, mut news) = (0, None::<i64>, News::default());
     for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
-        if let FileState::Pooled {
-            counts,
-            tried_in_run: None,
-            ..
-        } = &file.state
-        {
-            new_examples += counts.train;
-            oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
+        match &file.state {
+            FileState::Pooled {
+                examples,
+                counts,
+                tried_in_run: None,
+            } => {
+                new_examples += counts.train;
+                oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
+                news.add(*examples, counts);
+            }
+            FileState::Unlabelled { examples, counts } => news.add(*examples, counts),
+            _ => {}
         }
     }
     let busy_since = engine.live().busy_since.get(domain).copied();
-    Ok(DomainState {
+    let state = DomainState {
         new_examples,
         oldest_new_at: oldest.map(clock::to_utc),
         mark: schedule.mark_ms.map(|ms| Mark {
@@ -115,13 +120,18 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
         asked_now: schedule.asked,
         failures_in_a_row: schedule.failures_in_a_row,
         last_failure_at: schedule.last_failure_ms.map(clock::to_utc),
-    })
+        inputs_shifted: inputs::advise_update(engine, domain, &news)?,
+    };
+    Ok((state, news))
 }
 
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let _lock = engine.lock(&domain.name);
     let now = Utc::now();
-    let state = state(engine, &domain.name)?;
+    let (mut state, news) = state(engine, &domain.name)?;
+    if !state.running {
+        state.inputs_shifted = inputs::look(engine, domain, &news)?;
+    }
     match decide(now, &domain.schedule, &state) {
         Decision::Start { reason, mark } => start(engine, domain, now, reason, &mark),
         Decision::Mark { mark, .. } => {
@@ -227,6 +237,7 @@ fn reason_name(reason: Reason) -> &'static str {
         Reason::Missed => "missed",
         Reason::Threshold => "threshold",
         Reason::Stale => "stale",
+        Reason::InputsShifted => "inputs_shifted",
     }
 }
 

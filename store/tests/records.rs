@@ -59,6 +59,7 @@ fn every_file_state() {
         gate: 2,
         reserve: 0,
         audit: 1,
+        checklist: 0,
         unlabelled: 3,
         rejected: 4,
     };

@@ -1,6 +1,6 @@
 //! What people tell the gate to guard: items that must not break, slices, rare labels; and a slide that undoes itself.
 
-use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use crate::harness::{QUICK_LEARNING, Site, clauses, model, root};
 use serde_json::{Value, json};
 
 /// Learns what is delivered and nothing else, so that wrong labels have their effect.
@@ -125,6 +125,54 @@ fn a_version_that_turns_out_worse_on_new_work_gives_way_to_the_anchor_by_itself(
     });
     let now = serving(&site);
     assert!(now["version"] != worse && now["how"] == "rolled_back", "{now}");
-    let rows = site.json(&["versions", "ls", "contracts"]);
-    assert!(rows.as_array().unwrap().len() >= 3, "{rows:#}");
+    // Every verdict since has looked at the first run's items.
+    let why = site.json(&["gate", "explain", "contracts", "3"]);
+    let wear = &why["wear"][0];
+    assert_eq!((&wear["era"], &wear["looks"]), (&json!(1), &json!(2)));
+    assert!(wear["points"].as_f64().unwrap() > 1.0, "{wear}");
+    let human = String::from_utf8(site.wengu(&["gate", "explain", "contracts", "3"]).stdout).unwrap();
+    assert!(human.contains("gate items of run 1 had decided 2 verdicts"), "{human}");
+}
+
+#[test]
+fn files_unlike_those_that_were_learned_start_an_update_early_and_files_like_them_do_not() {
+    if model().is_none() {
+        return;
+    }
+    let config = QUICK_LEARNING.replace("epochs = 2", "epochs = 1");
+    let mut site = Site::new(&config);
+    let text = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
+    std::fs::write(
+        site.path("wengu.toml"),
+        text.replace("min_new_examples = 20", "min_new_examples = 120"),
+    )
+    .unwrap();
+    site.start();
+    let all = clauses("1-first-delivery/clauses-a.jsonl", 10, 26);
+    let (first, later) = all.split_at(130);
+    site.deliver("first.jsonl", first);
+    assert_eq!(site.train().0["decision"], "promote");
+
+    site.deliver("later.jsonl", later);
+    let looked = |site: &Site| site.log().matches("inputs_looked_at").count();
+    site.until("the new files are looked at", |site| looked(site) == 1);
+    let domain = |site: &Site| site.json(&["status"])["domains"][0].clone();
+    assert_eq!(
+        domain(&site)["problems"],
+        json!([]),
+        "clauses of other contracts are like those before"
+    );
+    assert!(domain(&site)["new_examples"].as_u64() < Some(120));
+
+    // Nobody has labelled these: that they are other texts shows all the same.
+    let leaflets = std::fs::read(root().join("examples/demo/leaflets/leaflets-1.jsonl")).unwrap();
+    site.drop_file("leaflets.jsonl", &leaflets);
+    site.until("an update starts", |site| {
+        let run = &domain(site)["last_run"];
+        [&domain(site)["run"], run]
+            .iter()
+            .any(|run| run["reason"] == "inputs_shifted")
+    });
+    assert!(site.log().contains("are distributed unlike those of"), "{}", site.log());
+    assert_eq!(site.json(&["incidents"])["open"], json!([]), "nobody is called for it");
 }

@@ -375,3 +375,33 @@ fn touching_spans_are_one() {
     let quiet = decide(at(now), &config, &state(&config, 50, now));
     assert_eq!(quiet, wait(Some("2026-11-23T20:00:00+01:00"), WhyNot::QuietHours));
 }
+
+#[test]
+fn inputs_unlike_those_before_need_a_quarter_of_the_examples_and_no_occurrence() {
+    for config in [
+        by_threshold(),
+        ScheduleConfig {
+            quiet_hours: Vec::new(),
+            ..nightly()
+        },
+    ] {
+        let now = "2026-11-24T12:00:00+01:00";
+        let shifted = |examples| DomainState {
+            inputs_shifted: true,
+            ..state(&config, examples, "2026-11-24T03:00:00+01:00")
+        };
+        assert_eq!(
+            decide(at(now), &config, &shifted(13)),
+            start(now, Reason::InputsShifted, &config)
+        );
+        assert!(matches!(decide(at(now), &config, &shifted(12)), Decision::Wait { .. }));
+        let calm = state(&config, 13, "2026-11-24T03:00:00+01:00");
+        assert!(matches!(decide(at(now), &config, &calm), Decision::Wait { .. }));
+    }
+    let state = DomainState {
+        inputs_shifted: true,
+        ..state(&nightly(), 40, "2026-11-24T03:00:00+01:00")
+    };
+    let why = decide(at("2026-11-24T12:00:00+01:00"), &nightly(), &state);
+    assert_eq!(why, wait(Some("2026-11-24T18:00:00+01:00"), WhyNot::QuietHours));
+}

@@ -52,12 +52,13 @@ prop_compose! {
         running in proptest::bool::weighted(0.1),
         intake_busy_since in proptest::option::of(instant()),
         asked_now in proptest::bool::weighted(0.1),
+        inputs_shifted in proptest::bool::weighted(0.2),
         failures_in_a_row in 0..12_u32,
         last_failure_at in proptest::option::of(instant()),
     ) -> DomainState {
         let schedule = |own| if own { config.occurrences() } else { "0 9 * * * UTC".into() };
         DomainState {
-            new_examples, oldest_new_at, running, intake_busy_since, asked_now, failures_in_a_row, last_failure_at,
+            new_examples, oldest_new_at, running, intake_busy_since, asked_now, inputs_shifted, failures_in_a_row, last_failure_at,
             mark: mark.map(|(at, own)| Mark { at, schedule: schedule(own) }),
         }
     }
@@ -75,7 +76,9 @@ proptest! {
         if let Decision::Start { reason, mark } = decide(now, &config, &state) {
             prop_assert!(!state.running);
             prop_assert!(state.new_examples > 0);
-            prop_assert!(state.new_examples >= config.min_new_examples || [Reason::Asked, Reason::Stale].contains(&reason));
+            let few = state.new_examples < config.min_new_examples;
+            prop_assert!(!few || [Reason::Asked, Reason::Stale, Reason::InputsShifted].contains(&reason));
+            prop_assert!(reason != Reason::InputsShifted || 4 * state.new_examples >= config.min_new_examples);
             prop_assert_eq!(mark.schedule, config.occurrences());
             prop_assert!(mark.at >= now && mark.at <= now + TimeDelta::hours(1));
             if reason != Reason::Asked {

@@ -12,7 +12,8 @@ use crate::incidents;
 use crate::learn::judging;
 use crate::learn::outcome::{Answers, Judgement};
 use anyhow::{Context, Result, bail, ensure};
-use wengu_decide::gate::Decision;
+use std::collections::BTreeMap;
+use wengu_decide::gate::{Decision, Wear, selection_points};
 use wengu_decide::incident::{Matcher, Phase, Silence};
 use wengu_store::records::RunRecord;
 
@@ -51,9 +52,36 @@ pub fn explain(engine: &Engine, domain: &str, run: Option<u64>) -> Result<GateEx
             let promoted = judgement.verdict.decision == Decision::Promote;
             Some((anchor, drift::compare(watched.serving(promoted))))
         }),
+        wear: wear(engine, &record, &judgement)?,
         verdict: judgement.verdict,
         anchor: anchor(engine, domain)?,
     })
+}
+
+/// How often each era's gate items had been looked at when the run was judged. A first version chose nothing.
+fn wear(engine: &Engine, run: &RunRecord, judgement: &Judgement) -> Result<Vec<Wear>> {
+    let mut looks: BTreeMap<u64, u64> = BTreeMap::new();
+    let runs = engine.runs(&run.domain)?;
+    let judged = runs
+        .iter()
+        .filter(|r| r.run <= run.run && r.verdict.is_some() && r.parent.is_some());
+    for judged in judged {
+        for era in engine.accuracy(judged)? {
+            *looks.entry(era.era).or_default() += 1;
+        }
+    }
+    let psi = judgement.verdict.earlier.psi;
+    let eras = judgement.answers.iter().filter(|era| !era.items.is_empty());
+    let worn = eras.map(|era| {
+        let (items, looks) = (era.items.len() as u64, looks.get(&era.era).copied().unwrap_or(0));
+        Wear {
+            era: era.era,
+            items,
+            looks,
+            points: selection_points(looks, items, psi),
+        }
+    });
+    Ok(worn.collect())
 }
 
 /// Items whose answer became right or wrong; of answers that have scores, those that are another by half.

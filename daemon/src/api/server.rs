@@ -237,7 +237,7 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
                 ..answer
             });
         }
-        if crate::schedule::state(&engine, domain)?.new_examples == 0 {
+        if crate::schedule::state(&engine, domain)?.0.new_examples == 0 {
             let why = "no new labelled examples wait for an update; `wengu files` says what became of each file";
             answer.nothing_to_do = Some(why.into());
             return Ok(answer);

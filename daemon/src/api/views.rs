@@ -57,7 +57,7 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
     for (_, file) in engine.store.scan::<FileRecord>(&format!("{name}/"))? {
         *files.entry(file.state.name().into()).or_default() += 1;
     }
-    let state = crate::schedule::state(engine, name)?;
+    let (state, _) = crate::schedule::state(engine, name)?;
     let next = next_step(&decide(Utc::now(), &engine.config.domains[name].schedule, &state));
     let runs = engine.runs(name)?;
     let open = runs.iter().find(|r| r.is_open());
@@ -123,6 +123,16 @@ fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
             labels.slice,
             human(record.state.since_ms)
         ));
+    }
+    if let Some(record) = crate::inputs::found(engine, name)? {
+        let when = human(record.checked_ms);
+        problems.extend(
+            record
+                .drift
+                .reasons
+                .iter()
+                .map(|reason| format!("what comes in ({when}): {reason}")),
+        );
     }
     Ok(problems)
 }

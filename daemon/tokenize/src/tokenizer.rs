@@ -101,6 +101,13 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// The token that stands for what the vocabulary lacks, where there is one.
+    pub fn unknown_id(&self) -> Option<u32> {
+        ["[UNK]", "<unk>"]
+            .iter()
+            .find_map(|token| self.inner.token_to_id(token))
+    }
+
     /// Token ids of the text with the special tokens around them, at most `max_length` in all. The segments tile
     /// the text; without any, the ids are those of the base model's own tokenizer.
     pub fn encode(&self, text: &str, segments: &[Segment], max_length: usize) -> Result<Vec<u32>, TokenizeError> {

@@ -29,6 +29,7 @@ mod simulate;
 pub mod stats;
 mod units;
 mod verdict;
+mod wear;
 
 pub use compare::{Judged, Level};
 pub use config::{GateConfig, GateMode};
@@ -43,3 +44,4 @@ pub use verdict::{
     Checklist, Comparison, Confirmation, Confirmed, Decision, EraVerdict, Metric, Repeated, SliceVerdict, Subject,
     VERDICT_SCHEMA, Verdict,
 };
+pub use wear::{Wear, selection_points};

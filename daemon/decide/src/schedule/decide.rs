@@ -79,6 +79,8 @@ pub struct DomainState {
     pub intake_busy_since: Option<DateTime<Utc>>,
     /// Somebody asked for an update. The caller forgets it when it starts one.
     pub asked_now: bool,
+    /// What comes in is unlike what was learned: a quarter of `min_new_examples` is enough, and no occurrence is waited for.
+    pub inputs_shifted: bool,
     /// Runs that failed since the last one that completed.
     pub failures_in_a_row: u32,
     /// When the last of them ended.
@@ -127,6 +129,8 @@ pub enum Reason {
     Threshold,
     /// The oldest new example has waited long enough.
     Stale,
+    /// What comes in is unlike what was learned.
+    InputsShifted,
 }
 
 /// Why a mark is stored without a start.
@@ -219,7 +223,8 @@ pub fn decide(now: DateTime<Utc>, config: &ScheduleConfig, state: &DomainState) 
     let stale_at = stale_at(now, config, state);
     let stale = stale_at.is_some_and(|at| at <= now);
     let threshold = config.cron.is_none() && have >= need;
-    if occurrence.is_none() && !stale && !threshold {
+    let shifted = state.inputs_shifted && have >= need.div_ceil(4);
+    if occurrence.is_none() && !stale && !threshold && !shifted {
         let next = config
             .cron
             .as_ref()
@@ -272,6 +277,12 @@ pub fn decide(now: DateTime<Utc>, config: &ScheduleConfig, state: &DomainState) 
             why: WhyNot::IntakeBusy,
         };
     }
+    if shifted && have < need {
+        return Decision::Start {
+            reason: Reason::InputsShifted,
+            mark: mark(),
+        };
+    }
     match occurrence {
         Some(_) if have < need => Decision::Mark {
             why: MarkReason::TooFewExamples { have, need },
@@ -279,7 +290,10 @@ pub fn decide(now: DateTime<Utc>, config: &ScheduleConfig, state: &DomainState) 
         },
         Some(reason) => Decision::Start { reason, mark: mark() },
         None => Decision::Start {
-            reason: Reason::Threshold,
+            reason: match threshold {
+                true => Reason::Threshold,
+                false => Reason::InputsShifted,
+            },
             mark: mark(),
         },
     }

@@ -3,7 +3,7 @@
 use super::{Flip, RunView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wengu_decide::gate::{Comparison, Verdict};
+use wengu_decide::gate::{Comparison, Verdict, Wear};
 use wengu_decide::incident::Silence;
 
 /// `GET /v1/gate/explain`.
@@ -21,6 +21,8 @@ pub struct GateExplanation {
     pub with_anchor: Option<(String, Comparison)>,
     /// What the domain is held against now.
     pub anchor: Option<AnchorView>,
+    /// How worn the gate's items were after the run, era by era.
+    pub wear: Vec<Wear>,
     /// Items whose answer became right or wrong.
     pub flips: Vec<Flip>,
 }

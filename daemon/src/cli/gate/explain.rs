@@ -7,7 +7,7 @@ use crate::cli::args::ExplainGateArgs;
 use crate::cli::render::{count, percent, points, print_flips, table};
 use crate::clock::human;
 use anyhow::Result;
-use wengu_decide::gate::{Comparison, Subject, Verdict};
+use wengu_decide::gate::{Comparison, Subject, Verdict, Wear};
 
 pub async fn explain(client: &Client, args: &ExplainGateArgs, json: bool) -> Result<Exit> {
     let run = args.run.map(|run| run.to_string());
@@ -60,7 +60,23 @@ fn print(e: &GateExplanation) {
     if let Some(anchor) = &e.anchor {
         held_against(anchor);
     }
+    worn(&e.wear);
     print_flips(&e.flips);
+}
+
+/// What was looked at more than once, most worn first.
+fn worn(wear: &[Wear]) {
+    let mut worn: Vec<&Wear> = wear.iter().filter(|wear| wear.looks > 1).collect();
+    worn.sort_by(|a, b| b.points.total_cmp(&a.points));
+    for wear in worn.into_iter().take(3) {
+        println!(
+            "wear: the {} of run {} had decided {}; what serves may look up to {:.1} points better on them than it is, for having been chosen by them",
+            count(wear.items, "gate item"),
+            wear.era,
+            count(wear.looks, "verdict"),
+            wear.points
+        );
+    }
 }
 
 fn levels(verdict: &Verdict) {
