@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::{api, clock, intake, learn, outbox, schedule};
 use anyhow::Result;
 use nix::libc;
+use nix::sys::signal::{SigHandler, Signal};
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,9 @@ const HEALTH: Duration = Duration::from_millis(500);
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
+    // The command line dies of a closed pipe; a peer that leaves must not end the daemon.
+    // SAFETY: SIG_IGN is no handler of ours.
+    unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     forbid_new_code();
     // Signals first: one that comes during the start must not kill what has begun.
     let mut term = signal(SignalKind::terminate())?;

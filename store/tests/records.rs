@@ -202,3 +202,22 @@ fn versions_and_schedules() {
         },
     );
 }
+
+#[test]
+fn tokens() {
+    let token = |domains: &[&str], revoked_ms| TokenRecord {
+        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into(),
+        role: Role::Operator,
+        domains: domains.iter().map(ToString::to_string).collect(),
+        created_ms: 1_790_000_000_000,
+        expires_ms: 1_792_592_000_000,
+        revoked_ms,
+    };
+    check("whole", token(&[], None));
+    check("scoped", token(&["contracts", "合同"], None));
+    check("revoked", token(&[], Some(1_790_000_001_000)));
+    assert!(token(&[], None).counts(1_792_591_999_999));
+    assert!(!token(&[], None).counts(1_792_592_000_000));
+    assert!(!token(&[], Some(1_790_000_001_000)).counts(1_790_000_000_500));
+    assert!(Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+}

@@ -121,12 +121,19 @@ impl Site {
         began.elapsed()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command of the command line.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(&[]);
+        command.arg("--config").arg(self.path("wengu.toml")).args(arguments);
+        command
+    }
+
+    /// A command that knows of no configuration.
+    pub fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("wengu"));
         command
-            .arg("--config")
-            .arg(self.path("wengu.toml"))
             .args(arguments)
+            .current_dir(self.dir.path())
             .stdin(Stdio::null());
         command
     }

@@ -47,7 +47,7 @@ fn unit(dir: &Path, drop_ins: &[&str]) -> String {
 
 #[test]
 fn systemd_understands_the_unit_with_and_without_drop_ins() {
-    for drop_ins in [&[][..], &["gpu.conf", "limits.conf", "credentials.conf"]] {
+    for drop_ins in [&[][..], &["gpu.conf", "limits.conf", "credentials.conf", "roles.conf"]] {
         let dir = tempfile::tempdir().unwrap();
         let Some(verified) = tool("systemd-analyze", &["verify", "--man=no", &unit(dir.path(), drop_ins)]) else {
             return;
@@ -63,6 +63,7 @@ fn the_unit_is_open_by_1_5_of_10_at_most_and_only_where_the_readme_says() {
         (&[][..], &["DeviceAllow"][..]),
         (&["gpu.conf"][..], &["DeviceAllow", "PrivateDevices"][..]),
         (&["limits.conf", "credentials.conf"][..], &["DeviceAllow"][..]),
+        (&["roles.conf"][..], &["DeviceAllow", "PrivateUsers"][..]),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let unit = unit(dir.path(), drop_ins);

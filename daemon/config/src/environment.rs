@@ -1,5 +1,6 @@
 //! What the file system says to a configuration.
 
+use crate::api::check_people;
 use crate::folders::normal;
 use crate::problem::Problem;
 use crate::types::{Config, Source};
@@ -21,6 +22,8 @@ pub fn check_environment(config: &Config) -> Vec<Problem> {
     check.watched();
     check.models();
     check.secrets();
+    check.tls();
+    check.problems.extend(check_people(config));
     check.program(
         "trainer.command",
         &config.trainer.command,
@@ -169,29 +172,49 @@ impl Check<'_> {
     }
 
     fn secret(&mut self, webhook: &str, what: &str, source: Option<&Source>) {
-        // Of a credential without its folder nothing is known: a person runs this by hand, outside the unit.
-        let Some((source, file)) = source.and_then(|source| Some((source, source.file()?))) else {
-            return;
-        };
+        let Some(source) = source else { return };
         let kind = match source {
             Source::Credential(_) => "credential",
             _ => "file",
         };
-        let key = format!("webhooks.{webhook}.{what}_{kind}");
+        let remedy = match what {
+            "url" => "write the address into it and let only wengu's user read it",
+            _ => "make one with `wengu webhook secret` and let only wengu's user read it",
+        };
+        self.private(&format!("webhooks.{webhook}.{what}_{kind}"), source, remedy);
+    }
+
+    fn tls(&mut self) {
+        let Some(tcp) = &self.config.api.tcp else { return };
+        if let Some(why) = unreadable(&tcp.certificate) {
+            let message = format!("{} {why}", tcp.certificate.display());
+            self.error("api.tcp.certificate", message, "put the certificate there, as PEM");
+        }
+        let key = match tcp.key {
+            Source::Credential(_) => "api.tcp.key_credential",
+            _ => "api.tcp.key",
+        };
+        let remedy = "put the certificate's private key there, as PEM, and let only wengu's user read it";
+        self.private(key, &tcp.key, remedy);
+    }
+
+    /// A file that only wengu's user may read. `remedy`: how to get one.
+    fn private(&mut self, key: &str, source: &Source, remedy: &str) {
+        // Of a credential without its folder nothing is known: a person runs this by hand, outside the unit.
+        let Some(file) = source.file() else { return };
         if let Some(why) = unreadable(&file) {
-            let remedy = match (source, what) {
-                (Source::Credential(_), _) => "name it in the unit's `LoadCredential=`",
-                (_, "url") => "write the address into it and let only wengu's user read it",
-                _ => "make one with `wengu webhook secret` and let only wengu's user read it",
+            let remedy = match source {
+                Source::Credential(_) => "name it in the unit's `LoadCredential=`",
+                _ => remedy,
             };
-            self.error(&key, format!("{} {why}", file.display()), remedy);
+            self.error(key, format!("{} {why}", file.display()), remedy);
             return;
         }
         let mode = file.metadata().map_or(0, |about| about.permissions().mode());
         if mode & OTHERS != 0 {
             let message = format!("{} is open to every user (mode {:03o})", file.display(), mode & 0o777);
             self.error(
-                &key,
+                key,
                 message,
                 "chmod o= it, and make a new secret if others may have read this one",
             );

@@ -1,5 +1,6 @@
 //! The configuration file: read, checked, every error at once.
 
+mod api;
 mod domain;
 mod environment;
 mod folders;
@@ -13,6 +14,7 @@ mod top;
 mod types;
 mod webhook;
 
+pub use api::{Api, ApiLimits, Members, Tcp, Who, check_people};
 pub use environment::check_environment;
 pub use problem::{Problem, Problems, Severity};
 pub use types::*;

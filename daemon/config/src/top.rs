@@ -1,5 +1,6 @@
 //! The file as a whole, and the tables that are not of a domain.
 
+use crate::api::read_api;
 use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::reader::read_reader;
@@ -47,6 +48,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
             take("the socket", socket);
         }
     }
+    let api = read_api(section.table("api"), base, &mut take);
     let trainer = read_trainer(section.table("trainer"), base);
     let reader = read_reader(section.table("reader"), base);
     let plugin_keys = read_plugins(section.table("plugins"));
@@ -129,6 +131,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         path: path.to_path_buf(),
         state_dir: value(state_dir),
         socket: value(socket),
+        api,
         trainer,
         reader,
         plugin_keys,

@@ -1,6 +1,7 @@
 //! What the rest of wengu sees of the configuration: checked values with units in their names, defaults filled in,
 //! paths absolute.
 
+use crate::api::Api;
 use crate::problem::Problem;
 use crate::section::Position;
 use ipnet::IpNet;
@@ -25,6 +26,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The control socket; `state_dir/wengu.sock` unless set.
     pub socket: PathBuf,
+    /// Who may ask for what.
+    pub api: Api,
     /// How training jobs are run.
     pub trainer: Trainer,
     /// How documents of others are turned into text.

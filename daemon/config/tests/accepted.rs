@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wengu_config::{Config, Source, example, parse};
+use wengu_config::{ApiLimits, Config, Source, example, parse};
 use wengu_protocol::events::{Format, Language};
 use wengu_protocol::job::{Bottleneck, Method, NonLinearity, Placement, PromptTuning};
 
@@ -35,6 +35,7 @@ fn example_spelled_out() -> String {
         "url_credential",
         "secret_credential",
         "secret",
+        "key_credential",
         "language",
         "prefix",
         "second_channel",
@@ -43,7 +44,8 @@ fn example_spelled_out() -> String {
         let inside = line.strip_prefix("# ")?;
         let key = inside.split(" = ").next()?;
         let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let is_line = (is_key && inside.contains(" = ")) || inside.starts_with("[webhooks");
+        let is_line =
+            (is_key && inside.contains(" = ")) || inside.starts_with("[webhooks") || inside.starts_with("[api.tcp");
         (is_line && !show_no_default.contains(&key)).then(|| inside.to_string())
     };
     let lines = example()
@@ -62,6 +64,11 @@ fn the_example_is_right_and_says_the_defaults() {
     assert_eq!(format!("{:?}", config.trainer), format!("{:?}", all.trainer));
     assert_eq!(format!("{:?}", config.reader), format!("{:?}", all.reader));
     assert_eq!(format!("{:?}", config.domains), format!("{:?}", all.domains));
+    assert_eq!(
+        (config.api.limits, ApiLimits::default()),
+        (all.api.limits, config.api.limits)
+    );
+    assert_eq!(all.api.tcp.unwrap().listen.port(), 8443);
     assert_eq!((config.state_dir, config.socket), (all.state_dir, all.socket));
     let webhook = &all.webhooks["oncall"];
     assert_eq!(
@@ -87,7 +94,7 @@ fn the_example_knows_every_key() {
             .strip_prefix("the keys known here are ")
             .expect("a list of keys")
             .split(", ");
-        for key in known.filter(|key| !["intake", "schedule", "learning", "gate"].contains(key)) {
+        for key in known.filter(|key| !["intake", "schedule", "learning", "gate", "tcp", "limits"].contains(key)) {
             let shown = example()
                 .lines()
                 .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));

@@ -141,3 +141,28 @@ fn folders_that_meet_by_a_symbolic_link() {
     assert_eq!(key, "domains.contracts.watch");
     assert!(message.contains("the state folder"), "{message}");
 }
+
+#[test]
+fn roles_and_tls_are_looked_at() {
+    let dir = complete();
+    let text = format!(
+        "{TEXT}[api]\nviewers = [\"no-such-user\", \"@root\"]\nadmins = [\"@no-such-group\"]\n\
+         [api.tcp]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"tls.pem\"\nkey = \"tls.key\"\n"
+    );
+    fs::write(dir.path().join("wengu.toml"), text).unwrap();
+    fs::write(dir.path().join("tls.key"), "x").unwrap();
+    fs::set_permissions(dir.path().join("tls.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let found: Vec<(String, String)> = check(dir.path()).into_iter().map(|p| (p.key, p.message)).collect();
+    let said = |key: &str, words: &str| found.iter().any(|(k, message)| k == key && message.contains(words));
+    assert!(
+        said("api.viewers", "this machine has no user no-such-user"),
+        "{found:?}"
+    );
+    assert!(
+        said("api.admins", "this machine has no group no-such-group"),
+        "{found:?}"
+    );
+    assert!(said("api.tcp.certificate", "tls.pem is not there"), "{found:?}");
+    assert!(said("api.tcp.key", "open to every user (mode 644)"), "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
+}

@@ -35,6 +35,32 @@ fn an_empty_file() {
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
 const ONE_MISTAKE: &[(&str, &str, &str)] = &[
+    ("[api]\nadmins = [\"zhang\", \"@\"]", "api.admins", "names no group"),
+    (
+        "[api.tcp]\nlisten = \"localhost:8443\"\ncertificate = \"tls.pem\"\nkey = \"tls.key\"",
+        "api.tcp.listen",
+        "\"localhost:8443\" is no address with a port",
+    ),
+    (
+        "[api.tcp]\nlisten = \"127.0.0.1:8443\"\nkey = \"tls.key\"",
+        "api.tcp.certificate",
+        "is missing",
+    ),
+    (
+        "[api.tcp]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"tls.pem\"",
+        "api.tcp.key",
+        "is missing",
+    ),
+    (
+        "[api.tcp]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"tls.pem\"\nkey = \"k\"\nkey_credential = \"k\"",
+        "api.tcp.key_credential",
+        "is a second key",
+    ),
+    (
+        "[api.limits]\nrequest_s = 5",
+        "api.limits.head_s",
+        "a request would be over before its headers are",
+    ),
     (
         "[domains.contracts.learning]\nmethod = \"bottleneck\"\nplacement = \"parallel\"",
         "learning.placement",

@@ -1,9 +1,11 @@
-//! The control socket: HTTP with JSON bodies over a Unix socket in the state directory. Whoever may open the socket may
-//! do everything; its mode is 0660.
+//! The control API: HTTP with JSON bodies over a Unix socket in the state directory, whose peers the kernel names, and over
+//! TCP with TLS and tokens where that is configured. `access` says who may do what.
 
+mod access;
 pub mod client;
 mod history;
 mod judgements;
+mod refusal;
 pub mod server;
 pub mod types;
 pub mod views;

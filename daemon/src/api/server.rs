@@ -1,89 +1,65 @@
-//! The daemon's side of the control socket.
+//! What the daemon answers, and who may ask for it.
 
+use super::access::{self, Caller, Listeners, Reach, Row, change, read, tokens};
 use super::history;
 use super::judgements;
+use super::refusal::Refusal;
 use super::types::*;
 use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::learn::votes::VotingReport;
 use crate::outbox::by_hand;
-use anyhow::{Context, Result, bail};
+pub use access::bind;
+use anyhow::{Result, bail};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use wengu_store::records::ScheduleRecord;
+use wengu_store::records::{Role, ScheduleRecord};
 use wengu_store::{BackupReport, Batch};
-
-/// A refusal with a status.
-struct Refusal(StatusCode, String);
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.0, Json(ErrorBody { error: self.1 })).into_response()
-    }
-}
-
-impl From<anyhow::Error> for Refusal {
-    fn from(e: anyhow::Error) -> Self {
-        Refusal(StatusCode::UNPROCESSABLE_ENTITY, format!("{e:#}"))
-    }
-}
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
-/// Binds the control socket. One that a dead daemon left is replaced; the store's lock says that it is dead.
-pub fn bind(engine: &Engine) -> Result<tokio::net::UnixListener> {
-    let path = &engine.config.socket;
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e).with_context(|| path.display().to_string()),
-    }
-    let listener =
-        tokio::net::UnixListener::bind(path).with_context(|| format!("control socket {}", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-    Ok(listener)
+/// Serves until the daemon stops.
+pub async fn serve(engine: Arc<Engine>, listeners: Listeners) -> Result<()> {
+    access::serve(engine, listeners, rows()).await
 }
 
-/// Serves until the daemon stops.
-pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> Result<()> {
-    let stop = engine.clone();
-    let router = Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/files", get(files))
-        .route("/v1/files/explain", get(explain_file))
-        .route("/v1/files/release", post(release))
-        .route("/v1/functions", get(functions))
-        .route("/v1/learning", get(learning))
-        .route("/v1/versions", get(versions))
-        .route("/v1/versions/explain", get(explain_version))
-        .route("/v1/run", get(run))
-        .route("/v1/train", post(train))
-        .route("/v1/rollback", post(rollback))
-        .route("/v1/promote", post(promote))
-        .route("/v1/gate/explain", get(explain_gate))
-        .route("/v1/gate/replay", get(replay_gate))
-        .route("/v1/gate/anchor", post(move_anchor))
-        .route("/v1/incidents", get(list_incidents))
-        .route("/v1/incidents/silence", post(silence))
-        .route("/v1/plugins/enable", post(enable_plugin))
-        .route("/v1/webhooks", get(webhooks))
-        .route("/v1/webhooks/test", post(test_webhooks))
-        .route("/v1/webhooks/replay", post(replay_webhooks))
-        .route("/v1/store/verify", post(verify_store))
-        .route("/v1/store/backup", post(backup_store))
-        .with_state(engine);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.stopped().await })
-        .await?;
-    Ok(())
+/// Everything that can be asked, and the least role that it takes. There are no routes but these.
+fn rows() -> Vec<Row> {
+    use Reach::{Domain, Domains, Whole};
+    use Role::{Admin, Operator, Viewer};
+    vec![
+        read("/v1/status", Viewer, Domains, status),
+        read("/v1/files", Viewer, Domains, files),
+        read("/v1/files/explain", Viewer, Domains, explain_file),
+        read("/v1/functions", Viewer, Domain, functions),
+        read("/v1/learning", Viewer, Domain, learning),
+        read("/v1/versions", Viewer, Domain, versions),
+        read("/v1/versions/explain", Viewer, Domain, explain_version),
+        read("/v1/run", Viewer, Domain, run),
+        read("/v1/gate/explain", Viewer, Domain, explain_gate),
+        read("/v1/gate/replay", Viewer, Domain, replay_gate),
+        read("/v1/incidents", Viewer, Domains, list_incidents),
+        read("/v1/webhooks", Viewer, Whole, webhooks),
+        change("/v1/train", Operator, Domain, train),
+        change("/v1/files/release", Operator, Domain, release),
+        change("/v1/incidents/silence", Operator, Domain, silence),
+        change("/v1/webhooks/test", Operator, Whole, test_webhooks),
+        change("/v1/webhooks/replay", Operator, Whole, replay_webhooks),
+        change("/v1/store/verify", Operator, Whole, verify_store),
+        change("/v1/rollback", Admin, Domain, rollback),
+        change("/v1/promote", Admin, Domain, promote),
+        change("/v1/gate/anchor", Admin, Domain, move_anchor),
+        change("/v1/plugins/enable", Admin, Whole, enable_plugin),
+        change("/v1/store/backup", Admin, Whole, backup_store),
+        read("/v1/tokens", Admin, Whole, list_tokens),
+        change("/v1/tokens", Admin, Whole, create_token),
+        change("/v1/tokens/revoke", Admin, Whole, revoke_token),
+    ]
 }
 
 /// Runs a view on a blocking thread: views read the disk.
@@ -91,10 +67,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(Json(value)),
         Ok(Err(e)) => Err(e.into()),
-        Err(e) => Err(Refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("a bug in wengu: {e}"),
-        )),
+        Err(e) => Err(Refusal::bug(e)),
     }
 }
 
@@ -104,7 +77,7 @@ fn known<T>(kind: &str, name: &str, configured: &BTreeMap<String, T>) -> Result<
         return Ok(());
     }
     let names: Vec<&str> = configured.keys().map(String::as_str).collect();
-    Err(Refusal(
+    Err(Refusal::new(
         StatusCode::NOT_FOUND,
         format!("no {kind} {name}; configured are: {}", names.join(", ")),
     ))
@@ -118,8 +91,16 @@ fn known_webhook(engine: &Engine, name: Option<&str>) -> Result<(), Refusal> {
     name.map_or(Ok(()), |name| known("webhook", name, &engine.config.webhooks))
 }
 
-async fn status(State(engine): State<Arc<Engine>>) -> Answer<Status> {
-    blocking(move || views::status(&engine)).await
+/// Of a caller who may see some domains only, the others are left out.
+type Asking = Extension<Arc<Caller>>;
+
+async fn status(State(engine): State<Arc<Engine>>, Extension(caller): Asking) -> Answer<Status> {
+    blocking(move || {
+        let mut status = views::status(&engine)?;
+        status.domains.retain(|domain| caller.sees(&domain.name));
+        Ok(status)
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -128,11 +109,20 @@ struct FilesQuery {
     state: Option<String>,
 }
 
-async fn files(State(engine): State<Arc<Engine>>, Query(query): Query<FilesQuery>) -> Answer<Vec<FileView>> {
+async fn files(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Asking,
+    Query(query): Query<FilesQuery>,
+) -> Answer<Vec<FileView>> {
     if let Some(domain) = &query.domain {
         known_domain(&engine, domain)?;
     }
-    blocking(move || views::files(&engine, query.domain.as_deref(), query.state.as_deref())).await
+    blocking(move || {
+        let mut files = views::files(&engine, query.domain.as_deref(), query.state.as_deref())?;
+        files.retain(|file| caller.sees(&file.domain));
+        Ok(files)
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -140,8 +130,12 @@ struct PathQuery {
     path: String,
 }
 
-async fn explain_file(State(engine): State<Arc<Engine>>, Query(query): Query<PathQuery>) -> Answer<FileExplanation> {
-    blocking(move || views::explain_file(&engine, &query.path)).await
+async fn explain_file(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Asking,
+    Query(query): Query<PathQuery>,
+) -> Answer<FileExplanation> {
+    blocking(move || views::explain_file(&engine, &query.path, |domain| caller.sees(domain))).await
 }
 
 #[derive(Deserialize)]
@@ -310,16 +304,29 @@ struct IncidentsQuery {
 
 async fn list_incidents(
     State(engine): State<Arc<Engine>>,
+    Extension(caller): Asking,
     Query(query): Query<IncidentsQuery>,
 ) -> Answer<IncidentsView> {
-    blocking(move || judgements::incidents(&engine, query.domain.as_deref())).await
+    blocking(move || Ok(seen(judgements::incidents(&engine, query.domain.as_deref())?, &caller))).await
 }
 
-async fn silence(State(engine): State<Arc<Engine>>, Json(request): Json<SilenceRequest>) -> Answer<IncidentsView> {
+async fn silence(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Asking,
+    Json(request): Json<SilenceRequest>,
+) -> Answer<IncidentsView> {
     if let Some(domain) = &request.domain {
         known_domain(&engine, domain)?;
     }
-    blocking(move || judgements::silence(&engine, request)).await
+    blocking(move || Ok(seen(judgements::silence(&engine, request)?, &caller))).await
+}
+
+/// What a caller may see of incidents and silences. A silence of no domain is of all, theirs too.
+fn seen(mut view: IncidentsView, caller: &Caller) -> IncidentsView {
+    view.open.retain(|incident| caller.sees(&incident.domain));
+    view.silences
+        .retain(|silence| silence.matcher.domain.as_ref().is_none_or(|domain| caller.sees(domain)));
+    view
 }
 
 async fn enable_plugin(State(engine): State<Arc<Engine>>, Json(request): Json<PluginRequest>) -> Answer<PluginEnabled> {
@@ -368,4 +375,60 @@ async fn test_webhooks(State(engine): State<Arc<Engine>>, Json(request): Json<Te
         Ok(asked.len() as u64)
     })
     .await
+}
+
+async fn list_tokens(State(engine): State<Arc<Engine>>) -> Answer<Vec<TokenView>> {
+    blocking(move || tokens::list(&engine)).await
+}
+
+async fn create_token(State(engine): State<Arc<Engine>>, Json(request): Json<TokenRequest>) -> Answer<TokenMade> {
+    for domain in &request.domains {
+        known_domain(&engine, domain)?;
+    }
+    blocking(move || tokens::create(&engine, request)).await
+}
+
+async fn revoke_token(State(engine): State<Arc<Engine>>, Json(request): Json<TokenName>) -> Answer<TokenView> {
+    blocking(move || tokens::revoke(&engine, request)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    #[test]
+    fn the_table_is_what_people_were_told() {
+        let mut table = String::new();
+        for row in rows() {
+            let route = row.route;
+            writeln!(table, "{:8} {:?} {route}", route.least.name(), route.reach).unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn what_changes_something_is_not_a_viewers() {
+        for row in rows() {
+            assert!(!row.route.changes() || row.route.least > Role::Viewer, "{}", row.route);
+        }
+    }
+
+    #[test]
+    fn there_are_no_routes_but_those_of_the_table() {
+        // A route that is added beside it would have no role.
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+        let mut places = Vec::new();
+        for file in walk(&dir) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            places.extend(text.matches(concat!(".rou", "te(")).map(|_| file.clone()));
+        }
+        assert_eq!(places, [dir.join("access/routes.rs")]);
+    }
+
+    fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+        files.into_iter().chain(dirs.iter().flat_map(|dir| walk(dir))).collect()
+    }
 }

@@ -240,13 +240,13 @@ fn explain_state(state: &FileState) -> String {
     }
 }
 
-/// Everything about one file.
-pub fn explain_file(engine: &Engine, path: &str) -> Result<FileExplanation> {
+/// Everything about one file of a domain that is `seen`; one of another is as if it were not there.
+pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) -> Result<FileExplanation> {
     let found = engine
         .store
         .scan::<FileRecord>("")?
         .into_iter()
-        .find(|(_, f)| f.path == path);
+        .find(|(_, f)| f.path == path && seen(&f.domain));
     let Some((key, file)) = found else {
         bail!("no watched folder has shown {path}; check the path, or give it time to settle")
     };

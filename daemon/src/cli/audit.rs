@@ -62,6 +62,9 @@ pub fn audit(config: &Config, args: &AuditArgs, json: bool) -> Result<Exit> {
                         Change::Delete { table, key } => write!(out, " -{table}/{key}")?,
                     }
                 }
+                if let Some(note) = event.note.as_ref().filter(|_| event.event.starts_with("api.")) {
+                    write!(out, " {note}")?;
+                }
                 writeln!(out)?;
                 Ok(())
             })?;

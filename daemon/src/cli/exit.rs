@@ -19,6 +19,8 @@ pub enum Exit {
     Unavailable,
     /// `wengu store`: a running daemon has the store (EX_TEMPFAIL).
     InUse,
+    /// The daemon answers, and not to this user or token (EX_NOPERM).
+    Denied,
     /// The configuration has errors (EX_CONFIG).
     Config,
 }
@@ -35,6 +37,7 @@ impl Exit {
             Exit::Damaged => 6,
             Exit::Unavailable => 69,
             Exit::InUse => 75,
+            Exit::Denied => 77,
             Exit::Config => 78,
         }
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod args;
+mod at;
 mod audit;
 mod exit;
 mod export;
@@ -15,16 +16,18 @@ mod report;
 mod run;
 mod status;
 pub mod store;
+mod token;
 mod train;
 mod versions;
 mod webhook;
 
-use crate::api::client::{Client, Unreachable};
+use crate::api::client::{Denied, Unreachable};
 use anyhow::{Context, Result};
 use args::{Args, Command};
+use at::At;
 pub use exit::Exit;
 use std::path::{Path, PathBuf};
-use wengu_config::{Config, Problems};
+use wengu_config::Problems;
 
 /// Runs a command and says how to exit.
 pub async fn run(args: Args) -> Exit {
@@ -34,6 +37,8 @@ pub async fn run(args: Args) -> Exit {
         Err(e) => {
             let exit = if e.is::<Unreachable>() {
                 Exit::Unavailable
+            } else if e.is::<Denied>() {
+                Exit::Denied
             } else if e.is::<ConfigError>() {
                 Exit::Config
             } else {
@@ -52,27 +57,31 @@ pub async fn run(args: Args) -> Exit {
 }
 
 async fn dispatch(args: Args) -> Result<Exit> {
-    let config = args.config.as_deref();
+    let at = At {
+        config: args.config.as_deref(),
+        remote: &args.remote,
+    };
     let json = args.json;
     match args.command {
         Command::Init(init) => init::init(&init),
-        Command::Check => check(config, json),
-        Command::Run(options) => run::run(load(config)?, &options).await,
-        Command::Status => status::status(&connect(config)?, json).await,
-        Command::Files(files) => files::files(&connect(config)?, files, json).await,
-        Command::Train(train) => train::train(&connect(config)?, &train, json).await,
-        Command::Versions(versions) => versions::versions(&connect(config)?, versions, json).await,
-        Command::Rollback(rollback) => versions::rollback(&connect(config)?, &rollback, json).await,
-        Command::Report(args) => report::report(&connect(config)?, &args, json).await,
-        Command::Gate(args) => gate::gate(config, args, json).await,
-        Command::Promote(args) => versions::promote(&connect(config)?, &args, json).await,
-        Command::Incidents(args) => incidents::incidents(&connect(config)?, args, json).await,
-        Command::Export(args) => export::export(&load(config)?, &args, json),
-        Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
-        Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
-        Command::Store(args) => store::store(&load(config)?, args, json).await,
-        Command::Audit(args) => audit::audit(&load(config)?, &args, json),
-        Command::Model(model) => model::model(config, model, json).await,
+        Command::Check => check(&at, json),
+        Command::Run(options) => run::run(at.load()?, &options).await,
+        Command::Status => status::status(&at.connect()?, json).await,
+        Command::Files(files) => files::files(&at.connect()?, files, json).await,
+        Command::Train(train) => train::train(&at.connect()?, &train, json).await,
+        Command::Versions(versions) => versions::versions(&at.connect()?, versions, json).await,
+        Command::Rollback(rollback) => versions::rollback(&at.connect()?, &rollback, json).await,
+        Command::Report(args) => report::report(&at.connect()?, &args, json).await,
+        Command::Gate(args) => gate::gate(at, args, json).await,
+        Command::Promote(args) => versions::promote(&at.connect()?, &args, json).await,
+        Command::Incidents(args) => incidents::incidents(&at.connect()?, args, json).await,
+        Command::Export(args) => export::export(&at.load()?, &args, json),
+        Command::Plugin(plugin) => plugin::plugin(at, plugin, json).await,
+        Command::Webhook(webhook) => webhook::webhook(at, webhook, json).await,
+        Command::Store(args) => store::store(at, args, json).await,
+        Command::Token(args) => token::token(&at.connect()?, args, json).await,
+        Command::Audit(args) => audit::audit(&at.load()?, &args, json),
+        Command::Model(model) => model::model(at, model, json).await,
     }
 }
 
@@ -91,22 +100,14 @@ fn config_path(named: Option<&Path>) -> Result<PathBuf> {
     found.context("no configuration: neither ./wengu.toml nor /etc/wengu/wengu.toml exists; make one with `wengu init`, or name one with --config")
 }
 
-fn load(named: Option<&Path>) -> Result<Config> {
-    let path = config_path(named)?;
-    Ok(wengu_config::load(&path).map_err(ConfigError)?)
-}
-
-fn connect(named: Option<&Path>) -> Result<Client> {
-    Client::new(&load(named)?.socket)
-}
-
-fn check(named: Option<&Path>, json: bool) -> Result<Exit> {
-    let path = config_path(named)?;
+fn check(at: &At, json: bool) -> Result<Exit> {
+    let path = at.config_path()?;
     let problems = match wengu_config::load(&path) {
         Ok(config) => {
             let mut problems = wengu_config::check_environment(&config);
             problems.extend(plugin::check(&config));
             problems.extend(webhook::check(&config));
+            problems.extend(crate::tls::check(&config));
             problems.extend(crate::serving::check(&config));
             problems.extend(crate::fit::check(&config));
             Problems::new(&path, problems)

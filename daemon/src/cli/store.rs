@@ -1,8 +1,8 @@
 //! `wengu store`: checking, rebuilding, saving and bringing back what the daemon keeps.
 
-use super::Exit;
 use super::args::{StoreAction, StoreArgs};
 use super::render::count;
+use super::{At, Exit};
 use crate::api::client::{Client, Unreachable};
 use crate::api::types::{StoreBackupRequest, StoreVerified};
 use crate::engine::store_options;
@@ -55,7 +55,25 @@ struct Rebuilt {
 }
 
 /// `wengu store`.
-pub async fn store(config: &Config, args: StoreArgs, json: bool) -> Result<Exit> {
+pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
+    match args.action {
+        StoreAction::Verify { backup: None } if at.is_remote() => {
+            let what = at.connect()?.post_patiently("/v1/store/verify", &()).await?;
+            return verified(&Done { by: By::Daemon, what }, json);
+        }
+        StoreAction::Backup { dir: to } if at.is_remote() => {
+            ensure!(
+                to.is_absolute(),
+                "{}: name a whole path on the daemon's machine",
+                to.display()
+            );
+            let request = StoreBackupRequest { to };
+            let what = at.connect()?.post_patiently("/v1/store/backup", &request).await?;
+            return saved(&Done { by: By::Daemon, what }, &request.to, json);
+        }
+        _ => {}
+    }
+    let config = &at.load()?;
     let dir = Layout::new(&config.state_dir).store();
     match args.action {
         StoreAction::Verify { backup: Some(from) } => {
@@ -111,8 +129,12 @@ async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
         }
         Err(e) => return Err(e),
     };
-    let found: &StoreVerified = &done.what;
-    say(json, &done, || {
+    verified(&done, json)
+}
+
+fn verified(done: &Done<StoreVerified>, json: bool) -> Result<Exit> {
+    let found = &done.what;
+    say(json, done, || {
         let commits = count(found.commits, "commit");
         let (records, objects) = (count(found.records, "record"), count(found.objects, "object"));
         let mut text = format!("{commits}, {records}, {objects} read ({})", done.by.shown());
@@ -142,7 +164,11 @@ async fn save(config: &Config, dir: &Path, to: &Path, json: bool) -> Result<Exit
         }
         Err(e) => return Err(e),
     };
-    say(json, &done, || {
+    saved(&done, to, json)
+}
+
+fn saved(done: &Done<BackupReport>, to: &Path, json: bool) -> Result<Exit> {
+    say(json, done, || {
         let what = backup_shown(&done.what);
         format!("{what} written to {} and verified ({})", to.display(), done.by.shown())
     })

@@ -8,6 +8,8 @@ use std::time::Duration;
 use wengu_store::records::RunState;
 
 const POLL: Duration = Duration::from_millis(200);
+/// Each time that is asked whether a delivery has come to rest stands in the log: a long one is asked about less often.
+const POLL_MAX: Duration = Duration::from_secs(5);
 
 pub async fn train(client: &Client, args: &TrainArgs, json: bool) -> Result<Exit> {
     let answer = ask(client, &args.domain, json).await?;
@@ -40,6 +42,7 @@ async fn ask(client: &Client, domain: &str, quiet: bool) -> Result<TrainAnswer> 
         rescan: true,
     };
     let mut progress = Progress::new(quiet);
+    let mut pause = POLL;
     loop {
         let answer: TrainAnswer = client.post("/v1/train", &request).await?;
         if !answer.settling {
@@ -48,7 +51,8 @@ async fn ask(client: &Client, domain: &str, quiet: bool) -> Result<TrainAnswer> 
         }
         progress.show("waiting for the delivery to settle", 0, 1, "");
         request.rescan = false;
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(POLL_MAX);
     }
 }
 

@@ -4,12 +4,14 @@ mod file;
 mod plugin;
 mod run;
 mod schedule;
+mod token;
 mod version;
 
 pub use file::{ContentRecord, Counts, FileRecord, FileState, Seen, Sidecar};
 pub use plugin::PluginRecord;
 pub use run::{EraAccuracy, RunRecord, RunState};
 pub use schedule::{ScheduleRecord, SplitRecord};
+pub use token::{Role, TokenRecord};
 pub use version::{CurrentRecord, How, VersionRecord};
 
 /// Milliseconds since the Unix epoch.

@@ -4,12 +4,14 @@ mod files;
 mod gate;
 mod outbox;
 mod store;
+mod token;
 mod versions;
 
 pub use files::*;
 pub use gate::*;
 pub use outbox::*;
 pub use store::*;
+pub use token::*;
 pub use versions::*;
 
 use serde::{Deserialize, Serialize};

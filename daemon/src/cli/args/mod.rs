@@ -4,12 +4,14 @@ mod gate;
 mod model;
 mod plugin;
 mod store;
+mod token;
 mod webhook;
 
 pub use gate::*;
 pub use model::*;
 pub use plugin::*;
 pub use store::*;
+pub use token::*;
 pub use webhook::*;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -26,6 +28,9 @@ pub struct Args {
     /// Print JSON for machines
     #[arg(long, global = true)]
     pub json: bool,
+    /// A daemon elsewhere
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -41,8 +46,8 @@ Examples:
   wengu rollback contracts           back to the version before
 
 Exit codes: 0 done, 1 failed, 2 bad command line, 3 update held, 4 update regressed, 5 update failed,
-6 store, backup or log damaged, 69 daemon not reachable, 75 store in use, 78 errors in the
-configuration.";
+6 store, backup or log damaged, 69 daemon not reachable, 75 store in use, 77 not allowed,
+78 errors in the configuration.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -77,6 +82,8 @@ pub enum Command {
     Plugin(PluginArgs),
     /// List, test, replay, key and receive webhooks
     Webhook(WebhookArgs),
+    /// Make, list and revoke tokens for the API over TCP
+    Token(TokenArgs),
     /// Get base models
     Model(ModelArgs),
     /// Verify, rebuild, back up, restore and compact what the daemon keeps

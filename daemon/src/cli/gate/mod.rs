@@ -4,19 +4,18 @@ mod explain;
 mod simulate;
 
 use super::args::{AnchorArgs, GateAction, GateArgs, ReplayArgs};
-use super::{Exit, connect};
+use super::{At, Exit};
 use crate::api::client::Client;
 use crate::api::types::{AnchorRequest, AnchorView, Replayed};
 use crate::clock::human;
 use anyhow::Result;
-use std::path::Path;
 
-pub async fn gate(config: Option<&Path>, args: GateArgs, json: bool) -> Result<Exit> {
+pub async fn gate(at: At<'_>, args: GateArgs, json: bool) -> Result<Exit> {
     match args.action {
         GateAction::Simulate(args) => simulate::simulate(&args, json),
-        GateAction::Explain(args) => explain::explain(&connect(config)?, &args, json).await,
-        GateAction::Replay(args) => replay(&connect(config)?, &args, json).await,
-        GateAction::Anchor(args) => anchor(&connect(config)?, args, json).await,
+        GateAction::Explain(args) => explain::explain(&at.connect()?, &args, json).await,
+        GateAction::Replay(args) => replay(&at.connect()?, &args, json).await,
+        GateAction::Anchor(args) => anchor(&at.connect()?, args, json).await,
     }
 }
 

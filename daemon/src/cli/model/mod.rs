@@ -4,18 +4,19 @@ mod info;
 
 use super::args::{ModelAction, ModelArgs};
 use super::render::Progress;
-use super::{Exit, config_path};
+use super::{At, Exit};
 use crate::hub::Hub;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-pub async fn model(config: Option<&Path>, args: ModelArgs, json: bool) -> Result<Exit> {
+pub async fn model(at: At<'_>, args: ModelArgs, json: bool) -> Result<Exit> {
     match args.action {
         ModelAction::Add { dir } => add(&dir),
         ModelAction::Info(args) => info::info(&args, json),
         ModelAction::Pull { repo, revision, to } => {
             let name = repo.rsplit('/').next().unwrap_or(&repo).to_string();
-            let beside = config_path(config)
+            let beside = at
+                .config_path()
                 .ok()
                 .and_then(|p| p.parent().map(Path::to_path_buf))
                 .unwrap_or_default();

@@ -1,20 +1,20 @@
 use super::folder;
-use crate::api::client::{Client, Unreachable};
+use crate::api::client::Unreachable;
 use crate::api::types::{PluginEnabled, PluginRequest};
-use crate::cli::Exit;
+use crate::cli::{At, Exit};
 use anyhow::Result;
 use serde_json::json;
-use wengu_config::Config;
 use wengu_plugin_package::PackageError;
 
-/// `wengu plugin enable`: after `disable`, after a quarantine, or after both.
-pub async fn enable(config: &Config, id: &str, as_json: bool) -> Result<Exit> {
-    let client = Client::new(&config.socket)?;
-    let was_disabled = match folder(config).set_enabled(id, true) {
-        // It may still be quarantined.
-        Err(PackageError::NotInstalled { .. }) => false,
-        changed => changed?,
-    };
+/// `wengu plugin enable`: after `disable`, after a quarantine, or after both. `disable` is a matter of the daemon's machine.
+pub async fn enable(at: At<'_>, id: &str, as_json: bool) -> Result<Exit> {
+    let client = at.connect()?;
+    let was_disabled = !at.is_remote()
+        && match folder(&at.load()?).set_enabled(id, true) {
+            // It may still be quarantined.
+            Err(PackageError::NotInstalled { .. }) => false,
+            changed => changed?,
+        };
     let request = PluginRequest { plugin: id.into() };
     match client.post::<PluginEnabled>("/v1/plugins/enable", &request).await {
         Ok(was) if as_json => println!("{}", serde_json::to_string_pretty(&was)?),

@@ -3,11 +3,9 @@ use crate::cli::Exit;
 use crate::cli::render::{percent, table};
 use crate::learn::votes::{About, VotingReport};
 use anyhow::Result;
-use wengu_config::Config;
 
 /// `wengu plugin functions`: asked of the daemon, which alone opens the store.
-pub async fn functions(config: &Config, domain: &str, json: bool) -> Result<Exit> {
-    let client = Client::new(&config.socket)?;
+pub async fn functions(client: &Client, domain: &str, json: bool) -> Result<Exit> {
     let reports: Vec<VotingReport> = client.get("/v1/functions", &[("domain", domain)]).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&reports)?);

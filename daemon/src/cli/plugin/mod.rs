@@ -1,9 +1,8 @@
+use crate::cli::At;
 use crate::cli::Exit;
 use crate::cli::args::{PluginAction, PluginArgs};
-use crate::cli::load;
 use crate::layout::Layout;
 use anyhow::Result;
-use std::path::Path;
 use wengu_config::{Config, Problem};
 use wengu_plugin_package::PluginFolder;
 
@@ -14,9 +13,9 @@ mod functions;
 mod installed;
 
 /// `wengu plugin …`.
-pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Result<Exit> {
+pub async fn plugin(at: At<'_>, args: PluginArgs, json: bool) -> Result<Exit> {
     // Read where it is needed: what an author does needs no configuration.
-    let config = || load(config);
+    let config = || at.load();
     let installed = || config().map(|config| folder(&config));
     match args.action {
         PluginAction::New { name, lang, dir } => author::new(&name, lang, dir.as_deref(), json),
@@ -29,9 +28,9 @@ pub async fn plugin(config: Option<&Path>, args: PluginArgs, json: bool) -> Resu
         PluginAction::Info { id } => installed::info(&installed()?, &id, json),
         PluginAction::Verify { id } => installed::verify(&installed()?, id.as_deref(), json),
         PluginAction::Remove { id, force } => installed::remove(&config()?, &id, force, json),
-        PluginAction::Functions { domain } => functions::functions(&config()?, &domain, json).await,
+        PluginAction::Functions { domain } => functions::functions(&at.connect()?, &domain, json).await,
         PluginAction::Disable { id } => change::disable(&installed()?, &id, json),
-        PluginAction::Enable { id } => enable::enable(&config()?, &id, json).await,
+        PluginAction::Enable { id } => enable::enable(at, &id, json).await,
     }
 }
 

@@ -2,23 +2,23 @@ mod rotate;
 
 use super::args::{WebhookAction, WebhookArgs};
 use super::render::{count, table};
-use super::{Exit, connect, load};
+use super::{At, Exit};
 use crate::api::client::Client;
 use crate::api::types::{ReplayAnswer, ReplayRequest, TestRequest, WebhookView};
 use crate::clock::{ago, now_ms};
 use anyhow::{Context, Result};
 use chrono::Utc;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use wengu_alert::listen::Arrival;
 use wengu_alert::secret::{Secret, read_secret_file};
 use wengu_config::{Config, Problem, Source};
 
-pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Result<Exit> {
+pub async fn webhook(at: At<'_>, args: WebhookArgs, json: bool) -> Result<Exit> {
     match args.action {
         WebhookAction::Secret => println!("{}", Secret::generate()?.reveal()),
-        WebhookAction::List => list(&connect(config)?, json).await?,
-        WebhookAction::Test { endpoint } => test(&connect(config)?, endpoint, json).await?,
+        WebhookAction::List => list(&at.connect()?, json).await?,
+        WebhookAction::Test { endpoint } => test(&at.connect()?, endpoint, json).await?,
         WebhookAction::Replay { endpoint, since, event } => {
             let since_ms = since.map(|since| since.timestamp_millis());
             let request = ReplayRequest {
@@ -26,12 +26,12 @@ pub async fn webhook(config: Option<&Path>, args: WebhookArgs, json: bool) -> Re
                 event,
                 since_ms,
             };
-            replay(&connect(config)?, &request, json).await?;
+            replay(&at.connect()?, &request, json).await?;
         }
         WebhookAction::RotateSecret {
             endpoint,
             overlap_hours,
-        } => rotate::rotate(&load(config)?, &endpoint, overlap_hours, json)?,
+        } => rotate::rotate(&at.load()?, &endpoint, overlap_hours, json)?,
         WebhookAction::Listen {
             port,
             secret_file,
