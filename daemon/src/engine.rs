@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wengu_config::{Config, Domain, StoreIndex};
+use wengu_failpoint::hit;
 use wengu_plugin_package::PluginFolder;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
@@ -199,7 +200,9 @@ impl Engine {
     fn put_split(&self, domain: &str, split: &SplitRecord) -> Result<()> {
         if self.store.get::<SplitRecord>(domain)?.as_ref() != Some(split) {
             let batch = Batch::new("split.fixed").at(clock::now_ms());
+            hit("split.before_commit");
             self.store.commit(batch.put(domain, split)?)?;
+            hit("split.fixed");
         }
         Ok(())
     }

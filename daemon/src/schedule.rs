@@ -17,6 +17,7 @@ use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
 use wengu_decide::gate::{GateConfig, run_alpha};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
+use wengu_failpoint::hit;
 use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
@@ -170,7 +171,9 @@ fn set_mark(record: &mut ScheduleRecord, mark: &Mark) {
 
 fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, mark: &Mark) -> Result<()> {
     let manifest = make_manifest(engine, domain)?;
+    hit("plan.made");
     let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&manifest)?)?;
+    hit("plan.stored");
     let run = manifest.run;
     let mut schedule = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
     set_mark(&mut schedule, mark);
@@ -196,6 +199,7 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         .put(&domain.name, &schedule)?
         .put(&RunRecord::key(&domain.name, run), &record)?;
     engine.store.commit(batch)?;
+    hit("plan.recorded");
     engine.live().degraded.remove(&format!("{}:plan", domain.name));
     sweep_jobs(engine, &domain.name)?;
     tracing::info!(

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::Domain;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
 use wengu_watch::{Handle, WatchEvent, Watcher};
@@ -308,6 +309,7 @@ impl Intake {
         self.engine
             .store
             .commit(Batch::new("file.read").at(now.updated_ms).put(key, &now)?)?;
+        hit("label.recorded");
         Ok(())
     }
 
