@@ -1,6 +1,7 @@
 //! What all parts of the daemon share: the configuration, the store, what is going on right now, and who wants to know.
 
 use crate::clock;
+use crate::disk::{self, Disk};
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
@@ -23,6 +24,8 @@ pub struct Engine {
     pub layout: Layout,
     /// Installed plugins.
     pub plugins: PluginFolder,
+    /// The file system of the state directory.
+    pub disk: Disk,
     /// All state.
     pub store: Store,
     /// When the daemon started.
@@ -69,6 +72,7 @@ pub fn store_options(config: &Config) -> Options {
     };
     Options {
         index,
+        reserve_bytes: disk::store_floor_bytes(&config.disk),
         ..Options::default()
     }
 }
@@ -78,6 +82,7 @@ impl Engine {
     pub fn open(config: Config) -> Result<Arc<Engine>> {
         let layout = Layout::new(&config.state_dir);
         std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
+        let disk = Disk::open(&config.state_dir, layout.reserve(), config.disk);
         let (store, report) = Store::open(&layout.store(), store_options(&config))?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
@@ -94,6 +99,7 @@ impl Engine {
             plugins: PluginFolder::new(layout.plugins(), config.plugin_keys.clone()),
             config,
             layout,
+            disk,
             store,
             started_ms: clock::now_ms(),
             schedule_wake: Notify::new(),

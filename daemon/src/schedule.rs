@@ -2,6 +2,7 @@
 
 use crate::alerts;
 use crate::clock;
+use crate::disk::Level;
 use crate::engine::Engine;
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
@@ -33,6 +34,7 @@ pub async fn run(engine: Arc<Engine>) {
     let mut looked = (0, Instant::now());
     loop {
         engine.live().scheduler_alive_ms = clock::now_ms();
+        crate::disk::tick(&engine).await;
         let changed = engine.store.last_seq() != looked.0 || looked.1.elapsed() > LOOK_ANYWAY;
         if !changed && !woken {
             woken = wait(&engine).await;
@@ -124,6 +126,8 @@ fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let now = Utc::now();
     let state = state(engine, &domain.name)?;
     match decide(now, &domain.schedule, &state) {
+        // What is due stays due.
+        Decision::Start { .. } if engine.disk.look().level >= Level::NoTraining => Ok(()),
         Decision::Start { reason, mark } => start(engine, domain, now, reason, &mark),
         Decision::Mark { mark, .. } => {
             let mut record = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();

@@ -35,30 +35,8 @@ pub struct Job {
 
 /// Runs the job from beginning to end, with these failpoints and these kills from outside.
 pub fn run(points: &str, kills: Kills) -> Found {
-    let dir = tempfile::tempdir().unwrap();
-    model::write(&dir.path().join("model"));
-    fs::create_dir(dir.path().join("inbox")).unwrap();
-    let (port, arrivals) = receiver::listen();
-    let secret = BASE64_STANDARD.encode([7; 32]);
-    let config = format!(
-        "state_dir = \"state\"\n[trainer]\nthreads = 1\n[models.base]\npath = \"model\"\n\
-         [domains.contracts]\nwatch = [\"inbox\"]\nmodel = \"base\"\n\
-         [domains.contracts.intake]\ncase_field = \"doc\"\nsettle_ms = 100\n\
-         [domains.contracts.schedule]\nmin_new_examples = 20\n\
-         [domains.contracts.learning]\nmax_length = 16\nepochs = 6\nbatch_size = 8\nfisher_examples = 4\nlearning_rate = 1e-2\n\
-         [domains.contracts.gate]\ngate_percent = 30\naudit_percent = 5\nmargin_points = 45.0\nmin_items = 10\n\
-         [webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nallow_addresses = [\"127.0.0.1\"]\n\
-         secret = \"whsec_{secret}\"\nsecret_plaintext_i_know = true\n"
-    );
-    fs::write(dir.path().join("wengu.toml"), config).unwrap();
-    let mut job = Job {
-        dir,
-        points: points.into(),
-        daemon: None,
-        kills: 0,
-        arrivals,
-        next_kill: kills().map(|wait| Instant::now() + wait),
-    };
+    let mut job = Job::new(points, "");
+    job.next_kill = kills().map(|wait| Instant::now() + wait);
     job.start();
     for number in [1, 2] {
         job.deliver(number);
@@ -76,7 +54,7 @@ pub fn run(points: &str, kills: Kills) -> Found {
 /// Records of a delivery: the second has one label more. Each label has words of its own.
 fn records(number: usize) -> Vec<Value> {
     let words = ["甲 合同", "罚 款", "土 地", "技 术"];
-    let labels = &words[..2 + number];
+    let labels = &words[..(2 + number).min(words.len())];
     (0..FILES * RECORDS)
         .map(|i| {
             let label = i % labels.len();
@@ -88,7 +66,55 @@ fn records(number: usize) -> Vec<Value> {
 }
 
 impl Job {
-    fn path(&self, inside: &str) -> PathBuf {
+    /// A job that has not begun, with more in its configuration.
+    pub fn new(points: &str, config: &str) -> Job {
+        let dir = tempfile::tempdir().unwrap();
+        model::write(&dir.path().join("model"));
+        fs::create_dir(dir.path().join("inbox")).unwrap();
+        let (port, arrivals) = receiver::listen();
+        let secret = BASE64_STANDARD.encode([7; 32]);
+        let config = format!(
+            "state_dir = \"state\"\n[trainer]\nthreads = 1\n[models.base]\npath = \"model\"\n\
+             [domains.contracts]\nwatch = [\"inbox\"]\nmodel = \"base\"\n\
+             [domains.contracts.intake]\ncase_field = \"doc\"\nsettle_ms = 100\n\
+             [domains.contracts.schedule]\nmin_new_examples = 20\n\
+             [domains.contracts.learning]\nmax_length = 16\nepochs = 6\nbatch_size = 8\nfisher_examples = 4\n\
+             learning_rate = 1e-2\n\
+             [domains.contracts.gate]\ngate_percent = 30\naudit_percent = 5\nmargin_points = 45.0\nmin_items = 10\n\
+             [webhooks.oncall]\nurl = \"http://127.0.0.1:{port}/\"\nallow_addresses = [\"127.0.0.1\"]\n\
+             secret = \"whsec_{secret}\"\nsecret_plaintext_i_know = true\n{config}"
+        );
+        fs::write(dir.path().join("wengu.toml"), config).unwrap();
+        Job {
+            dir,
+            points: points.into(),
+            daemon: None,
+            kills: 0,
+            arrivals,
+            next_kill: None,
+        }
+    }
+
+    /// Counts arrivals of a type, also while the job is waited for.
+    pub fn told(&self) -> impl Fn(&str) -> usize + use<> {
+        let arrivals = self.arrivals.clone();
+        move |kind| {
+            arrivals
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|(_, event)| event["type"] == kind)
+                .count()
+        }
+    }
+
+    /// SIGKILL, and a new start.
+    pub fn kill(&mut self) {
+        self.next_kill = Some(Instant::now());
+        self.tick(&mut || None);
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
         self.dir.path().join(inside)
     }
 
@@ -103,7 +129,7 @@ impl Job {
         command
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         found::champion(&self.path("state")).unwrap_or_else(|why| panic!("at a start: {why}"));
         let log = self.path("daemon.log");
         let log = fs::File::options().create(true).append(true).open(log).unwrap();
@@ -129,7 +155,7 @@ impl Job {
         self.start();
     }
 
-    fn until(&mut self, kills: Kills, what: &str, condition: impl Fn(&Value) -> bool) {
+    pub fn until(&mut self, kills: Kills, what: &str, condition: impl Fn(&Value) -> bool) {
         let began = Instant::now();
         loop {
             self.tick(kills);
@@ -151,7 +177,7 @@ impl Job {
     }
 
     /// What the daemon answers; None while it is not there.
-    fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Option<Value> {
         let mut stream = UnixStream::connect(self.path("state/wengu.sock")).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = body.len();
@@ -169,7 +195,7 @@ impl Job {
     }
 
     /// A folder that appears at once.
-    fn deliver(&self, number: usize) {
+    pub fn deliver(&self, number: usize) {
         let outside = self.path("outgoing");
         fs::create_dir(&outside).unwrap();
         for (i, chunk) in records(number).chunks(RECORDS).enumerate() {
@@ -224,7 +250,7 @@ impl Job {
         }
     }
 
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let mut daemon = self.daemon.take().expect("the daemon runs");
         let pid = nix::unistd::Pid::from_raw(daemon.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -6,6 +6,7 @@
 //! each in a run of its own, and then at `WENGU_SOAK_KILLS` random moments (10,000).
 
 mod found;
+mod full_disk;
 mod job;
 mod model;
 mod receiver;
@@ -220,7 +221,9 @@ fn killed_at_random_moments() {
                 while tally.lock().unwrap().kills < kills {
                     let mut wait = || {
                         let n = next.fetch_add(1, Ordering::Relaxed);
-                        Some(Duration::from_millis(random(seed, n) % (undisturbed_ms / 2)))
+                        // Most lives are short; some must be long enough to get something done.
+                        let longest = if n % 5 == 0 { undisturbed_ms } else { undisturbed_ms / 4 };
+                        Some(Duration::from_millis(random(seed, n) % longest))
                     };
                     let found = job::run("", &mut wait);
                     tally.lock().unwrap().add(&expected, &found);

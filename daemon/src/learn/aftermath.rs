@@ -4,7 +4,7 @@
 use super::manifest::Manifest;
 use super::outcome::add_baseline;
 use super::prepare::prepare_baseline;
-use super::runner::{Work, supervise};
+use super::runner::{Work, supervise, waits_for_space};
 use super::supervise::TrainerEnd;
 use crate::clock::now_ms;
 use crate::engine::Engine;
@@ -114,6 +114,9 @@ pub(super) fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
 
 /// Trains one baseline and adds its accuracy. False: the daemon stops.
 fn measure(context: &Work, baseline: &str, run: &RunRecord, dir: &Path, accuracy: &mut [EraAccuracy]) -> Result<bool> {
+    if !dir.join(job::layout::RESULT).exists() && waits_for_space(context.engine) {
+        return Ok(false);
+    }
     if !dir.join(job::layout::JOB).exists() {
         prepare_baseline(&context.engine.store, &context.prepared(), baseline, dir)?;
     }
