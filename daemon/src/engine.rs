@@ -1,6 +1,7 @@
 //! What all parts of the daemon share: the configuration, the store, what is going on right now, and who wants to know.
 
 use crate::clock;
+use crate::disk::{self, Disk};
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wengu_config::{Config, Domain, StoreIndex};
+use wengu_failpoint::hit;
 use wengu_plugin_package::PluginFolder;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
@@ -22,6 +24,8 @@ pub struct Engine {
     pub layout: Layout,
     /// Installed plugins.
     pub plugins: PluginFolder,
+    /// The file system of the state directory.
+    pub disk: Disk,
     /// All state.
     pub store: Store,
     /// When the daemon started.
@@ -68,6 +72,7 @@ pub fn store_options(config: &Config) -> Options {
     };
     Options {
         index,
+        reserve_bytes: disk::store_floor_bytes(&config.disk),
         ..Options::default()
     }
 }
@@ -77,6 +82,7 @@ impl Engine {
     pub fn open(config: Config) -> Result<Arc<Engine>> {
         let layout = Layout::new(&config.state_dir);
         std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
+        let disk = Disk::open(&config.state_dir, layout.reserve(), config.disk);
         let (store, report) = Store::open(&layout.store(), store_options(&config))?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
@@ -93,6 +99,7 @@ impl Engine {
             plugins: PluginFolder::new(layout.plugins(), config.plugin_keys.clone()),
             config,
             layout,
+            disk,
             store,
             started_ms: clock::now_ms(),
             schedule_wake: Notify::new(),
@@ -199,7 +206,9 @@ impl Engine {
     fn put_split(&self, domain: &str, split: &SplitRecord) -> Result<()> {
         if self.store.get::<SplitRecord>(domain)?.as_ref() != Some(split) {
             let batch = Batch::new("split.fixed").at(clock::now_ms());
+            hit("split.before_commit");
             self.store.commit(batch.put(domain, split)?)?;
+            hit("split.fixed");
         }
         Ok(())
     }

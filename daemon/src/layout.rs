@@ -6,6 +6,7 @@
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
 //! plugins/                   installed plugins
+//! reserve                    given up when the disk is full
 //! wengu.sock                 control socket
 //! ```
 
@@ -52,6 +53,11 @@ impl Layout {
     /// The symlink that a serving stack follows.
     pub fn current(&self, domain: &str) -> PathBuf {
         self.versions(domain).join("current")
+    }
+
+    /// The file that is given up when the disk is full.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
     }
 
     /// Installed plugins.

@@ -9,6 +9,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 mod digest;
+pub mod disk;
 pub mod drift;
 pub mod engine;
 mod export;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use wengu_alert::event::Event;
 use wengu_decide::drift::Live;
 use wengu_decide::gate::Verdict;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::{CurrentRecord, FileState, How, RunRecord, RunState, VersionRecord};
 
@@ -106,6 +107,7 @@ fn serve(
     }
     verify_version(&engine.layout.version(&domain, &target))
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
+    hit("rollback.verified");
     let lock = engine.lock(&domain);
     if under_way()?
         || engine
@@ -137,9 +139,12 @@ fn serve(
     }
     let batch = alerts::enqueue(engine, batch, now, event)?;
     engine.store.commit(batch)?;
+    hit("rollback.recorded");
     engine.publish_current(&domain)?;
+    hit("rollback.linked");
     drop(lock);
     let held_back_files = align_files(engine, &domain)?;
+    hit("rollback.aligned");
     engine.outbox_wake.notify_one();
     tracing::info!(domain, from = serving.id, to = target, ?how, "version_put_in_service");
     Ok(RollbackAnswer {

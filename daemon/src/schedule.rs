@@ -2,6 +2,7 @@
 
 use crate::alerts;
 use crate::clock;
+use crate::disk::Level;
 use crate::engine::Engine;
 use crate::inputs::{self, News};
 use crate::learn::examples::{Examples, text_id};
@@ -18,6 +19,7 @@ use wengu_alert::event::Event;
 use wengu_config::{Domain, Model};
 use wengu_decide::gate::{GateConfig, run_alpha};
 use wengu_decide::schedule::{Decision, DomainState, Mark, Reason, decide};
+use wengu_failpoint::hit;
 use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
@@ -33,6 +35,7 @@ pub async fn run(engine: Arc<Engine>) {
     let mut looked = (0, Instant::now());
     loop {
         engine.live().scheduler_alive_ms = clock::now_ms();
+        crate::disk::tick(&engine).await;
         let changed = engine.store.last_seq() != looked.0 || looked.1.elapsed() > LOOK_ANYWAY;
         if !changed && !woken {
             woken = wait(&engine).await;
@@ -133,6 +136,8 @@ fn round(engine: &Engine, domain: &Domain) -> Result<()> {
         state.inputs_shifted = inputs::look(engine, domain, &news)?;
     }
     match decide(now, &domain.schedule, &state) {
+        // What is due stays due.
+        Decision::Start { .. } if engine.disk.look().level >= Level::NoTraining => Ok(()),
         Decision::Start { reason, mark } => start(engine, domain, now, reason, &mark),
         Decision::Mark { mark, .. } => {
             let mut record = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
@@ -180,7 +185,9 @@ fn set_mark(record: &mut ScheduleRecord, mark: &Mark) {
 
 fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, mark: &Mark) -> Result<()> {
     let manifest = make_manifest(engine, domain)?;
+    hit("plan.made");
     let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&manifest)?)?;
+    hit("plan.stored");
     let run = manifest.run;
     let mut schedule = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
     set_mark(&mut schedule, mark);
@@ -206,6 +213,7 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         .put(&domain.name, &schedule)?
         .put(&RunRecord::key(&domain.name, run), &record)?;
     engine.store.commit(batch)?;
+    hit("plan.recorded");
     engine.live().degraded.remove(&format!("{}:plan", domain.name));
     sweep_jobs(engine, &domain.name)?;
     tracing::info!(

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use wengu_failpoint::hit;
 
 /// Frames in a group. With bytes limited as well, a group fits in memory many times.
 const GROUP_COMMITS: usize = 256;
@@ -154,6 +155,7 @@ impl Writer<'_> {
             other => fail(other.to_string()),
         })?;
         self.shared.last_seq.store(seq, Ordering::Release);
+        hit("store.indexed");
         Ok(())
     }
 

@@ -5,6 +5,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A child that a killed owner had just forked holds the lock until it runs its program, or dies with its parent.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
 /// Held until dropped; the kernel lets go of it when the process dies, so there are no stale locks.
 #[derive(Debug)]
@@ -20,20 +25,24 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(|e| StoreError::io("open", &path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let pid = file
-                    .read_to_string(&mut text)
-                    .ok()
-                    .and_then(|_| text.trim().parse().ok());
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path, e)),
+            }
+            let mut text = String::new();
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+            let pid: Option<u32> = read.ok().and_then(|_| text.trim().parse().ok());
+            let gone = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+            if !gone || began.elapsed() > LEFT_BEHIND {
                 return Err(StoreError::Locked {
                     dir: dir.to_path_buf(),
                     pid,
                 });
             }
-            Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path, e)),
+            thread::sleep(Duration::from_millis(10));
         }
         // The pid is for people only, so it needs no fsync.
         file.set_len(0)

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use wengu_failpoint::hit;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -67,7 +68,9 @@ impl Objects {
         let put = self
             .write(&mut reader, limit_bytes, &temporary)
             .and_then(|(hash, len)| {
+                hit("object.written");
                 self.adopt(&temporary, &hash)?;
+                hit("object.named");
                 Ok((hash, len))
             });
         if put.is_err() {

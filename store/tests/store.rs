@@ -317,3 +317,34 @@ fn verify_finds_what_was_done_behind_its_back() {
         "{error}"
     );
 }
+
+#[test]
+fn a_lock_that_a_killed_owner_left_to_its_child_is_waited_for_and_a_live_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let mut owner = std::process::Command::new("true").spawn().unwrap();
+    owner.wait().unwrap();
+    let path = dir.path().join("LOCK");
+    let held = |pid: u32| {
+        std::fs::write(&path, format!("{pid}\n")).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let left = held(owner.id());
+    let child = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(left);
+    });
+    drop(open(dir.path()));
+    child.join().unwrap();
+
+    let _live = held(std::process::id());
+    let began = std::time::Instant::now();
+    let error = Store::open(dir.path(), options()).unwrap_err();
+    assert!(
+        matches!(error, StoreError::Locked { pid: Some(pid), .. } if pid == std::process::id()),
+        "{error}"
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(1));
+}

@@ -5,7 +5,7 @@ use crate::domain::{ReadDomain, read_domain};
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::reader::read_reader;
 use crate::section::{Located, Place, Section, nearest};
-use crate::types::{Config, Incidents, Model, StoreIndex, StoreSettings, Trainer};
+use crate::types::{Config, Disk, Incidents, Model, StoreIndex, StoreSettings, Trainer};
 use crate::webhook::{check_second_channels, read_webhook};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
     let plugin_keys = read_plugins(section.table("plugins"));
     let incidents = read_incidents(section.table("incidents"));
     let store = read_store(section.table("store"));
+    let disk = read_disk(section.table("disk"));
 
     let mut models = BTreeMap::new();
     let mut model_places: BTreeMap<String, Place> = BTreeMap::new();
@@ -139,6 +140,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         domains,
         webhooks,
         incidents,
+        disk,
         store,
         warnings: Vec::new(),
         positions: BTreeMap::new(),
@@ -154,6 +156,25 @@ fn read_incidents(mut section: Section<'_>) -> Incidents {
     };
     section.finish();
     incidents
+}
+
+fn read_disk(mut section: Section<'_>) -> Disk {
+    const MAX_MIB: u64 = 1 << 30;
+    let mut bytes = |name, default| section.integer(name, 0..=MAX_MIB, default) << 20;
+    let disk = Disk {
+        stop_training_free_bytes: bytes("stop_training_free_mib", 1024),
+        stop_ingest_free_bytes: bytes("stop_ingest_free_mib", 256),
+        reserve_bytes: bytes("reserve_mib", 64),
+    };
+    if disk.stop_training_free_bytes < disk.stop_ingest_free_bytes {
+        let message = "training would go on where nothing can be ingested any more";
+        let remedy = "set it to `stop_ingest_free_mib` or above";
+        section
+            .report
+            .error(&section.at("stop_training_free_mib"), message, remedy);
+    }
+    section.finish();
+    disk
 }
 
 fn read_store(mut section: Section<'_>) -> StoreSettings {

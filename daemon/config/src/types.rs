@@ -42,6 +42,8 @@ pub struct Config {
     pub webhooks: BTreeMap<String, Webhook>,
     /// `[incidents]`.
     pub incidents: Incidents,
+    /// `[disk]`.
+    pub disk: Disk,
     /// `[store]`.
     pub store: StoreSettings,
     /// What is allowed but looks like a mistake.
@@ -74,6 +76,17 @@ pub struct Incidents {
     pub min_open: Duration,
     /// While it goes on, it is told again after so long.
     pub renotify: Duration,
+}
+
+/// `[disk]`: what is left undone when the file system of the state directory is nearly full. It all begins again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// With less free space no training is begun.
+    pub stop_training_free_bytes: u64,
+    /// With less free space no file is taken, and a training that is under way is stopped at its checkpoint.
+    pub stop_ingest_free_bytes: u64,
+    /// Size of a file that is given up when the disk is full, so that records and alerts can still be written; 0: none.
+    pub reserve_bytes: u64,
 }
 
 /// `[reader]`.

@@ -44,6 +44,7 @@ pub fn status(engine: &Engine) -> Result<Status> {
         now_ms: clock::now_ms(),
         domains,
         alerts,
+        disk_problem: crate::disk::problem(engine),
         // A lock that cannot be read is the plugins' trouble; the status must stand.
         unsigned_plugins: engine
             .plugins

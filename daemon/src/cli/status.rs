@@ -65,6 +65,9 @@ fn print(status: &Status) {
             println!("{}: PROBLEM: {problem}", d.name);
         }
     }
+    if let Some(problem) = &status.disk_problem {
+        println!("PROBLEM: {problem}");
+    }
     if !status.unsigned_plugins.is_empty() {
         println!("plugins that nobody signed: {}", status.unsigned_plugins.join(", "));
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use wengu_config::{Domain, Gate};
 use wengu_decide::split::{Side, side};
 use wengu_decide::weak::aggregate;
+use wengu_failpoint::hit;
 use wengu_intake::{AnswerKind, Options, Record};
 use wengu_plugin_client::{PluginClient, PluginEnd};
 use wengu_protocol::job::Task;
@@ -109,7 +110,9 @@ impl Labeler {
     pub async fn read(&mut self, engine: &Engine, domain: &Domain, file: &FileRecord) -> Result<FileState, ReadError> {
         let content = file.content.context("an ingested file has no content")?;
         let extracted = reading::records(engine, file, &content, &self.options).await?;
+        hit("label.read");
         let answers = self.ask_plugin(engine, domain, &extracted.records).await?;
+        hit("label.answered");
         let (min_confidence, voting) = (domain.intake.min_confidence, &answers.voting);
         let examples = Examples {
             schema: EXAMPLES_SCHEMA,
@@ -146,6 +149,7 @@ impl Labeler {
         };
         let counts = examples.counts();
         let hash = engine.store.objects().put_bytes(&serde_json::to_vec(&examples)?)?;
+        hit("label.stored");
         Ok(if counts.labelled() == 0 {
             FileState::Unlabelled { examples: hash, counts }
         } else {

@@ -9,6 +9,7 @@ mod take;
 
 use crate::alerts;
 use crate::clock::now_ms;
+use crate::disk::Level;
 use crate::engine::Engine;
 use anyhow::Result;
 use label::Labeler;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wengu_alert::event::Event;
 use wengu_config::Domain;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
 use wengu_watch::{Handle, WatchEvent, Watcher};
@@ -28,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const MAX_READS: u32 = 3;
 /// Between looks at the plugins: another version may have been installed, or the process may be idle.
 const PLUGIN_LOOK: Duration = Duration::from_secs(2);
+/// Between looks whether there is space again.
+const SPACE_LOOK: Duration = Duration::from_secs(1);
 /// Between tries to read files that could not be read because the plugin or the store failed.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -47,6 +51,14 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
     intake.set_busy(true);
     let (mut retry_at, mut plugin_look_at) = (Instant::now(), Instant::now());
     loop {
+        // What has settled waits in the channel, and behind it in the watcher.
+        if intake.engine.disk.look().level >= Level::NoIngest {
+            intake.set_busy(false);
+            tokio::select! {
+                () = intake.engine.stopped() => return,
+                () = tokio::time::sleep(SPACE_LOOK) => continue,
+            }
+        }
         if plugin_look_at <= Instant::now() {
             if intake.reading_changed() {
                 retry_at = Instant::now();
@@ -308,6 +320,7 @@ impl Intake {
         self.engine
             .store
             .commit(Batch::new("file.read").at(now.updated_ms).put(key, &now)?)?;
+        hit("label.recorded");
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use wengu_config::Domain;
+use wengu_failpoint::hit;
 use wengu_store::records::{ContentRecord, FileRecord, FileState, Seen, Sidecar};
 use wengu_store::{Batch, Hash};
 use wengu_watch::{OpenError, Snapshot};
@@ -71,7 +72,9 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
             limit >> 20
         ));
     }
+    hit("ingest.opened");
     let (content, _) = engine.store.objects().put_reader(&file, limit)?;
+    hit("ingest.copied");
     if Snapshot::of(&file.metadata()?) != before {
         // It is being written after all; the watcher will release it again.
         return Ok(Taken::Nothing);
@@ -144,6 +147,7 @@ fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Deliver
         .put(&key, &record)?
         .put(&content_key(domain, &delivery.content), &owner)?;
     engine.store.commit(batch)?;
+    hit("ingest.recorded");
     tracing::debug!(
         domain = domain.name,
         file = record.path,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{JobResult, Task, layout};
 use wengu_store::{Hash, Store, durable};
 
@@ -85,6 +86,7 @@ pub fn adopt(a: &Adoption) -> Result<String> {
         std::fs::remove_dir_all(&building)?;
     }
     std::fs::create_dir(&building)?;
+    hit("adopt.begun");
     for name in [layout::ADAPTER, layout::HEAD, layout::FISHER, layout::STATISTICS] {
         let from = a.job_dir.join(name);
         if from.exists() {
@@ -92,10 +94,12 @@ pub fn adopt(a: &Adoption) -> Result<String> {
             copy_all(&from, &to)?;
         }
     }
+    hit("adopt.copied");
     if !manifest.terms.is_empty() {
         super::terms::save_tokenizer(&manifest.base.path, &manifest.terms, &building.join("tokenizer"))?;
     }
     remember(a)?.save(&building)?;
+    hit("adopt.remembered");
     std::fs::write(
         building.join("evaluation.json"),
         serde_json::to_vec_pretty(a.judgement)?,
@@ -114,7 +118,9 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     };
     std::fs::write(building.join("lineage.json"), serde_json::to_vec_pretty(&lineage)?)?;
     sync_all(&building)?;
+    hit("adopt.before_rename");
     durable::rename_durable(&building, &target)?;
+    hit("adopt.renamed");
     Ok(id)
 }
 

@@ -4,7 +4,7 @@
 use super::manifest::Manifest;
 use super::outcome::add_baseline;
 use super::prepare::prepare_baseline;
-use super::runner::{Work, supervise};
+use super::runner::{Work, supervise, waits_for_space};
 use super::supervise::TrainerEnd;
 use crate::clock::now_ms;
 use crate::engine::Engine;
@@ -12,6 +12,7 @@ use crate::files::change_states;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use wengu_failpoint::hit;
 use wengu_protocol::job;
 use wengu_store::records::{EraAccuracy, FileState, RunRecord, RunState};
 use wengu_store::{Batch, Hash};
@@ -51,12 +52,14 @@ pub(super) fn settle_files(engine: &Engine, manifest: &Manifest, mut run: RunRec
             },
         })
     })?;
+    hit("settle.files");
     run.state = RunState::Comparing;
     engine.store.commit(
         Batch::new("run.settled")
             .at(now_ms())
             .put(&RunRecord::key(&run.domain, run.run), &run)?,
     )?;
+    hit("settle.recorded");
     Ok(())
 }
 
@@ -97,6 +100,7 @@ pub(super) fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
             .at(now_ms())
             .put(&RunRecord::key(&run.domain, run.run), &run)?,
     )?;
+    hit("settle.closed");
     for dir in dirs {
         if let Err(e) = std::fs::remove_dir_all(&dir)
             && e.kind() != std::io::ErrorKind::NotFound
@@ -104,11 +108,15 @@ pub(super) fn compare(context: &Work, mut run: RunRecord) -> Result<()> {
             tracing::warn!(dir = %dir.display(), error = %e, "job_directory_not_removed");
         }
     }
+    hit("settle.cleared");
     Ok(())
 }
 
 /// Trains one baseline and adds its accuracy. False: the daemon stops.
 fn measure(context: &Work, baseline: &str, run: &RunRecord, dir: &Path, accuracy: &mut [EraAccuracy]) -> Result<bool> {
+    if !dir.join(job::layout::RESULT).exists() && waits_for_space(context.engine) {
+        return Ok(false);
+    }
     if !dir.join(job::layout::JOB).exists() {
         prepare_baseline(&context.engine.store, &context.prepared(), baseline, dir)?;
     }

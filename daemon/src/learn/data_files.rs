@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use wengu_failpoint::hit;
 use wengu_protocol::job::{self, DataFile, Job, Task, TermToken};
 use wengu_store::{Hash, Store, durable};
 use wengu_tokenize::Segment;
@@ -217,14 +218,15 @@ impl<'a> Writer<'a> {
         let path = PathBuf::from(format!("data/{name}.safetensors"));
         std::fs::write(self.dir.join(&path), safetensors::serialize(tensors, None)?)
             .with_context(|| self.dir.join(&path).display().to_string())?;
+        hit("prepare.data_written");
         Ok(path)
     }
 
     /// `job.json` comes last: where it is, all is.
     pub(super) fn finish(&self, job: Job) -> Result<()> {
-        Ok(durable::write_file(
-            &self.dir.join(job::layout::JOB),
-            &serde_json::to_vec_pretty(&job)?,
-        )?)
+        hit("prepare.before_job");
+        durable::write_file(&self.dir.join(job::layout::JOB), &serde_json::to_vec_pretty(&job)?)?;
+        hit("prepare.ready");
+        Ok(())
     }
 }

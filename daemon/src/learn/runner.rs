@@ -7,6 +7,7 @@ use super::supervise::{Limits, TrainerEnd, read_result, run_trainer};
 use super::{aftermath, verdict};
 use crate::alerts;
 use crate::clock::now_ms;
+use crate::disk::{self, Level};
 use crate::engine::{Engine, LiveRun};
 use crate::memory_plan;
 use anyhow::{Context, Result};
@@ -35,7 +36,10 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                     if let Err(e) = advance(&engine, run) {
                         let error = format!("{e:#}");
                         tracing::error!(domain = domain.as_str(), run = number, error, "run_step_failed");
-                        if let Err(e) = step_failed(&engine, &domain, number, &error) {
+                        // A full disk is no fault of the run: the step is tried again until there is space.
+                        if !disk::is_full(&e)
+                            && let Err(e) = step_failed(&engine, &domain, number, &error)
+                        {
                             tracing::error!(domain, run = number, error = format!("{e:#}"), "run_not_recorded");
                         }
                         pause(&engine, Duration::from_secs(5));
@@ -108,6 +112,9 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
         return verdict::finish_without_training(context, run);
     }
     let dir = engine.layout.job(&run.domain, run.run, None);
+    if !dir.join(job::layout::RESULT).exists() && waits_for_space(engine) {
+        return Ok(());
+    }
     if !dir.join(job::layout::JOB).exists() {
         prepare_update(&engine.store, &context.prepared(), &dir).context("preparing the job directory failed")?;
     }
@@ -124,6 +131,15 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
         TrainerEnd::StoppedByUs => Ok(()),
         end => failed_attempt(context, run, &dir, &end),
     }
+}
+
+/// Whether there is too little space to begin with a training; then some time has passed.
+pub(super) fn waits_for_space(engine: &Engine) -> bool {
+    let waits = engine.disk.look().level >= Level::NoTraining;
+    if waits {
+        pause(engine, Duration::from_secs(1));
+    }
+    waits
 }
 
 /// Runs the trainer on `dir`, or reads the result that is already there.
@@ -151,7 +167,8 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
         dir,
         context.manifest.threads,
         limits,
-        &|| engine.is_stopping(),
+        // It goes on from its checkpoint.
+        &|| engine.is_stopping() || engine.disk.look().level >= Level::NoIngest,
         &mut |progress| {
             if let Some(live) = engine.live().runs.get_mut(&domain) {
                 live.progress = Some(progress);
@@ -183,7 +200,8 @@ fn told(context: &Work, end: &TrainerEnd) -> String {
 fn failed_attempt(context: &Work, mut run: RunRecord, dir: &Path, end: &TrainerEnd) -> Result<()> {
     let engine = context.engine;
     let message = told(context, end);
-    run.attempts += 1;
+    let no_space = matches!(end, TrainerEnd::Reported(JobEnd::WriteFailed, _)) && waits_for_space(engine);
+    run.attempts += u32::from(!no_space);
     if !end.may_be_retried() || run.attempts >= MAX_ATTEMPTS {
         return give_up(engine, &run.domain, run.run, end.name(), &message);
     }

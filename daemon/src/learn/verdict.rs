@@ -14,6 +14,7 @@ use std::path::Path;
 use wengu_alert::event::Event;
 use wengu_decide::drift::Signal;
 use wengu_decide::gate::{Decision, Verdict};
+use wengu_failpoint::hit;
 use wengu_protocol::job::JobResult;
 use wengu_store::Batch;
 use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleRecord, VersionRecord};
@@ -21,11 +22,13 @@ use wengu_store::records::{CurrentRecord, How, RunRecord, RunState, ScheduleReco
 pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResult) -> Result<()> {
     let engine = context.engine;
     let prepared = context.prepared();
+    hit("gate.before");
     let mut judgement = match judge_job(&engine.store, dir, &prepared, result.repeat) {
         Ok(judgement) => judgement,
         // Closed on failure: what cannot be judged is not promoted.
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
     };
+    hit("gate.judged");
     match plugin_scores(context, &judgement) {
         Ok(scores) => judgement.plugin_scores = scores,
         Err(e) => {
@@ -33,6 +36,7 @@ pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResu
             tracing::warn!(domain, run = run.run, error, "plugin_scores_missing");
         }
     }
+    hit("gate.scored");
     let id = adopt(&Adoption {
         store: &engine.store,
         prepared: &prepared,
@@ -100,9 +104,12 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
     batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
     let said = incidents::said(verdict, found);
     batch = incidents::advance(engine, batch, now, (&domain, run.run), said, promoted)?;
+    hit("promote.before_commit");
     engine.store.commit(batch)?;
+    hit("promote.recorded");
     engine.outbox_wake.notify_one();
     engine.publish_current(&domain)?;
+    hit("promote.linked");
     tracing::info!(
         domain,
         run = run.run,

@@ -17,6 +17,7 @@ use wengu_alert::format::Stored;
 use wengu_alert::outbox::{OutboxItem, OutboxState, next_wake, parcels, superseded};
 use wengu_alert::rate::Rate;
 use wengu_config::Webhook;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 
 /// Between looks where nothing wakes the delivery.
@@ -125,11 +126,14 @@ impl Line {
                 break;
             }
             let stored: Vec<Stored<'_>> = parcel.iter().map(|item| item.stored()).collect();
+            hit("outbox.before_send");
             let outcome = match &client {
                 Ok(client) => client.send(&stored, Utc::now()).await,
                 Err(why) => Outcome::Refused(format!("{why:#}")),
             };
+            hit("outbox.sent");
             self.settle(engine, &parcel, &outcome)?;
+            hit("outbox.settled");
             let rest = outcome.rest();
             if !rest.is_zero() {
                 self.rests_until = Some(Utc::now() + rest);

@@ -9,6 +9,7 @@ use crate::{Installed, Keys, MANIFEST_FILE, Package, PackageError};
 use semver::Version;
 use std::fs;
 use std::path::{Path, PathBuf};
+use wengu_failpoint::hit;
 
 /// The folder, and the keys that are trusted.
 #[derive(Debug, Clone)]
@@ -77,8 +78,10 @@ impl PluginFolder {
             signed_by,
         };
         self.place(package, &locked)?;
+        hit("install.placed");
         let before = lock.put(id, locked).map(|p| p.version);
         lock.write(&self.dir)?;
+        hit("install.locked");
         let installed = self.open(self.locked(&lock, id)?)?;
         Ok(Change { installed, before })
     }
@@ -247,6 +250,7 @@ impl PluginFolder {
             disk::write_new(&staging.join(SIGNATURE_FILE), signature.as_bytes(), 0o400)?;
         }
         disk::sync_dir(&staging)?;
+        hit("install.staged");
         if dir.exists() {
             // Damaged: out of the way under a name that the next sweep removes.
             let old = self.dir.join(format!("{STAGING}old-{}", locked.sha256));

@@ -9,6 +9,7 @@ use crate::{StoreError, durable};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use wengu_failpoint::hit;
 
 /// The end of the journal, open for appending.
 pub struct Journal {
@@ -105,10 +106,13 @@ impl Journal {
             last = frame::encode(&mut bytes, &last, seq, payload);
             written.push((seq, last.crc));
         }
+        hit("store.before_append");
         if let Err(error) = self.io.append(&mut self.file, &bytes) {
             return Err(self.take_back(error));
         }
+        hit("store.appended");
         self.io.sync(&mut self.file).map_err(|e| self.suspect(e))?;
+        hit("store.synced");
         self.len += bytes.len() as u64;
         (self.last_seq, self.last) = (seq, last);
         Ok(written)

@@ -34,6 +34,9 @@ pub struct Status {
     pub domains: Vec<DomainStatus>,
     /// The outbox.
     pub alerts: AlertStatus,
+    /// Why nothing is trained or taken, where too little space is left.
+    #[serde(default)]
+    pub disk_problem: Option<String>,
     /// Plugins that were installed with `--allow-unsigned`, as `ID VERSION`.
     pub unsigned_plugins: Vec<String>,
 }

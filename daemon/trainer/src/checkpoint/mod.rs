@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{JobEnd, LossTerms};
 
 /// Folder of the checkpoints in the job directory.
@@ -160,13 +161,16 @@ impl Checkpoints {
         files::remove(&temporary)?;
         files::write_durable(&temporary.join(STATE), &bytes)?;
         files::write_durable(&temporary.join(MANIFEST), to_json(&manifest)?.as_bytes())?;
+        hit("checkpoint.written");
         files::remove(&place)?;
         std::fs::rename(&temporary, &place)
             .and_then(|()| File::open(&self.folder)?.sync_all())
             .map_err(|e| files::write_failed(&place, &e))?;
+        hit("checkpoint.named");
         for old in self.newest_first()?.into_iter().skip(KEPT) {
             files::remove(&old)?;
         }
+        hit("checkpoint.old_removed");
         Ok(())
     }
 

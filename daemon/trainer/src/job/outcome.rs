@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Repeat, layout};
 
 /// What the steps of a completed job leave to say.
@@ -135,7 +136,9 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         validation_score: summary.validation_score,
         outputs,
     };
+    hit("train.before_result");
     save(&dir.root, &result)?;
+    hit("train.result");
     // The result stands; what is left over does no harm.
     let _ = std::fs::remove_dir_all(dir.path(crate::checkpoint::FOLDER));
     Ok(())

@@ -19,6 +19,7 @@ use crate::train_loop::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{JobEnd, Method, Phase, Task, layout};
 
 /// Everything the job names, read and checked.
@@ -55,6 +56,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         statistics,
     } = load(dir)?;
     cancel.check()?;
+    hit("train.loaded");
     let checkpoints = Checkpoints::new(&dir.root, &dir.digest);
     let saved = checkpoints.newest()?;
     let kept = clean_out(dir, saved.as_ref().map(|s| &s.state))?;
@@ -139,6 +141,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     }
     progress.end()?;
 
+    hit("train.answered");
     cancel.check()?;
     progress.begin(Phase::Write, 0, 0)?;
     model.save_adapter(&dir.path(layout::ADAPTER))?;
@@ -150,6 +153,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         kept.write(&dir.path(layout::STATISTICS))?;
     }
     sync_tree(&dir.path("out"))?;
+    hit("train.written");
     progress.end()?;
     Ok(Summary {
         steps: state.step,

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tch::Tensor;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{Job, JobEnd, Learning, Phase};
 
 /// Steps with a gradient that is not finite, one after the other, that end a job.
@@ -137,6 +138,7 @@ impl Training<'_> {
             if state.step.is_multiple_of(u64::from(learning.checkpoint_steps)) || ended {
                 self.checkpoints.save(&state, &optimizer, &best)?;
             }
+            hit("train.step");
             let rate = learning.learning_rate * rate_at(state.step - 1, total, learning.warmup_fraction);
             progress.train_step(tokens, terms, rate)?;
         }

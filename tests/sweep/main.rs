@@ -1,0 +1,235 @@
+//! The daemon is killed at every named place, and at random moments. Each time it is started anew, goes on by itself, and
+//! ends as if nothing had happened: the same versions to the last bit, no file lost, none learned twice, no alert lost, and
+//! never a version in service whose files are not what was adopted.
+//!
+//! `make test` kills at every place the first two times it is reached; `make soak` for every time until a run passes clean,
+//! each in a run of its own, and then at `WENGU_SOAK_KILLS` random moments (10,000).
+
+mod found;
+mod full_disk;
+mod job;
+mod model;
+mod receiver;
+
+use found::Found;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use wengu_failpoint::POINTS;
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A program that the workspace builds.
+fn program(name: &str) -> PathBuf {
+    let deps = env::current_exe().unwrap();
+    let path = deps.parent().unwrap().parent().unwrap().join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --workspace --bins --lib",
+        path.display()
+    );
+    path
+}
+
+/// Whether there is a trainer; a build without libtorch has none.
+fn trainer() -> bool {
+    let there = program("wengu").with_file_name("wengu-trainer").exists();
+    assert!(
+        there || env::var_os("WENGU_REQUIRE_MODEL").is_none(),
+        "the trainer is missing: `make setup build`"
+    );
+    if !there {
+        println!("skipped: needs wengu-trainer (`make setup build`)");
+    }
+    there
+}
+
+fn undisturbed() -> Found {
+    let found = job::run("", &mut || None);
+    assert_eq!((found.kills, found.versions.len()), (0, 2));
+    assert_eq!(found.current, found.versions[0], "it was rolled back");
+    found
+}
+
+/// What all jobs together came to.
+#[derive(Debug, Default)]
+struct Tally {
+    jobs: u64,
+    kills: u64,
+    files_lost: u64,
+    learned_twice: u64,
+    alerts_lost: u64,
+    unverified: u64,
+    other_versions: u64,
+}
+
+impl Tally {
+    fn add(&mut self, expected: &Found, found: &Found) {
+        self.jobs += 1;
+        self.kills += found.kills;
+        let other = expected
+            .files
+            .iter()
+            .filter(|(name, state)| found.files.get(*name) != Some(*state));
+        self.files_lost += found.files_lost.max(other.count() as u64);
+        self.learned_twice += found.learned_twice;
+        self.alerts_lost += found.alerts_lost;
+        self.unverified += found.unverified;
+        let same = (&expected.versions, &expected.current) == (&found.versions, &found.current);
+        self.other_versions += u64::from(!same);
+    }
+
+    /// Prints all of it, and panics unless what must be zero is.
+    fn report(&self, what: &str, began: Instant) {
+        println!(
+            "{what}: {} kills in {} jobs, {:.0} s; files lost {}, files learned twice {}, alerts lost {}, champions \
+             unverified {}, versions other than undisturbed {}",
+            self.kills,
+            self.jobs,
+            began.elapsed().as_secs_f64(),
+            self.files_lost,
+            self.learned_twice,
+            self.alerts_lost,
+            self.unverified,
+            self.other_versions
+        );
+        let all = [
+            self.files_lost,
+            self.learned_twice,
+            self.alerts_lost,
+            self.unverified,
+            self.other_versions,
+        ];
+        assert_eq!(all, [0; 5], "{self:?}");
+    }
+}
+
+/// The trainer's places: whoever is killed there, the daemon has to go too, or it would count a failed attempt.
+fn action(point: &str) -> &'static str {
+    match point.split('.').next() {
+        Some("train" | "checkpoint") => "kill_both",
+        _ => "kill",
+    }
+}
+
+/// Kills at every place when it is reached for the `k`th time: in one job all that can, in the next what that job did not
+/// reach (a rollback that was killed is finished by the start), until a job passes clean.
+fn all_at(k: u64, expected: &Found, tally: &mut Tally) {
+    let mut left: Vec<&str> = POINTS.to_vec();
+    loop {
+        let words: Vec<String> = left.iter().map(|p| format!("{p}={}@{k}", action(p))).collect();
+        let found = job::run(&words.join(","), &mut || None);
+        tally.add(expected, &found);
+        left.retain(|point| found.reached.get(*point).is_none_or(|count| *count < k));
+        if found.kills == 0 {
+            break;
+        }
+    }
+    println!("never reached {k} times: {left:?}");
+    assert!(k > 1 || left.is_empty());
+}
+
+/// splitmix64.
+fn random(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn seed() -> u64 {
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    println!("seed {seed}");
+    seed.into()
+}
+
+#[test]
+fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
+    if !trainer() {
+        return;
+    }
+    let began = Instant::now();
+    let expected = undisturbed();
+    println!("undisturbed: {:.1} s", began.elapsed().as_secs_f64());
+    let reached: Vec<&str> = expected.reached.keys().map(String::as_str).collect();
+    let mut named = POINTS.to_vec();
+    named.sort_unstable();
+    assert_eq!(reached, named, "the table and what is reached");
+
+    let mut tally = Tally::default();
+    all_at(1, &expected, &mut tally);
+    all_at(2, &expected, &mut tally);
+    let (seed, mut n) = (seed(), 0);
+    let found = job::run("", &mut || {
+        n += 1;
+        (n <= 5).then(|| Duration::from_millis(random(seed, n) % 2500))
+    });
+    tally.add(&expected, &found);
+    tally.report("sweep, short", began);
+    assert!(tally.kills > POINTS.len() as u64 * 3 / 2, "{tally:?}");
+}
+
+#[test]
+#[ignore = "an hour; `make soak` runs it"]
+fn killed_at_every_place_for_every_time_it_is_reached() {
+    let began = Instant::now();
+    let expected = undisturbed();
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    for k in 1.. {
+                        let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
+                        let clean = found.kills == 0;
+                        tally.lock().unwrap().add(&expected, &found);
+                        if clean {
+                            println!("{point}: {} kills", k - 1);
+                            break;
+                        }
+                    }
+                    if action(point) == "kill_both" {
+                        // The trainer alone: the daemon counts a failed attempt and starts it again.
+                        let found = job::run(&format!("{point}=kill@1"), &mut || None);
+                        tally.lock().unwrap().add(&expected, &found);
+                    }
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap().report("sweep, long", began);
+}
+
+#[test]
+#[ignore = "hours; `make soak` runs it"]
+fn killed_at_random_moments() {
+    let kills: u64 = env::var("WENGU_SOAK_KILLS").map_or(10_000, |n| n.parse().unwrap());
+    let (began, seed) = (Instant::now(), seed());
+    let expected = undisturbed();
+    let undisturbed_ms = 1 + began.elapsed().as_millis() as u64;
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while tally.lock().unwrap().kills < kills {
+                    let mut wait = || {
+                        let n = next.fetch_add(1, Ordering::Relaxed);
+                        // Most lives are short; some must be long enough to get something done.
+                        let longest = if n % 5 == 0 { undisturbed_ms } else { undisturbed_ms / 4 };
+                        Some(Duration::from_millis(random(seed, n) % longest))
+                    };
+                    let found = job::run("", &mut wait);
+                    tally.lock().unwrap().add(&expected, &found);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap().report("random kills", began);
+}
