@@ -2,7 +2,7 @@
 
 use crate::alerts;
 use crate::clock;
-use crate::engine::Engine;
+use crate::engine::{Engine, PoolCount};
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, plan};
@@ -21,26 +21,18 @@ use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
-/// Between rounds where nothing wakes the scheduler.
-const ROUND: Duration = Duration::from_millis(500);
-/// A round is made after this long though no record has changed: time itself may make something due.
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// Between rounds where nothing wakes the scheduler: who changes what it decides from wakes it, but time does not.
+const ROUND: Duration = Duration::from_secs(5);
+/// Rounds take at most about this share (one in ...) of a core, as they look at every file of a delivery that comes in.
+const DUTY: u32 = 10;
+/// But it goes round this often, so that the watchdog sees it.
+const LONGEST_ROUND: Duration = Duration::from_secs(20);
 
 /// Starts what is due until the daemon stops.
 pub async fn run(engine: Arc<Engine>) {
-    let mut woken = true;
-    let mut looked = (0, Instant::now());
     loop {
         engine.live().scheduler_alive_ms = clock::now_ms();
-        let changed = engine.store.last_seq() != looked.0 || looked.1.elapsed() > LOOK_ANYWAY;
-        if !changed && !woken {
-            woken = wait(&engine).await;
-            if engine.is_stopping() {
-                return;
-            }
-            continue;
-        }
-        looked = (engine.store.last_seq(), Instant::now());
+        let began = Instant::now();
         let worker = engine.clone();
         let round = tokio::task::spawn_blocking(move || {
             if let Err(e) = crate::incidents::tick(&worker) {
@@ -69,19 +61,11 @@ pub async fn run(engine: Arc<Engine>) {
         if round.await.is_err() {
             tracing::error!("schedule_round_panicked");
         }
-        woken = wait(&engine).await;
-        if engine.is_stopping() {
-            return;
+        tokio::select! {
+            () = engine.stopped() => return,
+            () = engine.schedule_wake.notified() => {}
+            () = tokio::time::sleep(ROUND.max((began.elapsed() * DUTY).min(LONGEST_ROUND))) => {}
         }
-    }
-}
-
-/// Waits for the next round; true if somebody asked for it.
-async fn wait(engine: &Engine) -> bool {
-    tokio::select! {
-        () = engine.stopped() => false,
-        () = engine.schedule_wake.notified() => true,
-        () = tokio::time::sleep(ROUND) => false,
     }
 }
 
@@ -90,22 +74,15 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
     // Only the scheduler opens runs: what is not running now was settled before the files below are read.
     let running = engine.runs(domain)?.iter().any(RunRecord::is_open);
     let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
-    let (mut new_examples, mut oldest) = (0, None::<i64>);
-    for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
-        if let FileState::Pooled {
-            counts,
-            tried_in_run: None,
-            ..
-        } = &file.state
-        {
-            new_examples += counts.train;
-            oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
-        }
-    }
+    let PoolCount {
+        new_examples,
+        oldest_ms,
+        ..
+    } = count_pool(engine, domain)?;
     let busy_since = engine.live().busy_since.get(domain).copied();
     Ok(DomainState {
         new_examples,
-        oldest_new_at: oldest.map(clock::to_utc),
+        oldest_new_at: oldest_ms.map(clock::to_utc),
         mark: schedule.mark_ms.map(|ms| Mark {
             at: clock::to_utc(ms),
             schedule: schedule.mark_schedule.clone(),
@@ -116,6 +93,32 @@ pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
         failures_in_a_row: schedule.failures_in_a_row,
         last_failure_at: schedule.last_failure_ms.map(clock::to_utc),
     })
+}
+
+/// Counts what waits for an update; what was counted holds until the next commit.
+fn count_pool(engine: &Engine, domain: &str) -> Result<PoolCount> {
+    let seq = engine.store.last_seq();
+    if let Some(counted) = engine.live().pools.get(domain).filter(|counted| counted.seq == seq) {
+        return Ok(*counted);
+    }
+    let mut count = PoolCount {
+        seq,
+        new_examples: 0,
+        oldest_ms: None,
+    };
+    engine.store.each(&format!("{domain}/"), |_, file: FileRecord| {
+        if let FileState::Pooled {
+            counts,
+            tried_in_run: None,
+            ..
+        } = &file.state
+        {
+            count.new_examples += counts.train;
+            count.oldest_ms = Some(count.oldest_ms.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
+        }
+    })?;
+    engine.live().pools.insert(domain.to_owned(), count);
+    Ok(count)
 }
 
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
@@ -196,6 +199,7 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         .put(&domain.name, &schedule)?
         .put(&RunRecord::key(&domain.name, run), &record)?;
     engine.store.commit(batch)?;
+    engine.wake_runner();
     engine.live().degraded.remove(&format!("{}:plan", domain.name));
     sweep_jobs(engine, &domain.name)?;
     tracing::info!(

@@ -54,9 +54,9 @@ pub fn status(engine: &Engine) -> Result<Status> {
 
 fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
     let mut files: BTreeMap<String, u64> = BTreeMap::new();
-    for (_, file) in engine.store.scan::<FileRecord>(&format!("{name}/"))? {
+    engine.store.each(&format!("{name}/"), |_, file: FileRecord| {
         *files.entry(file.state.name().into()).or_default() += 1;
-    }
+    })?;
     let state = crate::schedule::state(engine, name)?;
     let next = next_step(&decide(Utc::now(), &engine.config.domains[name].schedule, &state));
     let runs = engine.runs(name)?;
