@@ -5,7 +5,8 @@ use crate::clock;
 use crate::engine::{Engine, PoolCount};
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
-use crate::learn::plan::{History, plan};
+use crate::learn::plan::{History, guarded};
+use crate::learn::sources;
 use crate::learn::terms;
 use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result, bail};
@@ -259,7 +260,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             model.settle(file, domain.intake.min_confidence);
         }
     }
-    let mut plan = plan(&pool, domain.task, &parent_labels, &history);
+    let guard = sources::guard(engine, domain)?;
+    let mut plan = guarded(&pool, domain.task, &parent_labels, &history, &guard);
     if domain.task == Task::CausalLm {
         let model = model_of(engine, domain)?;
         plan.leave_out_too_long(&pool, &model.path, domain.learning.max_length)?;
@@ -314,6 +316,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         )?,
         train: plan.train,
         validation,
+        asked: plan.asked,
         gate: plan.gate,
         reserve: plan.reserve,
         audit: plan.audit,

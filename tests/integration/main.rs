@@ -16,6 +16,7 @@ mod methods;
 mod package;
 mod plugins;
 mod service;
+mod sources;
 mod store;
 mod tasks;
 mod verdicts;

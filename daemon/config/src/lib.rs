@@ -9,12 +9,14 @@ mod patterns;
 mod problem;
 mod reader;
 mod section;
+mod sources;
 mod top;
 mod types;
 mod webhook;
 
 pub use environment::check_environment;
 pub use problem::{Problem, Problems, Severity};
+pub use sources::Sources;
 pub use types::*;
 
 use section::{Place, Report, Section};

@@ -6,6 +6,7 @@ use super::types::*;
 use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::learn::review::{self, ReviewList};
 use crate::learn::votes::VotingReport;
 use crate::outbox::by_hand;
 use anyhow::{Context, Result, bail};
@@ -60,6 +61,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/files", get(files))
         .route("/v1/files/explain", get(explain_file))
         .route("/v1/files/release", post(release))
+        .route("/v1/files/review", get(list_review).post(decide_review))
         .route("/v1/functions", get(functions))
         .route("/v1/learning", get(learning))
         .route("/v1/versions", get(versions))
@@ -255,7 +257,31 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
 
 async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {
     known_domain(&engine, &request.domain)?;
-    blocking(move || crate::rollback::release(&engine, &request.domain, request.run)).await
+    blocking(move || match &request.source {
+        Some(source) => {
+            let domain = &engine.config.domains[&request.domain];
+            review::decide_source(&engine, domain, source, true).map(|()| 1)
+        }
+        None => crate::rollback::release(&engine, &request.domain, request.run),
+    })
+    .await
+}
+
+async fn list_review(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<ReviewList> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || review::list(&engine, &query.domain)).await
+}
+
+async fn decide_review(State(engine): State<Arc<Engine>>, Json(request): Json<ReviewRequest>) -> Answer<u64> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || match &request.what {
+        Reviewed::Source(source) => {
+            let domain = &engine.config.domains[&request.domain];
+            review::decide_source(&engine, domain, source, request.accept).map(|()| 1)
+        }
+        Reviewed::Examples(id) => review::decide_examples(&engine, &request.domain, id, request.accept),
+    })
+    .await
 }
 
 async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {

@@ -10,6 +10,8 @@ use crate::engine::Engine;
 use crate::incidents;
 use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
+use crate::learn::review;
+use crate::learn::sources::SourceState;
 use crate::learn::votes::{LabelModel, VotingReport, every_vote};
 use anyhow::{Result, bail};
 use chrono::Utc;
@@ -112,6 +114,18 @@ fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
             "version {} was put in service against the gate: {}",
             current.version,
             current.reason.unwrap_or_default()
+        ));
+    }
+    let waits = review::list(engine, name)?;
+    let suspicious = waits
+        .sources
+        .iter()
+        .filter(|source| matches!(source.state, SourceState::Suspicious { .. }))
+        .count();
+    if suspicious > 0 || !waits.examples.is_empty() {
+        problems.push(format!(
+            "{suspicious} sources and {} examples wait for you: `wengu files review {name}`",
+            waits.examples.len()
         ));
     }
     let firing = incidents::open(engine, Some(name))?;

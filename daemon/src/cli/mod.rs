@@ -12,6 +12,7 @@ mod model;
 mod plugin;
 mod render;
 mod report;
+mod review;
 mod run;
 mod status;
 pub mod store;

@@ -36,6 +36,9 @@ pub struct Manifest {
     /// New examples that are not trained on and say when to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validation: Vec<Item>,
+    /// New examples that the version in service is asked about, and that are not learned yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
     /// New gate items: the era of this run.
     pub gate: Vec<Item>,
     /// New items of the reserve.
@@ -96,6 +99,18 @@ pub struct Item {
     /// The language of its text: see [`super::language`]. None in manifests from before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// [`wengu_decide::near::fingerprint`] of its text. None in manifests from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<u64>,
+}
+
+/// An example of a source that is new.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The source.
+    pub source: String,
+    /// The example.
+    pub item: Item,
 }
 
 /// An example that takes no part.
@@ -107,7 +122,7 @@ pub struct Dropped {
     pub ordinal: u32,
     /// For people.
     pub reason: String,
-    /// It is held out and waits for its label to be learned: later runs look at it again.
+    /// It waits for its label to be learned, for its source's turn, or for a person: later runs look at it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waiting: bool,
 }
