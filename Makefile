@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA,
 
 bench-commit: ## durable commits a second, against the disk's own fsync
 	$(CARGO) run --release -p wengu-store --example bench_commit
+
+bench-ingest: ## files a second and idle costs of the daemon, NUMBER small files (100,000), beside bare copies and fsyncs (ARGS="--large-mib 500")
+	@scripts/bench-ingest $(ARGS)
 
 bench-plugin: setup ## what a plugin's process costs for each document, beside tokenization
 	$(CARGO) build --release -p wengu-plugin-host -p wengu-plugin-legal-en

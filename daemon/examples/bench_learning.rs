@@ -379,6 +379,7 @@ impl Runner {
             terms: Vec::new(),
             train,
             validation: Vec::new(),
+            asked: Vec::new(),
             gate: planned.gate,
             reserve: planned.reserve,
             checklist: planned.checklist,

@@ -16,7 +16,7 @@ use wengu_config::Config;
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// Between looks whether the store still works.
-const HEALTH: Duration = Duration::from_millis(500);
+const HEALTH: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {

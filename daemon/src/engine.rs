@@ -7,7 +7,8 @@ use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::thread::Thread;
 use tokio::sync::{Notify, watch};
 use wengu_config::{Config, Domain, StoreIndex};
 use wengu_failpoint::hit;
@@ -34,6 +35,8 @@ pub struct Engine {
     pub schedule_wake: Notify,
     /// Wakes the alert delivery.
     pub outbox_wake: Notify,
+    /// The thread that works on runs, once it has been started.
+    pub runner: OnceLock<Thread>,
     locks: BTreeMap<String, Mutex<()>>,
     rescans: BTreeMap<String, Notify>,
     live: Mutex<Live>,
@@ -47,10 +50,25 @@ pub struct Live {
     pub busy_since: BTreeMap<String, i64>,
     /// Watched folders that are missing or degraded, with the reason.
     pub degraded: BTreeMap<String, String>,
+    /// What waits for an update, by domain: counting it means looking at every file.
+    pub pools: BTreeMap<String, PoolCount>,
     /// The run that a trainer works on, by domain.
     pub runs: BTreeMap<String, LiveRun>,
     /// When the scheduler last went round: the watchdog asks.
     pub scheduler_alive_ms: i64,
+}
+
+/// What waits for an update.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolCount {
+    /// The last commit when it was counted: after another one it may be different.
+    pub seq: u64,
+    /// Training examples that no run has tried.
+    pub new_examples: u64,
+    /// Texts that no run has tried, labelled or not.
+    pub new_texts: u64,
+    /// When the oldest of their files came.
+    pub oldest_ms: Option<i64>,
 }
 
 /// A run that a trainer works on.
@@ -104,6 +122,7 @@ impl Engine {
             started_ms: clock::now_ms(),
             schedule_wake: Notify::new(),
             outbox_wake: Notify::new(),
+            runner: OnceLock::new(),
             live: Mutex::new(Live::default()),
             stopping: watch::Sender::new(false),
         };
@@ -151,6 +170,14 @@ impl Engine {
         self.stopping.send_replace(true);
         self.schedule_wake.notify_waiters();
         self.outbox_wake.notify_waiters();
+        self.wake_runner();
+    }
+
+    /// Says that there is a run to work on, or that everything is to stop.
+    pub fn wake_runner(&self) {
+        if let Some(runner) = self.runner.get() {
+            runner.unpark();
+        }
     }
 
     /// Whether everything is to stop.

@@ -18,12 +18,17 @@ pub fn change_states(
     next: impl Fn(&FileRecord) -> Option<FileState>,
 ) -> Result<u64> {
     let mut changed = 0;
-    let files = engine.store.scan::<FileRecord>(&format!("{domain}/"))?;
-    for chunk in files.chunks(FILES_A_BATCH) {
+    let mut keys = Vec::new();
+    engine.store.each(&format!("{domain}/"), |key, file: FileRecord| {
+        if next(&file).is_some() {
+            keys.push(key.to_owned());
+        }
+    })?;
+    for chunk in keys.chunks(FILES_A_BATCH) {
         let _lock = engine.lock(domain);
         let now = now_ms();
         let mut batch = Batch::new(event).at(now);
-        for (key, _) in chunk {
+        for key in chunk {
             let Some(mut file) = engine.store.get::<FileRecord>(key)? else {
                 continue;
             };

@@ -3,11 +3,12 @@
 use crate::alerts;
 use crate::clock;
 use crate::disk::Level;
-use crate::engine::Engine;
-use crate::inputs::{self, News};
+use crate::engine::{Engine, PoolCount};
+use crate::inputs;
 use crate::learn::examples::{Examples, text_id};
 use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
-use crate::learn::plan::{History, plan};
+use crate::learn::plan::{History, guarded};
+use crate::learn::sources;
 use crate::learn::terms;
 use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result, bail};
@@ -24,27 +25,19 @@ use wengu_protocol::job::{BaseModel, Task};
 use wengu_store::records::{FileRecord, FileState, RunRecord, RunState, ScheduleRecord};
 use wengu_store::{Batch, Hash};
 
-/// Between rounds where nothing wakes the scheduler.
-const ROUND: Duration = Duration::from_millis(500);
-/// A round is made after this long though no record has changed: time itself may make something due.
-const LOOK_ANYWAY: Duration = Duration::from_secs(5);
+/// Between rounds where nothing wakes the scheduler: who changes what it decides from wakes it, but time does not.
+const ROUND: Duration = Duration::from_secs(5);
+/// Rounds take at most about this share (one in ...) of a core, as they look at every file of a delivery that comes in.
+const DUTY: u32 = 10;
+/// But it goes round this often, so that the watchdog sees it.
+const LONGEST_ROUND: Duration = Duration::from_secs(20);
 
 /// Starts what is due until the daemon stops.
 pub async fn run(engine: Arc<Engine>) {
-    let mut woken = true;
-    let mut looked = (0, Instant::now());
     loop {
         engine.live().scheduler_alive_ms = clock::now_ms();
         crate::disk::tick(&engine).await;
-        let changed = engine.store.last_seq() != looked.0 || looked.1.elapsed() > LOOK_ANYWAY;
-        if !changed && !woken {
-            woken = wait(&engine).await;
-            if engine.is_stopping() {
-                return;
-            }
-            continue;
-        }
-        looked = (engine.store.last_seq(), Instant::now());
+        let began = Instant::now();
         let worker = engine.clone();
         let round = tokio::task::spawn_blocking(move || {
             if let Err(e) = crate::incidents::tick(&worker) {
@@ -73,47 +66,29 @@ pub async fn run(engine: Arc<Engine>) {
         if round.await.is_err() {
             tracing::error!("schedule_round_panicked");
         }
-        woken = wait(&engine).await;
-        if engine.is_stopping() {
-            return;
+        tokio::select! {
+            () = engine.stopped() => return,
+            () = engine.schedule_wake.notified() => {}
+            () = tokio::time::sleep(ROUND.max((began.elapsed() * DUTY).min(LONGEST_ROUND))) => {}
         }
-    }
-}
-
-/// Waits for the next round; true if somebody asked for it.
-async fn wait(engine: &Engine) -> bool {
-    tokio::select! {
-        () = engine.stopped() => false,
-        () = engine.schedule_wake.notified() => true,
-        () = tokio::time::sleep(ROUND) => false,
     }
 }
 
 /// The pool of a domain as the scheduler sees it.
-pub fn state(engine: &Engine, domain: &str) -> Result<(DomainState, News)> {
+pub fn state(engine: &Engine, domain: &str) -> Result<DomainState> {
     // Only the scheduler opens runs: what is not running now was settled before the files below are read.
     let running = engine.runs(domain)?.iter().any(RunRecord::is_open);
     let schedule = engine.store.get::<ScheduleRecord>(domain)?.unwrap_or_default();
-    let (mut new_examples, mut oldest, mut news) = (0, None::<i64>, News::default());
-    for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
-        match &file.state {
-            FileState::Pooled {
-                examples,
-                counts,
-                tried_in_run: None,
-            } => {
-                new_examples += counts.train;
-                oldest = Some(oldest.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
-                news.add(*examples, counts);
-            }
-            FileState::Unlabelled { examples, counts } => news.add(*examples, counts),
-            _ => {}
-        }
-    }
-    let busy_since = engine.live().busy_since.get(domain).copied();
-    let state = DomainState {
+    let PoolCount {
         new_examples,
-        oldest_new_at: oldest.map(clock::to_utc),
+        new_texts,
+        oldest_ms,
+        ..
+    } = count_pool(engine, domain)?;
+    let busy_since = engine.live().busy_since.get(domain).copied();
+    Ok(DomainState {
+        new_examples,
+        oldest_new_at: oldest_ms.map(clock::to_utc),
         mark: schedule.mark_ms.map(|ms| Mark {
             at: clock::to_utc(ms),
             schedule: schedule.mark_schedule.clone(),
@@ -123,17 +98,47 @@ pub fn state(engine: &Engine, domain: &str) -> Result<(DomainState, News)> {
         asked_now: schedule.asked,
         failures_in_a_row: schedule.failures_in_a_row,
         last_failure_at: schedule.last_failure_ms.map(clock::to_utc),
-        inputs_shifted: inputs::advise_update(engine, domain, &news)?,
+        inputs_shifted: inputs::advise_update(engine, domain, new_texts)?,
+    })
+}
+
+/// Counts what waits for an update; what was counted holds until the next commit.
+fn count_pool(engine: &Engine, domain: &str) -> Result<PoolCount> {
+    let seq = engine.store.last_seq();
+    if let Some(counted) = engine.live().pools.get(domain).filter(|counted| counted.seq == seq) {
+        return Ok(*counted);
+    }
+    let mut count = PoolCount {
+        seq,
+        new_examples: 0,
+        new_texts: 0,
+        oldest_ms: None,
     };
-    Ok((state, news))
+    engine.store.each(&format!("{domain}/"), |_, file: FileRecord| {
+        if let Some((_, counts)) = file.state.untried() {
+            count.new_texts += counts.labelled() + counts.unlabelled;
+        }
+        if let FileState::Pooled {
+            counts,
+            tried_in_run: None,
+            ..
+        } = &file.state
+        {
+            count.new_examples += counts.train;
+            count.oldest_ms = Some(count.oldest_ms.map_or(file.updated_ms, |o| o.min(file.updated_ms)));
+        }
+    })?;
+    engine.live().pools.insert(domain.to_owned(), count);
+    Ok(count)
 }
 
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let _lock = engine.lock(&domain.name);
     let now = Utc::now();
-    let (mut state, news) = state(engine, &domain.name)?;
+    let mut state = state(engine, &domain.name)?;
     if !state.running {
-        state.inputs_shifted = inputs::look(engine, domain, &news)?;
+        let new_texts = count_pool(engine, &domain.name)?.new_texts;
+        state.inputs_shifted = inputs::look(engine, domain, new_texts)?;
     }
     match decide(now, &domain.schedule, &state) {
         // What is due stays due.
@@ -214,6 +219,7 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         .put(&RunRecord::key(&domain.name, run), &record)?;
     engine.store.commit(batch)?;
     hit("plan.recorded");
+    engine.wake_runner();
     engine.live().degraded.remove(&format!("{}:plan", domain.name));
     sweep_jobs(engine, &domain.name)?;
     tracing::info!(
@@ -274,7 +280,8 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
             model.settle(file, domain.intake.min_confidence);
         }
     }
-    let mut plan = plan(&pool, domain.task, &parent_labels, &history);
+    let guard = sources::guard(engine, domain)?;
+    let mut plan = guarded(&pool, domain.task, &parent_labels, &history, &guard);
     if domain.task == Task::CausalLm {
         let model = model_of(engine, domain)?;
         plan.leave_out_too_long(&pool, &model.path, domain.learning.max_length)?;
@@ -329,6 +336,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         )?,
         train: plan.train,
         validation,
+        asked: plan.asked,
         gate: plan.gate,
         reserve: plan.reserve,
         audit: plan.audit,

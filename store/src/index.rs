@@ -113,12 +113,26 @@ impl Index {
 
     /// Key, version and JSON of each record of a table whose key begins with `prefix`, in the order of their keys.
     pub fn scan(&self, table: &str, prefix: &str) -> Result<Vec<(String, u16, Vec<u8>)>, StoreError> {
-        let table_len = record_key(table, "").len();
         let mut entries = Vec::new();
         self.backend.each(&record_key(table, prefix), &mut |full_key, value| {
-            let (version, json) = decode_value(full_key, value).map_err(why)?;
-            let key = str::from_utf8(&full_key[table_len..]).map_err(|_| why(damaged(full_key)))?;
-            entries.push((key.to_string(), version, json.to_vec()));
+            entries.push(entry(table, full_key, value)?);
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// As [`Index::scan`], but at most `limit` records, from the key `from` on.
+    pub fn page(
+        &self,
+        table: &str,
+        prefix: &str,
+        from: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, u16, Vec<u8>)>, StoreError> {
+        let mut entries = Vec::new();
+        let (prefix, from) = (record_key(table, prefix), record_key(table, from));
+        self.backend.page(&prefix, &from, limit, &mut |full_key, value| {
+            entries.push(entry(table, full_key, value)?);
             Ok(())
         })?;
         Ok(entries)
@@ -158,6 +172,14 @@ impl Index {
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.backend.checkpoint()
     }
+}
+
+/// Key, version and JSON of an entry of a table.
+fn entry(table: &str, full_key: &[u8], value: &[u8]) -> Result<(String, u16, Vec<u8>), String> {
+    let (version, json) = decode_value(full_key, value).map_err(why)?;
+    let table_len = RECORDS.len() + table.len() + 1;
+    let key = str::from_utf8(&full_key[table_len..]).map_err(|_| why(damaged(full_key)))?;
+    Ok((key.to_string(), version, json.to_vec()))
 }
 
 /// What went wrong, without what to do about it: that is said around it.

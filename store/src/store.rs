@@ -21,6 +21,8 @@ use std::thread::{self, JoinHandle};
 
 /// Commits that may wait for the writer before the next caller waits as well.
 const QUEUE: usize = 1024;
+/// Records that are held in memory at once where all are shown.
+const PAGE: usize = 512;
 
 /// An open store. One process owns it; all of its threads may share it.
 ///
@@ -186,6 +188,27 @@ impl Store {
             record::read(&key, version, &json).map(|record| (key, record))
         };
         found.into_iter().map(read).collect()
+    }
+
+    /// Shows all records whose key begins with `prefix`, in the order of their keys, without holding more than a few of them in
+    /// memory. Commits go on meanwhile: a record is shown as it is when its turn comes.
+    pub fn each<R: Record>(&self, prefix: &str, mut show: impl FnMut(&str, R)) -> Result<(), StoreError> {
+        check_table(R::TABLE)?;
+        let mut from = prefix.to_string();
+        loop {
+            let page = self.index()?.page(R::TABLE, prefix, &from, PAGE)?;
+            let is_last = page.len() < PAGE;
+            if let Some((key, ..)) = page.last() {
+                // No key lies between these two.
+                from = format!("{key}\0");
+            }
+            for (key, version, json) in page {
+                show(&key, record::read(&key, version, &json)?);
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// Number of records whose key begins with `prefix`.

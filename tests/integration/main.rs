@@ -18,6 +18,7 @@ mod methods;
 mod package;
 mod plugins;
 mod service;
+mod sources;
 mod store;
 mod tasks;
 mod verdicts;

@@ -3,6 +3,7 @@
 use crate::folders::resolve;
 use crate::learning::{read_gate, read_learning};
 use crate::section::{Located, Section, choose, nearest};
+use crate::sources::read_sources;
 use crate::types::{Domain, Intake, Schedule};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -76,6 +77,7 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         schedule: read_schedule(section.table("schedule")),
         learning: read_learning(section.table("learning"), task),
         gate: read_gate(section.table("gate"), task),
+        sources: read_sources(section.table("sources")),
     };
     section.finish();
     ReadDomain { domain, watch, model }

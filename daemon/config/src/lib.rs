@@ -10,6 +10,7 @@ mod patterns;
 mod problem;
 mod reader;
 mod section;
+mod sources;
 mod top;
 mod types;
 mod webhook;
@@ -17,6 +18,7 @@ mod webhook;
 pub use api::{Api, ApiLimits, Members, Tcp, Who, check_people};
 pub use environment::check_environment;
 pub use problem::{Problem, Problems, Severity};
+pub use sources::Sources;
 pub use types::*;
 
 use section::{Place, Report, Section};

@@ -4,6 +4,7 @@
 use crate::api::Api;
 use crate::problem::Problem;
 use crate::section::Position;
+use crate::sources::Sources;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -160,6 +161,8 @@ pub struct Domain {
     pub learning: Learning,
     /// `[domains.NAME.gate]`.
     pub gate: Gate,
+    /// `[domains.NAME.sources]`.
+    pub sources: Sources,
 }
 
 /// `[domains.NAME.intake]`.

@@ -94,7 +94,9 @@ fn the_example_knows_every_key() {
             .strip_prefix("the keys known here are ")
             .expect("a list of keys")
             .split(", ");
-        for key in known.filter(|key| !["intake", "schedule", "learning", "gate", "tcp", "limits"].contains(key)) {
+        for key in
+            known.filter(|key| !["intake", "schedule", "learning", "gate", "sources", "tcp", "limits"].contains(key))
+        {
             let shown = example()
                 .lines()
                 .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));

@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod near;
 pub mod schedule;
 pub mod serving;
+pub mod sources;
 pub mod split;
 pub mod weak;

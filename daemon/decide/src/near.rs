@@ -47,18 +47,26 @@ pub struct NearSet {
 impl NearSet {
     /// Takes a fingerprint in, unless it is near one that is in it. True where it was taken.
     pub fn insert(&mut self, fingerprint: u64) -> bool {
-        let quarter = |place: usize| (fingerprint >> (16 * place)) as u16;
-        let known = self.by_quarter.iter().enumerate().any(|(place, held)| {
-            let alike = held.get(&quarter(place));
-            alike.is_some_and(|alike| alike.iter().any(|&other| near(fingerprint, other)))
-        });
+        let known = self.has_near(fingerprint);
         if !known {
             for (place, held) in self.by_quarter.iter_mut().enumerate() {
-                held.entry(quarter(place)).or_default().push(fingerprint);
+                held.entry(quarter(fingerprint, place)).or_default().push(fingerprint);
             }
         }
         !known
     }
+
+    /// Whether it is near one that is in the set.
+    pub fn has_near(&self, fingerprint: u64) -> bool {
+        self.by_quarter.iter().enumerate().any(|(place, held)| {
+            let alike = held.get(&quarter(fingerprint, place));
+            alike.is_some_and(|alike| alike.iter().any(|&other| near(fingerprint, other)))
+        })
+    }
+}
+
+fn quarter(fingerprint: u64, place: usize) -> u16 {
+    (fingerprint >> (16 * place)) as u16
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -126,6 +134,7 @@ mod tests {
             let (mut set, mut kept) = (NearSet::default(), Vec::<u64>::new());
             for fingerprint in all {
                 let expected = !kept.iter().any(|&other| near(fingerprint, other));
+                proptest::prop_assert_eq!(set.has_near(fingerprint), !expected);
                 proptest::prop_assert_eq!(set.insert(fingerprint), expected);
                 if expected {
                     kept.push(fingerprint);

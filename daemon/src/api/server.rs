@@ -8,6 +8,7 @@ use super::types::*;
 use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::learn::review::{self, ReviewList};
 use crate::learn::votes::VotingReport;
 use crate::outbox::by_hand;
 pub use access::bind;
@@ -36,6 +37,7 @@ fn rows() -> Vec<Row> {
         read("/v1/status", Viewer, Domains, status),
         read("/v1/files", Viewer, Domains, files),
         read("/v1/files/explain", Viewer, Domains, explain_file),
+        read("/v1/files/review", Viewer, Domain, list_review),
         read("/v1/functions", Viewer, Domain, functions),
         read("/v1/learning", Viewer, Domain, learning),
         read("/v1/versions", Viewer, Domain, versions),
@@ -47,6 +49,7 @@ fn rows() -> Vec<Row> {
         read("/v1/webhooks", Viewer, Whole, webhooks),
         change("/v1/train", Operator, Domain, train),
         change("/v1/files/release", Operator, Domain, release),
+        change("/v1/files/review", Operator, Domain, decide_review),
         change("/v1/incidents/silence", Operator, Domain, silence),
         change("/v1/webhooks/test", Operator, Whole, test_webhooks),
         change("/v1/webhooks/replay", Operator, Whole, replay_webhooks),
@@ -231,7 +234,7 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
                 ..answer
             });
         }
-        if crate::schedule::state(&engine, domain)?.0.new_examples == 0 {
+        if crate::schedule::state(&engine, domain)?.new_examples == 0 {
             let why = "no new labelled examples wait for an update; `wengu files` says what became of each file";
             answer.nothing_to_do = Some(why.into());
             return Ok(answer);
@@ -249,7 +252,31 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
 
 async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {
     known_domain(&engine, &request.domain)?;
-    blocking(move || crate::rollback::release(&engine, &request.domain, request.run)).await
+    blocking(move || match &request.source {
+        Some(source) => {
+            let domain = &engine.config.domains[&request.domain];
+            review::decide_source(&engine, domain, source, true).map(|()| 1)
+        }
+        None => crate::rollback::release(&engine, &request.domain, request.run),
+    })
+    .await
+}
+
+async fn list_review(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<ReviewList> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || review::list(&engine, &query.domain)).await
+}
+
+async fn decide_review(State(engine): State<Arc<Engine>>, Json(request): Json<ReviewRequest>) -> Answer<u64> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || match &request.what {
+        Reviewed::Source(source) => {
+            let domain = &engine.config.domains[&request.domain];
+            review::decide_source(&engine, domain, source, request.accept).map(|()| 1)
+        }
+        Reviewed::Examples(id) => review::decide_examples(&engine, &request.domain, id, request.accept),
+    })
+    .await
 }
 
 async fn rollback(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<RollbackAnswer> {

@@ -10,6 +10,8 @@ use crate::engine::Engine;
 use crate::incidents;
 use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
+use crate::learn::review;
+use crate::learn::sources::SourceState;
 use crate::learn::votes::{LabelModel, VotingReport, every_vote};
 use anyhow::{Result, bail};
 use chrono::Utc;
@@ -55,10 +57,10 @@ pub fn status(engine: &Engine) -> Result<Status> {
 
 fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
     let mut files: BTreeMap<String, u64> = BTreeMap::new();
-    for (_, file) in engine.store.scan::<FileRecord>(&format!("{name}/"))? {
+    engine.store.each(&format!("{name}/"), |_, file: FileRecord| {
         *files.entry(file.state.name().into()).or_default() += 1;
-    }
-    let (state, _) = crate::schedule::state(engine, name)?;
+    })?;
+    let state = crate::schedule::state(engine, name)?;
     let next = next_step(&decide(Utc::now(), &engine.config.domains[name].schedule, &state));
     let runs = engine.runs(name)?;
     let open = runs.iter().find(|r| r.is_open());
@@ -113,6 +115,18 @@ fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
             "version {} was put in service against the gate: {}",
             current.version,
             current.reason.unwrap_or_default()
+        ));
+    }
+    let waits = review::list(engine, name)?;
+    let suspicious = waits
+        .sources
+        .iter()
+        .filter(|source| matches!(source.state, SourceState::Suspicious { .. }))
+        .count();
+    if suspicious > 0 || !waits.examples.is_empty() {
+        problems.push(format!(
+            "{suspicious} sources and {} examples wait for you: `wengu files review {name}`",
+            waits.examples.len()
         ));
     }
     let firing = incidents::open(engine, Some(name))?;

@@ -1,6 +1,6 @@
-use super::Exit;
 use super::args::{FilesAction, FilesArgs};
 use super::render::table;
+use super::{Exit, review};
 use crate::api::client::Client;
 use crate::api::types::{FileExplanation, FileView, ReleaseRequest};
 use crate::clock::human;
@@ -10,12 +10,21 @@ use std::path::Path;
 pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit> {
     match args.action {
         Some(FilesAction::Explain { path }) => return explain(client, &path, json).await,
-        Some(FilesAction::Release { domain, run }) => {
-            let released: u64 = client
-                .post("/v1/files/release", &ReleaseRequest { domain, run })
-                .await?;
-            println!("{released} files are in the pool again; the next update tries them.");
+        Some(FilesAction::Release { domain, run, source }) => {
+            let request = ReleaseRequest { domain, run, source };
+            let released: u64 = client.post("/v1/files/release", &request).await?;
+            match request.source {
+                Some(source) => println!("{source} is trusted; the next update takes what waits of it."),
+                None => println!("{released} files are in the pool again; the next update tries them."),
+            }
             return Ok(Exit::Success);
+        }
+        Some(FilesAction::Review { domain, accept, reject }) => {
+            return match (accept, reject) {
+                (Some(id), _) => review::decide(client, domain, id, true).await,
+                (None, Some(id)) => review::decide(client, domain, id, false).await,
+                (None, None) => review::list(client, domain, json).await,
+            };
         }
         None => {}
     }

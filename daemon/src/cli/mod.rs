@@ -13,6 +13,7 @@ mod model;
 mod plugin;
 mod render;
 mod report;
+mod review;
 mod run;
 mod status;
 pub mod store;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use wengu_config::Domain;
 use wengu_decide::drift::{Advice, InputDrift, Mmd, Rates, SAMPLE_MAX, mmd};
-use wengu_store::records::{Counts, UnixMs};
+use wengu_store::records::{FileRecord, UnixMs};
 use wengu_store::{Batch, Hash, Record, Store};
 use wengu_tokenize::{Segment, SegmentKind, Tokenizer};
 
@@ -51,23 +51,6 @@ impl Record for InputRecord {
     const VERSION: u16 = 1;
 }
 
-/// Case files that no version has learned from.
-#[derive(Debug, Default)]
-pub struct News {
-    /// Their examples.
-    pub files: Vec<Hash>,
-    /// Texts in them.
-    pub texts: u64,
-}
-
-impl News {
-    /// Counts a file.
-    pub fn add(&mut self, examples: Hash, counts: &Counts) {
-        self.files.push(examples);
-        self.texts += counts.labelled() + counts.unlabelled;
-    }
-}
-
 /// What was last found, where it is about the version in service.
 pub fn found(engine: &Engine, domain: &str) -> Result<Option<InputRecord>> {
     let serving = engine.current(domain)?.map(|current| current.version);
@@ -76,24 +59,24 @@ pub fn found(engine: &Engine, domain: &str) -> Result<Option<InputRecord>> {
 }
 
 /// What was last found about these files. Fewer than there were: an update has tried them, and those that have come since are others.
-fn known(engine: &Engine, domain: &str, news: &News) -> Result<Option<InputRecord>> {
-    Ok(found(engine, domain)?.filter(|record| record.texts <= news.texts))
+fn known(engine: &Engine, domain: &str, new_texts: u64) -> Result<Option<InputRecord>> {
+    Ok(found(engine, domain)?.filter(|record| record.texts <= new_texts))
 }
 
 /// Whether an update should start early, by what was last found.
-pub fn advise_update(engine: &Engine, domain: &str, news: &News) -> Result<bool> {
-    let known = known(engine, domain, news)?;
+pub fn advise_update(engine: &Engine, domain: &str, new_texts: u64) -> Result<bool> {
+    let known = known(engine, domain, new_texts)?;
     Ok(known.is_some_and(|record| record.drift.advice == Advice::Schedule))
 }
 
-/// Looks at the new case files if it is time to. Gives whether an update should start early.
-pub fn look(engine: &Engine, domain: &Domain, news: &News) -> Result<bool> {
+/// Looks at the case files that no run has tried if it is time to; they have so many texts. Gives whether an update should start early.
+pub fn look(engine: &Engine, domain: &Domain, new_texts: u64) -> Result<bool> {
     let Some(current) = engine.current(&domain.name)? else {
         return Ok(false);
     };
-    let known = known(engine, &domain.name, news)?;
+    let known = known(engine, &domain.name, new_texts)?;
     let looked_at = known.as_ref().map_or(0, |record| record.texts);
-    if news.texts < TEXTS_MIN || news.texts < looked_at * GROWN {
+    if new_texts < TEXTS_MIN || new_texts < looked_at * GROWN {
         return Ok(known.is_some_and(|record| record.drift.advice == Advice::Schedule));
     }
     let Some(model) = engine.config.models.get(&domain.model) else {
@@ -101,11 +84,11 @@ pub fn look(engine: &Engine, domain: &Domain, news: &News) -> Result<bool> {
     };
     let ancestors = engine.ancestry(&domain.name, Some(&current.version))?;
     let learned = learned(&engine.store, &ancestors)?;
-    let new = sample(
-        &engine.store,
-        news.files.iter().copied().collect::<BTreeSet<_>>(),
-        |_| true,
-    )?;
+    let mut untried = BTreeSet::new();
+    engine.store.each(&format!("{}/", domain.name), |_, file: FileRecord| {
+        untried.extend(file.state.untried().map(|(examples, _)| examples));
+    })?;
+    let new = sample(&engine.store, untried, |_| true)?;
     let tests = Tests::of(&model.path, domain, &learned, &new)?;
     let drift = InputDrift::of(
         tests.embeddings.as_ref(),
@@ -115,7 +98,7 @@ pub fn look(engine: &Engine, domain: &Domain, news: &News) -> Result<bool> {
     );
     tracing::info!(
         domain = domain.name,
-        texts = news.texts,
+        texts = new_texts,
         advice = ?drift.advice,
         p = tests.embeddings.map(|mmd| mmd.p_value),
         reasons = drift.reasons.join(" "),
@@ -125,7 +108,7 @@ pub fn look(engine: &Engine, domain: &Domain, news: &News) -> Result<bool> {
     let record = InputRecord {
         version: current.version,
         checked_ms: now_ms(),
-        texts: news.texts,
+        texts: new_texts,
         embeddings: tests.embeddings,
         new_terms: tests.new_terms,
         unknown_tokens: tests.unknown_tokens,

@@ -47,9 +47,12 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
         attempts: HashMap::new(),
         waiting: false,
         quarantined: 0,
+        is_busy: false,
     };
     intake.set_busy(true);
-    let (mut retry_at, mut plugin_look_at) = (Instant::now(), Instant::now());
+    // Without a plugin it never changes how files are read, and where every file was read none is tried again.
+    let (mut retry_at, mut plugin_look_at) = (Some(Instant::now()), Some(Instant::now()));
+    let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
     loop {
         // What has settled waits in the channel, and behind it in the watcher.
         if intake.engine.disk.look().level >= Level::NoIngest {
@@ -59,17 +62,22 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
                 () = tokio::time::sleep(SPACE_LOOK) => continue,
             }
         }
-        if plugin_look_at <= Instant::now() {
+        if is_due(plugin_look_at) {
             if intake.reading_changed() {
-                retry_at = Instant::now();
+                retry_at = Some(Instant::now());
             }
             intake.labeler.stop_if_idle().await;
-            plugin_look_at = Instant::now() + PLUGIN_LOOK;
+            plugin_look_at = intake.domain.plugin.as_ref().map(|_| Instant::now() + PLUGIN_LOOK);
         }
-        if retry_at <= Instant::now() {
+        if is_due(retry_at) {
             intake.read_ingested().await;
-            retry_at = Instant::now() + RETRY;
+            retry_at = None;
         }
+        if retry_at.is_none() && intake.has_unread() {
+            retry_at = Some(Instant::now() + RETRY);
+        }
+        let look_at = (intake.is_busy || intake.quarantined > 0).then(|| Instant::now() + LOOK);
+        let wake_at = [retry_at, plugin_look_at, look_at].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = intake.engine.stopped() => return,
@@ -84,7 +92,7 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
                 }
                 None => return,
             },
-            () = tokio::time::sleep(LOOK) => {
+            () = sleep_until(wake_at) => {
                 // In this order: what the watcher released before it was idle is in the channel already.
                 if intake.watcher.is_idle() && events.is_empty() {
                     intake.set_busy(false);
@@ -92,6 +100,14 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
                 }
             }
         }
+    }
+}
+
+/// Sleeps for ever where there is nothing to wait for.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -108,10 +124,18 @@ struct Intake {
     waiting: bool,
     /// Files quarantined since somebody was last told.
     quarantined: u64,
+    /// Files are coming in.
+    is_busy: bool,
 }
 
 impl Intake {
-    fn set_busy(&self, busy: bool) {
+    /// Whether files wait that could not be read.
+    fn has_unread(&self) -> bool {
+        self.waiting || !self.attempts.is_empty()
+    }
+
+    fn set_busy(&mut self, busy: bool) {
+        self.is_busy = busy;
         let mut live = self.engine.live();
         let name = &self.domain.name;
         let was = live.busy_since.contains_key(name);
@@ -238,15 +262,20 @@ impl Intake {
 
     /// Reads what was ingested and not read: before a crash, or while the plugin was away.
     async fn read_ingested(&mut self) {
-        let files = match self.engine.store.scan::<FileRecord>(&format!("{}/", self.domain.name)) {
-            Ok(files) => files,
-            Err(e) => {
-                tracing::error!(error = %e, "files_unreadable");
-                return;
-            }
-        };
-        for (key, file) in files {
-            if file.state == FileState::Ingested && !self.engine.is_stopping() {
+        let mut keys = Vec::new();
+        let looked = self
+            .engine
+            .store
+            .each(&format!("{}/", self.domain.name), |key, file: FileRecord| {
+                if file.state == FileState::Ingested {
+                    keys.push(key.to_owned());
+                }
+            });
+        if let Err(e) = looked {
+            tracing::error!(error = %e, "files_unreadable");
+        }
+        for key in keys {
+            if !self.engine.is_stopping() {
                 self.read(&key).await;
             }
         }

@@ -312,11 +312,15 @@ pub fn description_arrived(engine: &Engine, domain: &Domain, description: &Path)
         return Ok(Vec::new());
     };
     let mut keys = Vec::new();
-    for (_, file) in engine.store.scan::<FileRecord>(&format!("{}/", domain.name))? {
+    let mut beside = Vec::new();
+    engine.store.each(&format!("{}/", domain.name), |_, file: FileRecord| {
         let path = Path::new(&file.path);
         if path.ancestors().skip(1).take(2).any(|around| around == folder) {
-            keys.extend(sidecar_arrived(engine, domain, path)?);
+            beside.push(path.to_owned());
         }
+    })?;
+    for path in beside {
+        keys.extend(sidecar_arrived(engine, domain, &path)?);
     }
     Ok(keys)
 }
@@ -360,13 +364,16 @@ pub fn removed(engine: &Engine, domain: &Domain, path: &Path) -> Result<()> {
 
 /// Records of files under `root` that are gone, for what went while nobody was watching.
 pub fn mark_absent(engine: &Engine, domain: &Domain, root: &Path) -> Result<()> {
-    for (_, record) in engine.store.scan::<FileRecord>(&format!("{}/", domain.name))? {
-        let path = Path::new(&record.path);
-        if record.present && path.starts_with(root) && std::fs::symlink_metadata(path).is_err() {
-            removed(engine, domain, path)?;
-        }
-    }
-    Ok(())
+    let mut gone = Vec::new();
+    engine
+        .store
+        .each(&format!("{}/", domain.name), |_, record: FileRecord| {
+            let path = Path::new(&record.path);
+            if record.present && path.starts_with(root) && std::fs::symlink_metadata(path).is_err() {
+                gone.push(path.to_owned());
+            }
+        })?;
+    gone.iter().try_for_each(|path| removed(engine, domain, path))
 }
 
 /// Records that a path was not taken, and why. What was taken of it earlier is kept as it is. Returns whether anything

@@ -36,6 +36,9 @@ pub struct Manifest {
     /// New examples that are not trained on and say when to stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validation: Vec<Item>,
+    /// New examples that the version in service is asked about, and that are not learned yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
     /// New gate items: the era of this run.
     pub gate: Vec<Item>,
     /// New items of the reserve.
@@ -102,6 +105,9 @@ pub struct Item {
     /// As [`super::examples::Example::slices`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<String>,
+    /// [`wengu_decide::near::fingerprint`] of its text. None in manifests from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<u64>,
 }
 
 impl Manifest {
@@ -110,6 +116,15 @@ impl Manifest {
         let sets = [&self.gate, &self.reserve, &self.audit, &self.checklist];
         sets.into_iter().flatten()
     }
+}
+
+/// An example of a source that is new.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The source.
+    pub source: String,
+    /// The example.
+    pub item: Item,
 }
 
 /// An example that takes no part.
@@ -121,7 +136,7 @@ pub struct Dropped {
     pub ordinal: u32,
     /// For people.
     pub reason: String,
-    /// It is held out and waits for its label to be learned: later runs look at it again.
+    /// It waits for its label to be learned, for its source's turn, or for a person: later runs look at it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waiting: bool,
 }

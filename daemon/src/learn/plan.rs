@@ -2,12 +2,14 @@
 //! the files arrived.
 
 use super::examples::{Example, Examples, LabelSource};
+use super::guard::Guard;
 use super::language;
-use super::manifest::{Dropped, Item, Manifest};
+use super::manifest::{Asked, Dropped, Item, Manifest};
 use super::task::{self, Encoder};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use wengu_decide::near::{self, NearSet};
 use wengu_decide::split::{self, HeldOut, Side};
 use wengu_protocol::job::Task;
 use wengu_store::Hash;
@@ -19,24 +21,63 @@ pub struct History {
     learned: HashMap<String, String>,
     /// Text of gate, reserve and audit sets.
     held_out: BTreeSet<String>,
+    /// Fingerprints of the texts learned, by label.
+    near_learned: BTreeMap<String, NearSet>,
+    /// Fingerprints of the texts held out.
+    near_held_out: NearSet,
+    /// How many training examples each object gave.
+    trained: HashMap<Hash, u64>,
 }
 
 impl History {
     /// Adds the examples of an accepted run.
     pub fn add(&mut self, manifest: &Manifest) {
-        for item in manifest.train.iter().chain(&manifest.validation) {
+        self.add_trained(&manifest.train);
+        self.add_trained(&manifest.validation);
+        self.add_kept_back(manifest.held_out());
+    }
+
+    /// Adds what was learned.
+    pub fn add_trained(&mut self, items: &[Item]) {
+        for item in items {
+            *self.trained.entry(item.examples).or_default() += 1;
             self.learned.insert(item.text_id.clone(), item.label.clone());
-        }
-        for item in manifest.held_out() {
-            self.held_out.insert(item.text_id.clone());
+            if let Some(near) = item.near {
+                self.near_learned.entry(item.label.clone()).or_default().insert(near);
+            }
         }
     }
-}
 
-impl History {
+    /// Adds what is held out.
+    pub fn add_kept_back<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) {
+        for item in items {
+            self.held_out.insert(item.text_id.clone());
+            if let Some(near) = item.near {
+                self.near_held_out.insert(near);
+            }
+        }
+    }
+
     /// Whether an accepted run has used the text, for whatever.
     pub fn knows(&self, text_id: &str) -> bool {
         self.learned.contains_key(text_id) || self.held_out.contains(text_id)
+    }
+
+    /// Whether nearly the same text was learned with the label.
+    pub fn has_learned_near(&self, label: &str, near: u64) -> bool {
+        self.near_learned
+            .get(label)
+            .is_some_and(|learned| learned.has_near(near))
+    }
+
+    /// Whether nearly the same text is held out.
+    pub fn has_held_out_near(&self, near: u64) -> bool {
+        self.near_held_out.has_near(near)
+    }
+
+    /// How many training examples each object gave.
+    pub fn trained(&self) -> &HashMap<Hash, u64> {
+        &self.trained
     }
 }
 
@@ -47,6 +88,8 @@ pub struct Plan {
     pub labels: Vec<String>,
     /// New training examples, by text id.
     pub train: Vec<Item>,
+    /// Examples of new sources, which the version in service is asked about first.
+    pub asked: Vec<Asked>,
     /// New gate items, by text id.
     pub gate: Vec<Item>,
     /// New items of the reserve, by text id.
@@ -130,6 +173,28 @@ struct Candidate<'a> {
 /// Held-out sides win over training, earlier use wins over new use, gold labels win over weak ones, and texts that two
 /// people labelled differently are left out.
 pub fn plan(files: &[(Hash, Examples)], task: Task, parent_labels: &[String], history: &History) -> Plan {
+    let mut plan = settle(files, history);
+    choose_labels(&mut plan, task, parent_labels);
+    plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
+    plan
+}
+
+/// As [`plan`], without what the guard takes out.
+pub fn guarded(
+    files: &[(Hash, Examples)],
+    task: Task,
+    parent_labels: &[String],
+    history: &History,
+    guard: &Guard,
+) -> Plan {
+    let mut plan = settle(files, history);
+    plan.guard(history, guard);
+    choose_labels(&mut plan, task, parent_labels);
+    plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
+    plan
+}
+
+fn settle(files: &[(Hash, Examples)], history: &History) -> Plan {
     let mut plan = Plan::default();
     let mut by_text: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     for (hash, file) in files {
@@ -155,8 +220,6 @@ pub fn plan(files: &[(Hash, Examples)], task: Task, parent_labels: &[String], hi
     for (text_id, candidates) in by_text {
         settle_text(&mut plan, history, text_id, candidates);
     }
-    choose_labels(&mut plan, task, parent_labels);
-    plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
     plan
 }
 
@@ -226,6 +289,7 @@ fn settle_text(plan: &mut Plan, history: &History, text_id: String, mut candidat
         case: Some(candidates[0].example.case.clone()),
         language: Some(language::of(&candidates[0].example.text).to_owned()),
         slices: candidates[0].example.slices.clone(),
+        near: Some(near::fingerprint(&candidates[0].example.text)),
     };
     match side {
         Side::Train => plan.train.push(item),

@@ -22,13 +22,16 @@ use wengu_store::records::{RunRecord, RunState, ScheduleRecord};
 
 /// Trainers that are started for one run before it is given up.
 const MAX_ATTEMPTS: u32 = 3;
-/// Between looks for a new run.
+/// Between looks for a new run where nobody says that there is one.
+const LOOK: Duration = Duration::from_secs(30);
+/// Between looks whether everything is to stop.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// Starts the runner. Its thread lives as long as the daemon, because the kernel kills a trainer whose starting thread
 /// ends.
 pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("runner".into()).spawn(move || {
+    let shared = engine.clone();
+    let runner = std::thread::Builder::new().name("runner".into()).spawn(move || {
         while !engine.is_stopping() {
             match engine.next_open_run() {
                 Ok(Some(run)) => {
@@ -47,14 +50,16 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                     engine.live().runs.remove(&domain);
                     engine.schedule_wake.notify_one();
                 }
-                Ok(None) => std::thread::sleep(IDLE),
+                Ok(None) => std::thread::park_timeout(LOOK),
                 Err(e) => {
                     tracing::error!(error = format!("{e:#}"), "runs_unreadable");
                     pause(&engine, Duration::from_secs(5));
                 }
             }
         }
-    })
+    })?;
+    let _ = shared.runner.set(runner.thread().clone());
+    Ok(runner)
 }
 
 /// Sleeps, but not beyond a stop.

@@ -4,6 +4,7 @@ use super::adopt::{Adoption, adopt};
 use super::evaluator::plugin_scores;
 use super::outcome::{Judgement, era_accuracy, judge_job};
 use super::runner::{Work, give_up};
+use super::sources;
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::drift::{self, DriftRecord, Found};
@@ -104,6 +105,7 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
     batch = alerts::enqueue(engine, batch, now, &verdict_event(&run, verdict, id))?;
     let said = incidents::said(verdict, found);
     batch = incidents::advance(engine, batch, now, (&domain, run.run), said, promoted)?;
+    batch = sources::advance(engine, batch, &domain, run.run, judgement)?;
     hit("promote.before_commit");
     engine.store.commit(batch)?;
     hit("promote.recorded");

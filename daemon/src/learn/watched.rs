@@ -2,14 +2,18 @@
 //! the audit sets. From this slow slides and a poor performance on new work show.
 
 use super::data_files::Writer;
-use super::manifest::{Item, Manifest};
+use super::manifest::{Asked, Item, Manifest};
+use super::memory::read_rows;
 use super::prepare::{Prepared, audit_name};
 use super::said::Reader;
+use super::scores::Said;
+use super::sources::Answered;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wengu_decide::gate::ItemOutcome;
+use wengu_decide::sources::stands_out;
 use wengu_protocol::job::{Anchor, Task, layout};
 use wengu_store::Store;
 
@@ -34,6 +38,9 @@ pub struct Watched {
     /// The same with the run's result as challenger.
     #[serde(default)]
     pub after: Vec<ItemOutcome>,
+    /// Examples of new sources, which are not learned yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Answered>,
 }
 
 impl Watched {
@@ -55,13 +62,30 @@ fn fresh<'a>(manifest: &'a Manifest, labels: &[String]) -> Vec<&'a Item> {
     manifest.train.iter().filter(known).take(FRESH_MAX).collect()
 }
 
+/// Examples of new sources that are asked about, each source about as many.
+fn asked<'a>(manifest: &'a Manifest, labels: &[String]) -> Vec<&'a Asked> {
+    let known = |asked: &&Asked| labels.contains(&asked.item.label);
+    let mut of_source: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut placed: Vec<(usize, &Asked)> = Vec::new();
+    for asked in manifest.asked.iter().filter(known) {
+        let place = of_source.entry(&asked.source).or_default();
+        placed.push((*place, asked));
+        *place += 1;
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().take(FRESH_MAX).map(|(_, asked)| asked).collect()
+}
+
 /// Writes the sets; gives the one that the parent is asked, and what the anchor is.
 pub(super) fn write(store: &Store, prepared: &Prepared, dir: &Path) -> Result<(Option<PathBuf>, Option<Anchor>)> {
     let manifest = prepared.manifest;
     if prepared.parent_dir.is_none() {
         return Ok((None, None));
     }
-    let asked = fresh(manifest, &prepared.parent_labels);
+    let on_probation = asked(manifest, &prepared.parent_labels)
+        .into_iter()
+        .map(|asked| &asked.item);
+    let asked: Vec<&Item> = on_probation.chain(fresh(manifest, &prepared.parent_labels)).collect();
     let mut writer = Writer::new(store, manifest, &manifest.terms[..prepared.parent_terms], dir)?;
     let fresh_set = match asked.is_empty() {
         true => None,
@@ -102,18 +126,47 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
         return Ok(watched);
     }
     let mut reader = Reader::new(store, manifest)?;
+    let owned = |items: Vec<&Item>| -> Vec<Item> { items.into_iter().cloned().collect() };
+    // One file holds both: first the examples on probation.
+    let on_probation = asked(manifest, &prepared.parent_labels);
+    let of_probation = owned(on_probation.iter().map(|asked| &asked.item).collect());
+    let asked = owned(fresh(manifest, &prepared.parent_labels));
+    let both: Vec<Item> = of_probation.iter().chain(&asked).cloned().collect();
+    let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, &prepared.parent_labels)?;
+    let of_asked = said.split_off(of_probation.len());
+    let losses = probabilities(job_dir, &of_probation, &prepared.parent_labels)?;
+    watched.asked = on_probation
+        .iter()
+        .zip(said)
+        .zip(losses)
+        .map(|((asked, said), of_label)| Answered {
+            source: asked.source.clone(),
+            text_id: asked.item.text_id.clone(),
+            examples: asked.item.examples,
+            ordinal: asked.item.ordinal,
+            label: asked.item.label.clone(),
+            stands_out: stands_out(of_label, said.confidence.unwrap_or(0.0)),
+            said: said.label,
+        })
+        .collect();
+    let is_right = |said: &Said, item: &Item| match said.score {
+        // A causal model's answer counts as right where every token was the likeliest.
+        Some(score) => score >= 1.0,
+        None => said.label == item.label,
+    };
+    let serving: Vec<bool> = of_asked
+        .iter()
+        .zip(&asked)
+        .map(|(said, item)| is_right(said, item))
+        .collect();
     let mut right = |kind: &str, set: &str, items: &[Item], labels: &[String]| -> Result<Vec<bool>> {
         let said = reader.read(job_dir, kind, set, items, labels)?;
-        let right = said.iter().zip(items).map(|(said, item)| match said.score {
-            // A causal model's answer counts as right where every token was the likeliest.
-            Some(score) => score >= 1.0,
-            None => said.label == item.label,
-        });
-        Ok(right.collect())
+        Ok(said
+            .iter()
+            .zip(items)
+            .map(|(said, item)| is_right(said, item))
+            .collect())
     };
-    let owned = |items: Vec<&Item>| -> Vec<Item> { items.into_iter().cloned().collect() };
-    let asked = owned(fresh(manifest, &prepared.parent_labels));
-    let serving = right(layout::CHAMPION, layout::FRESH, &asked, &prepared.parent_labels)?;
     watched.fresh_items = serving.len() as u64;
     watched.fresh_right = serving.iter().filter(|right| **right).count() as u64;
     let (Some(anchor), Some(_)) = (anchor_manifest(prepared), &prepared.anchor_dir) else {
@@ -140,6 +193,25 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
         }
     }
     Ok(watched)
+}
+
+/// The probability that the version in service gives to the label of each of the first items of the set.
+fn probabilities(job_dir: &Path, items: &[Item], labels: &[String]) -> Result<Vec<f64>> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = job_dir
+        .join(layout::CHAMPION)
+        .join(format!("{}.safetensors", layout::FRESH));
+    let (logits, _, columns) = read_rows(&path, "logits")?;
+    let of_label = |(row, item): (&[f32], &Item)| {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weight = |logit: f32| f64::from(logit - largest).exp();
+        let place = labels.iter().position(|label| *label == item.label);
+        let all: f64 = row.iter().map(|&logit| weight(logit)).sum();
+        place.map_or(0.0, |place| weight(row[place]) / all)
+    };
+    Ok(logits.chunks(columns.max(1)).zip(items).map(of_label).collect())
 }
 
 fn outcome(item: &Item, champion_right: bool, challenger_right: bool) -> ItemOutcome {

@@ -127,6 +127,38 @@ impl Backend {
         })
     }
 
+    /// Shows at most `limit` entries whose key begins with `prefix`, from the key `from` on, in the order of the keys.
+    pub fn page(&self, prefix: &[u8], from: &[u8], limit: usize, show: &mut Show<'_>) -> Result<(), StoreError> {
+        call(|| match self {
+            Backend::Sled(db, _) => {
+                for entry in db.range(from..).take(limit) {
+                    let (key, value) = entry.map_err(text)?;
+                    if !key.starts_with(prefix) {
+                        break;
+                    }
+                    show(&key, &value)?;
+                }
+                Ok(())
+            }
+            Backend::Redb(db) => {
+                let read = db.begin_read().map_err(text)?;
+                let table = match read.open_table(ENTRIES) {
+                    Ok(table) => table,
+                    Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+                    Err(e) => return Err(text(e)),
+                };
+                for entry in table.range(from..).map_err(text)?.take(limit) {
+                    let (key, value) = entry.map_err(text)?;
+                    if !key.value().starts_with(prefix) {
+                        break;
+                    }
+                    show(key.value(), value.value())?;
+                }
+                Ok(())
+            }
+        })
+    }
+
     /// Makes all changes so far durable.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         match self {

@@ -130,6 +130,14 @@ impl FileState {
         }
     }
 
+    /// The examples object of a file that no run has tried, whether anything in it has a label or not.
+    pub fn untried(&self) -> Option<(Hash, Counts)> {
+        match self {
+            FileState::Pooled { tried_in_run: None, .. } | FileState::Unlabelled { .. } => self.examples(),
+            _ => None,
+        }
+    }
+
     /// The examples object, where there is one.
     pub fn examples(&self) -> Option<(Hash, Counts)> {
         match self {

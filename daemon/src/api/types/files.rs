@@ -88,4 +88,28 @@ pub struct ReleaseRequest {
     pub domain: String,
     /// Only files that this run set aside.
     pub run: Option<u64>,
+    /// Instead of files that were set aside: a source that is to be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// `POST /v1/files/review`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReviewRequest {
+    /// The domain.
+    pub domain: String,
+    /// What was looked at.
+    pub what: Reviewed,
+    /// Whether it is to be learned.
+    pub accept: bool,
+}
+
+/// What a person has looked at.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reviewed {
+    /// A source.
+    Source(String),
+    /// The examples whose ids begin so.
+    Examples(String),
 }

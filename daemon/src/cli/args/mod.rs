@@ -164,6 +164,20 @@ pub enum FilesAction {
         /// Only files that this run set aside
         #[arg(long)]
         run: Option<u64>,
+        /// Instead: trust what comes from this folder below the watched one (`.` for the watched one itself)
+        #[arg(long, value_name = "FOLDER", conflicts_with = "run")]
+        source: Option<String>,
+    },
+    /// What waits for you: new sources that disagree with what is known, and examples that stand out
+    Review {
+        /// The domain
+        domain: String,
+        /// Learn the examples whose ids begin so, or all of `source:FOLDER`
+        #[arg(long, value_name = "ID", conflicts_with = "reject")]
+        accept: Option<String>,
+        /// Never learn them
+        #[arg(long, value_name = "ID")]
+        reject: Option<String>,
     },
 }
 

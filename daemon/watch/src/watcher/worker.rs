@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Period of the look whether the folders are there: one `stat` each.
+/// Period of the look whether the folders are there, one `stat` each, while one is missing or gives no events.
 const ROOT_CHECK: Duration = Duration::from_secs(1);
+/// The same while all are there: of a folder that goes away there is most often an event, but not of one that another is mounted on.
+const QUIET_ROOT_CHECK: Duration = Duration::from_secs(5);
 /// Pause between two attempts to hand over an event when the receiver is behind.
 const FULL_CHANNEL_PAUSE: Duration = Duration::from_millis(10);
 
@@ -82,7 +84,11 @@ impl Worker {
             .iter()
             .filter(|root| root.degraded.is_some())
             .map(|root| root.next_poll);
-        let root_check = self.now() + ROOT_CHECK;
+        let is_sound = |root: &Root| matches!(root.presence, Presence::Present(_)) && root.degraded.is_none();
+        let root_check = match self.roots.iter().all(is_sound) {
+            true => self.now() + QUIET_ROOT_CHECK,
+            false => self.now() + ROOT_CHECK,
+        };
         polls
             .chain(self.settler.next_due())
             .chain([self.next_rescan])
