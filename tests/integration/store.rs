@@ -30,6 +30,8 @@ fn the_store_is_verified_saved_and_brought_back() {
     );
     let (online, offline) = (site.path("online"), site.path("offline"));
     let (online, offline) = (online.to_str().unwrap(), offline.to_str().unwrap());
+    // The log goes on behind a backup: that it was asked for, and what came of it.
+    let noted = noted(&site);
     assert_eq!(site.json(&["store", "backup", online])["by"], "daemon");
     assert_eq!(
         code(&site, &["store", "backup", online]),
@@ -39,7 +41,6 @@ fn the_store_is_verified_saved_and_brought_back() {
     for command in ["rebuild", "compact"] {
         assert_eq!(code(&site, &["store", command]), Some(75), "{command}");
     }
-    let noted = noted(&site);
     let exported = String::from_utf8(site.wengu(&["audit", "export", "--json"]).stdout).unwrap();
     let last: Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
     assert!(last["seq"].as_u64() >= Some(2) && last["hash"].is_string(), "{last}");

@@ -102,7 +102,7 @@ impl Reachable {
     }
 
     /// The command line as a client from elsewhere.
-    pub fn from_elsewhere(&self, token: &str, arguments: &[&str]) -> Output {
+    pub fn elsewhere(&self, token: &str, arguments: &[&str]) -> Output {
         fs::write(self.site.path("token"), format!("{token}\n")).unwrap();
         fs::set_permissions(self.site.path("token"), fs::Permissions::from_mode(0o600)).unwrap();
         let (token, ca) = (self.site.path("token"), self.site.path("tls.pem"));

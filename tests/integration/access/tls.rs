@@ -45,10 +45,10 @@ fn tls_1_2_and_1_3_are_spoken_and_plain_text_is_told_so() {
 fn a_certificate_that_nobody_vouches_for_is_not_trusted_by_the_command_line() {
     let reachable = Reachable::started("");
     let token = reachable.token("ci", &["--role", "viewer"]);
-    assert!(reachable.from_elsewhere(&token, &["status"]).status.success());
+    assert!(reachable.elsewhere(&token, &["status"]).status.success());
     let other = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
     fs::write(reachable.site.path("tls.pem"), other.cert.pem()).unwrap();
-    let refused = reachable.from_elsewhere(&token, &["status"]);
+    let refused = reachable.elsewhere(&token, &["status"]);
     assert_eq!(refused.status.code(), Some(69), "{refused:?}");
     let why = String::from_utf8_lossy(&refused.stderr);
     assert!(why.contains("certificate"), "{why}");

@@ -28,14 +28,9 @@ fn is_in(dir: &Path, bytes: &[u8]) -> bool {
 fn a_token_lives_over_a_restart_and_ends_when_it_is_revoked() {
     let mut reachable = Reachable::started("");
     let token = reachable.token("ci", &["--role", "operator"]);
-    assert!(reachable.from_elsewhere(&token, &["status", "--json"]).status.success());
-    assert!(
-        reachable
-            .from_elsewhere(&token, &["train", "contracts"])
-            .status
-            .success()
-    );
-    let denied = reachable.from_elsewhere(&token, &["token", "list"]);
+    assert!(reachable.elsewhere(&token, &["status", "--json"]).status.success());
+    assert!(reachable.elsewhere(&token, &["train", "contracts"]).status.success());
+    let denied = reachable.elsewhere(&token, &["token", "list"]);
     assert_eq!(denied.status.code(), Some(77));
     assert!(
         said(&denied).contains("token ci has the role operator; GET /v1/tokens needs the role admin"),
@@ -52,7 +47,7 @@ fn a_token_lives_over_a_restart_and_ends_when_it_is_revoked() {
     );
     reachable.site.kill();
     reachable.site.start();
-    assert!(reachable.from_elsewhere(&token, &["status"]).status.success());
+    assert!(reachable.elsewhere(&token, &["status"]).status.success());
     let listed = reachable.site.json(&["token", "list"]);
     assert_eq!(
         (&listed[0]["name"], &listed[0]["state"]),
@@ -81,16 +76,16 @@ fn a_token_lives_over_a_restart_and_ends_when_it_is_revoked() {
     assert!(!reachable.site.log().contains(&token[6..]));
 
     assert!(reachable.site.wengu(&["token", "revoke", "ci"]).status.success());
-    let ended = reachable.from_elsewhere(&token, &["status"]);
+    let ended = reachable.elsewhere(&token, &["status"]);
     assert_eq!(ended.status.code(), Some(77), "{}", said(&ended));
     reachable.site.stop();
     reachable.site.start();
-    assert_eq!(reachable.from_elsewhere(&token, &["status"]).status.code(), Some(77));
+    assert_eq!(reachable.elsewhere(&token, &["status"]).status.code(), Some(77));
     assert_eq!(reachable.site.json(&["token", "list"])[0]["state"], "revoked");
     // Its name is free again, and the old token stays what it is.
     let new = reachable.token("ci", &["--role", "viewer"]);
-    assert!(reachable.from_elsewhere(&new, &["status"]).status.success());
-    assert_eq!(reachable.from_elsewhere(&token, &["status"]).status.code(), Some(77));
+    assert!(reachable.elsewhere(&new, &["status"]).status.success());
+    assert_eq!(reachable.elsewhere(&token, &["status"]).status.code(), Some(77));
 }
 
 #[test]
@@ -213,7 +208,7 @@ fn a_token_of_one_domain_sees_that_domain_and_nothing_else() {
     });
     let token = reachable.token("leaflets", &["--role", "operator", "--domain", "leaflets"]);
     let json = |arguments: &[&str]| -> Value {
-        let output = reachable.from_elsewhere(&token, &[arguments, &["--json"]].concat());
+        let output = reachable.elsewhere(&token, &[arguments, &["--json"]].concat());
         serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
     };
     let status = json(&["status"]);
@@ -226,21 +221,16 @@ fn a_token_of_one_domain_sees_that_domain_and_nothing_else() {
     assert_eq!(domains, ["leaflets"]);
     assert_eq!(json(&["files"]).as_array().unwrap().len(), 1);
     assert!(json(&["versions"]).as_object().unwrap().contains_key("leaflets"));
-    assert!(
-        reachable
-            .from_elsewhere(&token, &["train", "leaflets"])
-            .status
-            .success()
-    );
+    assert!(reachable.elsewhere(&token, &["train", "leaflets"]).status.success());
     assert_eq!(
         reachable
-            .from_elsewhere(&token, &["files", "--domain", "contracts"])
+            .elsewhere(&token, &["files", "--domain", "contracts"])
             .status
             .code(),
         Some(77)
     );
     let explained = |name: &str| {
-        reachable.from_elsewhere(
+        reachable.elsewhere(
             &token,
             &["files", "explain", reachable.site.path(name).to_str().unwrap()],
         )
