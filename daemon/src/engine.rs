@@ -1,11 +1,13 @@
 //! What all parts of the daemon share: the configuration, the store, what is going on right now, and who wants to know.
 
 use crate::clock;
+use crate::forget::{self, Forgetting};
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use wengu_config::{Config, Domain, StoreIndex};
@@ -24,6 +26,8 @@ pub struct Engine {
     pub plugins: PluginFolder,
     /// All state.
     pub store: Store,
+    /// What was forgotten, and what is being.
+    pub forgetting: Forgetting,
     /// When the daemon started.
     pub started_ms: i64,
     /// Wakes the scheduler.
@@ -91,6 +95,7 @@ impl Engine {
                 .map(|name| (name.clone(), Notify::new()))
                 .collect(),
             plugins: PluginFolder::new(layout.plugins(), config.plugin_keys.clone()),
+            forgetting: Forgetting::open(layout.forget())?,
             config,
             layout,
             store,
@@ -105,6 +110,7 @@ impl Engine {
             engine.publish_current(&domain.name)?;
             crate::rollback::align_files(&engine, &domain.name)?;
         }
+        forget::recover(&engine)?;
         Ok(Arc::new(engine))
     }
 
@@ -208,7 +214,10 @@ impl Engine {
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
         let Some(current) = self.current(domain)? else {
-            return Ok(());
+            return match std::fs::remove_file(&link) {
+                Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| link.display().to_string()),
+                _ => Ok(()),
+            };
         };
         if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
             return Ok(());

@@ -5,6 +5,7 @@
 //! jobs/DOMAIN/RUN/           job directories of open and failed runs
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
+//! forget/                    marks of what was forgotten, orders under way, receipts, their key
 //! plugins/                   installed plugins
 //! wengu.sock                 control socket
 //! ```
@@ -52,6 +53,11 @@ impl Layout {
     /// The symlink that a serving stack follows.
     pub fn current(&self, domain: &str) -> PathBuf {
         self.versions(domain).join("current")
+    }
+
+    /// What forgetting keeps.
+    pub fn forget(&self) -> PathBuf {
+        self.root.join("forget")
     }
 
     /// Installed plugins.

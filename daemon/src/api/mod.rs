@@ -2,6 +2,7 @@
 //! do everything; its mode is 0660.
 
 pub mod client;
+mod forget;
 mod history;
 mod judgements;
 pub mod server;

@@ -22,7 +22,7 @@ use wengu_store::records::ScheduleRecord;
 use wengu_store::{BackupReport, Batch};
 
 /// A refusal with a status.
-struct Refusal(StatusCode, String);
+pub(super) struct Refusal(StatusCode, String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -36,7 +36,7 @@ impl From<anyhow::Error> for Refusal {
     }
 }
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Binds the control socket. One that a dead daemon left is replaced; the store's lock says that it is dead.
 pub fn bind(engine: &Engine) -> Result<tokio::net::UnixListener> {
@@ -79,6 +79,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
         .route("/v1/webhooks/replay", post(replay_webhooks))
         .route("/v1/store/verify", post(verify_store))
         .route("/v1/store/backup", post(backup_store))
+        .merge(super::forget::routes())
         .with_state(engine);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.stopped().await })
@@ -87,7 +88,7 @@ pub async fn serve(engine: Arc<Engine>, listener: tokio::net::UnixListener) -> R
 }
 
 /// Runs a view on a blocking thread: views read the disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(Json(value)),
         Ok(Err(e)) => Err(e.into()),

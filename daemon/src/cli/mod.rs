@@ -5,6 +5,7 @@ mod audit;
 mod exit;
 mod export;
 mod files;
+mod forget;
 mod gate;
 mod incidents;
 mod init;
@@ -70,6 +71,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Export(args) => export::export(&load(config)?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(config, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(config, webhook, json).await,
+        Command::Forget(args) => forget::forget(&load(config)?, args, json).await,
         Command::Store(args) => store::store(&load(config)?, args, json).await,
         Command::Audit(args) => audit::audit(&load(config)?, &args, json),
         Command::Model(model) => model::model(config, model, json).await,

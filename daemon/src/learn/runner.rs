@@ -8,6 +8,7 @@ use super::{aftermath, verdict};
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::engine::{Engine, LiveRun};
+use crate::forget;
 use crate::memory_plan;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -29,6 +30,15 @@ const IDLE: Duration = Duration::from_millis(200);
 pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name("runner".into()).spawn(move || {
         while !engine.is_stopping() {
+            match forget::work(&engine) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::error!(error = format!("{e:#}"), "forget_step_failed");
+                    pause(&engine, Duration::from_secs(5));
+                    continue;
+                }
+            }
             match engine.next_open_run() {
                 Ok(Some(run)) => {
                     let (domain, number) = (run.domain.clone(), run.run);
@@ -151,7 +161,8 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
         dir,
         context.manifest.threads,
         limits,
-        &|| engine.is_stopping(),
+        // What was asked to be forgotten may be in it; if not, it goes on from its checkpoint.
+        &|| engine.is_stopping() || engine.forgetting.is_asked(),
         &mut |progress| {
             if let Some(live) = engine.live().runs.get_mut(&domain) {
                 live.progress = Some(progress);

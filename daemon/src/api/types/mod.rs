@@ -1,12 +1,14 @@
 //! What the daemon answers. `--json` prints these as they are.
 
 mod files;
+mod forget;
 mod gate;
 mod outbox;
 mod store;
 mod versions;
 
 pub use files::*;
+pub use forget::*;
 pub use gate::*;
 pub use outbox::*;
 pub use store::*;
