@@ -373,6 +373,7 @@ impl Runner {
             domain: "bench".into(),
             task: self.stream.task,
             run: index as u64 + 1,
+            replaces: None,
             parent,
             files: BTreeMap::new(),
             labels: planned.labels,

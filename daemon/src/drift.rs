@@ -136,6 +136,7 @@ pub fn run_of(version: &str) -> u64 {
 
 /// A person makes another version the anchor: one that was in service, by default the one that is.
 pub fn move_anchor(engine: &Engine, domain: &str, to: Option<&str>, reason: &str) -> Result<DriftRecord> {
+    crate::forget::require_free(engine, domain)?;
     let _lock = engine.lock(domain);
     let Some(current) = engine.current(domain)? else {
         bail!("domain {domain} has no version in service; the first that is promoted becomes the anchor");

@@ -2,11 +2,13 @@
 
 use crate::clock;
 use crate::disk::{self, Disk};
+use crate::forget::{self, Forgetting};
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
 use tokio::sync::{Notify, watch};
@@ -29,6 +31,8 @@ pub struct Engine {
     pub disk: Disk,
     /// All state.
     pub store: Store,
+    /// What was forgotten, and what is being.
+    pub forgetting: Forgetting,
     /// When the daemon started.
     pub started_ms: i64,
     /// Wakes the scheduler.
@@ -115,6 +119,7 @@ impl Engine {
                 .map(|name| (name.clone(), Notify::new()))
                 .collect(),
             plugins: PluginFolder::new(layout.plugins(), config.plugin_keys.clone()),
+            forgetting: Forgetting::open(layout.forget())?,
             config,
             layout,
             disk,
@@ -131,6 +136,7 @@ impl Engine {
             engine.publish_current(&domain.name)?;
             crate::rollback::align_files(&engine, &domain.name)?;
         }
+        forget::recover(&engine)?;
         Ok(Arc::new(engine))
     }
 
@@ -244,7 +250,10 @@ impl Engine {
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
         let Some(current) = self.current(domain)? else {
-            return Ok(());
+            return match std::fs::remove_file(&link) {
+                Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| link.display().to_string()),
+                _ => Ok(()),
+            };
         };
         if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
             return Ok(());

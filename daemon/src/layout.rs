@@ -5,6 +5,7 @@
 //! jobs/DOMAIN/RUN/           job directories of open and failed runs
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
+//! forget/                    marks of what was forgotten, orders under way, receipts, their key
 //! plugins/                   installed plugins
 //! reserve                    given up when the disk is full
 //! wengu.sock                 control socket
@@ -58,6 +59,11 @@ impl Layout {
     /// The file that is given up when the disk is full.
     pub fn reserve(&self) -> PathBuf {
         self.root.join("reserve")
+    }
+
+    /// What forgetting keeps.
+    pub fn forget(&self) -> PathBuf {
+        self.root.join("forget")
     }
 
     /// Installed plugins.

@@ -15,6 +15,7 @@ pub mod engine;
 mod export;
 mod files;
 mod fit;
+pub mod forget;
 mod headers;
 mod hub;
 pub mod incidents;

@@ -105,6 +105,7 @@ fn serve(
     if under_way()? {
         bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
     }
+    crate::forget::require_free(engine, &domain)?;
     verify_version(&engine.layout.version(&domain, &target))
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
     hit("rollback.verified");
@@ -161,7 +162,7 @@ pub fn roll_back_if_due(engine: &Engine, domain: &str) -> Result<()> {
         return Ok(());
     };
     let runs = engine.runs(domain)?;
-    if runs.iter().any(RunRecord::is_open) {
+    if runs.iter().any(RunRecord::is_open) || crate::forget::holds(engine, domain)? {
         return Ok(());
     }
     rollback(engine, domain, Some(&watch.anchor), true).map(|_| ())

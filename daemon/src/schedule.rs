@@ -134,6 +134,10 @@ fn count_pool(engine: &Engine, domain: &str) -> Result<PoolCount> {
 
 fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let _lock = engine.lock(&domain.name);
+    // What is being forgotten is not learned, and what had learned it is not continued.
+    if crate::forget::holds(engine, &domain.name)? {
+        return Ok(());
+    }
     let now = Utc::now();
     let mut state = state(engine, &domain.name)?;
     if !state.running {
@@ -197,22 +201,7 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
     let mut schedule = engine.store.get::<ScheduleRecord>(&domain.name)?.unwrap_or_default();
     set_mark(&mut schedule, mark);
     schedule.asked = false;
-    let record = RunRecord {
-        domain: domain.name.clone(),
-        run,
-        reason: reason_name(reason).into(),
-        manifest: hash,
-        parent: manifest.parent.clone(),
-        train_examples: manifest.train.len() as u64,
-        new_gate_items: manifest.gate.len() as u64,
-        state: RunState::Planned,
-        attempts: 0,
-        planned_ms: now.timestamp_millis(),
-        ended_ms: None,
-        verdict: None,
-        decision: None,
-        accuracy: None,
-    };
+    let record = planned(&manifest, hash, reason_name(reason), now.timestamp_millis());
     let batch = Batch::new("run.planned")
         .at(now.timestamp_millis())
         .put(&domain.name, &schedule)?
@@ -231,6 +220,26 @@ fn start(engine: &Engine, domain: &Domain, now: DateTime<Utc>, reason: Reason, m
         "run_planned"
     );
     Ok(())
+}
+
+/// The record of a run that begins.
+pub fn planned(manifest: &Manifest, hash: Hash, reason: &str, now_ms: i64) -> RunRecord {
+    RunRecord {
+        domain: manifest.domain.clone(),
+        run: manifest.run,
+        reason: reason.into(),
+        manifest: hash,
+        parent: manifest.parent.clone(),
+        train_examples: manifest.train.len() as u64,
+        new_gate_items: manifest.gate.len() as u64,
+        state: RunState::Planned,
+        attempts: 0,
+        planned_ms: now_ms,
+        ended_ms: None,
+        verdict: None,
+        decision: None,
+        accuracy: None,
+    }
 }
 
 /// Job directories of runs that have ended: the last failed one is kept for its log until the next run is planned.
@@ -257,41 +266,10 @@ fn reason_name(reason: Reason) -> &'static str {
 
 fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let name = &domain.name;
-    let (files, mut pool) = pool(engine, name)?;
-    let parent = engine.current(name)?.map(|c| c.version);
-    let ancestors = engine.ancestry(name, parent.as_deref())?;
-    let mut history = History::default();
-    for ancestor in &ancestors {
-        history.add(ancestor);
-    }
-    pool.extend(waiting(engine, &ancestors, &history)?);
-    let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
-    if let Some(other) = ancestors.last().filter(|manifest| manifest.task != domain.task) {
-        bail!(
-            "the version in service answers {:?}, the configuration asks for {:?}: go back to that, or use another domain",
-            other.task,
-            domain.task
-        );
-    }
-    // Votes are for labels.
-    if domain.task == Task::SequenceClassification {
-        let model = LabelModel::fit(&every_vote(engine, name)?);
-        for (_, file) in &mut pool {
-            model.settle(file, domain.intake.min_confidence);
-        }
-    }
-    let guard = sources::guard(engine, domain)?;
-    let mut plan = guarded(&pool, domain.task, &parent_labels, &history, &guard);
-    if domain.task == Task::CausalLm {
-        let model = model_of(engine, domain)?;
-        plan.leave_out_too_long(&pool, &model.path, domain.learning.max_length)?;
-    }
-    let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
+    let (files, pool) = pool(engine, name)?;
     let runs = engine.runs(name)?;
     let run = runs.last().map_or(1, |r| r.run + 1);
     let learning = &domain.learning;
-    let seed = learning.seed.wrapping_mul(1_000_003).wrapping_add(run);
-    let validation = plan.take_validation(domain.task, learning.validation_percent, seed);
     let base = model_of(engine, domain)?;
     let method = crate::model::method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
@@ -301,55 +279,32 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         device: base.device,
         ..crate::model::describe(&base.path)?
     };
-    let mut training = learning.training.clone();
-    let (labels, length) = (plan.labels.len(), learning.max_length);
-    let planned = crate::memory_plan::step(&described, domain.task, labels, &method, &training, length)
-        .and_then(|step| crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &training));
-    let gradient_checkpointing = match planned {
-        Ok(memory) => {
-            training.accumulation = memory.accumulation.min(training.batch_size);
-            memory.gradient_checkpointing
-        }
-        // The trainer says by name what is wrong with a model.
-        Err(error) => {
-            tracing::warn!("no memory plan for this run: {error:#}");
-            false
-        }
-    };
-    let mut plugins: Vec<String> = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
-    plugins.sort();
-    plugins.dedup();
-    let mut manifest = Manifest {
+    let settings = Manifest {
         schema: MANIFEST_SCHEMA,
         domain: name.clone(),
         task: domain.task,
         run,
-        parent,
+        replaces: None,
+        parent: engine.current(name)?.map(|c| c.version),
         files,
-        labels: plan.labels,
-        terms: terms::choose(
-            &pool,
-            &plan.train,
-            parent_terms,
-            learning.term_tokens as usize,
-            &base.path,
-        )?,
-        train: plan.train,
-        validation,
-        asked: plan.asked,
-        gate: plan.gate,
-        reserve: plan.reserve,
-        audit: plan.audit,
-        checklist: plan.checklist,
-        dropped: plan.dropped,
+        labels: Vec::new(),
+        terms: Vec::new(),
+        train: Vec::new(),
+        validation: Vec::new(),
+        asked: Vec::new(),
+        gate: Vec::new(),
+        reserve: Vec::new(),
+        audit: Vec::new(),
+        checklist: Vec::new(),
+        dropped: Vec::new(),
         base: described,
         method,
-        learning: training,
-        gradient_checkpointing,
+        learning: learning.training.clone(),
+        gradient_checkpointing: false,
         max_length: learning.max_length,
         memory_bytes: learning.memory_bytes,
         memory_seed: learning.seed,
-        seed,
+        seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(run),
         threads: match engine.config.trainer.threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             n => n,
@@ -357,9 +312,88 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         gate_rules: gate_rules(domain, &runs)?,
         anchor: None,
         baselines: learning.baselines.clone(),
-        plugins,
+        plugins: Vec::new(),
         code_version: env!("CARGO_PKG_VERSION").into(),
     };
+    let mut manifest = compose(engine, domain, settings, pool)?;
+    let (labels, length) = (manifest.labels.len(), manifest.max_length);
+    let planned = crate::memory_plan::step(
+        &manifest.base,
+        domain.task,
+        labels,
+        &manifest.method,
+        &manifest.learning,
+        length,
+    )
+    .and_then(|step| crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &manifest.learning));
+    match planned {
+        Ok(memory) => {
+            let learning = &mut manifest.learning;
+            learning.accumulation = memory.accumulation.min(learning.batch_size);
+            manifest.gradient_checkpointing = memory.gradient_checkpointing;
+        }
+        // The trainer says by name what is wrong with a model.
+        Err(error) => tracing::warn!("no memory plan for this run: {error:#}"),
+    }
+    Ok(manifest)
+}
+
+/// Fills a manifest that has its settings, its parent and its seed with the examples of `pool`, as the history of the parent has
+/// them take part.
+pub fn compose(
+    engine: &Engine,
+    domain: &Domain,
+    mut manifest: Manifest,
+    mut pool: Vec<(Hash, Examples)>,
+) -> Result<Manifest> {
+    let name = &domain.name;
+    let ancestors = engine.ancestry(name, manifest.parent.as_deref())?;
+    let mut history = History::default();
+    for ancestor in &ancestors {
+        history.add(ancestor);
+    }
+    pool.extend(waiting(engine, &ancestors, &history)?);
+    let parent_labels = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
+    if let Some(other) = ancestors.last().filter(|parent| parent.task != manifest.task) {
+        bail!(
+            "the version in service answers {:?}, the configuration asks for {:?}: go back to that, or use another domain",
+            other.task,
+            manifest.task
+        );
+    }
+    // Votes are for labels.
+    if manifest.task == Task::SequenceClassification {
+        let model = LabelModel::fit(&every_vote(engine, name)?);
+        for (_, file) in &mut pool {
+            model.settle(file, domain.intake.min_confidence);
+        }
+    }
+    let guard = sources::guard(engine, domain)?;
+    let mut plan = guarded(&pool, manifest.task, &parent_labels, &history, &guard);
+    if manifest.task == Task::CausalLm {
+        plan.leave_out_too_long(&pool, &manifest.base.path, manifest.max_length)?;
+    }
+    let parent_terms = ancestors.last().map(|m| m.terms.clone()).unwrap_or_default();
+    let learning = &domain.learning;
+    manifest.validation = plan.take_validation(manifest.task, learning.validation_percent, manifest.seed);
+    manifest.plugins = pool.iter().filter_map(|(_, e)| e.plugin.clone()).collect();
+    manifest.plugins.sort();
+    manifest.plugins.dedup();
+    manifest.terms = terms::choose(
+        &pool,
+        &plan.train,
+        parent_terms,
+        learning.term_tokens as usize,
+        &manifest.base.path,
+    )?;
+    manifest.labels = plan.labels;
+    manifest.train = plan.train;
+    manifest.gate = plan.gate;
+    manifest.reserve = plan.reserve;
+    manifest.audit = plan.audit;
+    manifest.checklist = plan.checklist;
+    manifest.asked = plan.asked;
+    manifest.dropped = plan.dropped;
     manifest.anchor = crate::drift::anchor_of(engine, &manifest, &ancestors)?;
     Ok(manifest)
 }

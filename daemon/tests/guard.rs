@@ -26,6 +26,7 @@ fn file(n: u64, records: &[(Side, String, &str)]) -> (Hash, Examples) {
         source: LabelSource::Gold,
         votes: vec![],
         segments: vec![],
+        slices: vec![],
     };
     let file = Examples {
         schema: EXAMPLES_SCHEMA,

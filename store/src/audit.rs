@@ -2,6 +2,7 @@
 //! later that nothing before it was changed, added or taken away. Reading needs no lock: the daemon may go on.
 
 use crate::journal::scan::{Frames, scan};
+use crate::redact::undeclared;
 use crate::{Event, Events, Hash, StoreError, TornTail};
 use serde::Serialize;
 use std::path::Path;
@@ -18,6 +19,8 @@ pub struct AuditReport {
     pub chained_from: Option<u64>,
     /// An interrupted write, or one that is under way.
     pub torn_tail: Option<TornTail>,
+    /// Commits that say less than they did, each as a later commit declares: something had to be forgotten.
+    pub redacted: u64,
 }
 
 /// A commit and its hash.
@@ -47,11 +50,16 @@ pub fn verify(store: &Path, noted: Option<(u64, Hash)>) -> Result<AuditReport, S
             });
         }
     }
+    let (redacted, undeclared) = undeclared(&store.join("journal"), found.last_seq)?;
+    if let Some(seq) = undeclared.first() {
+        return Err(StoreError::RedactionUndeclared { seq: *seq });
+    }
     Ok(AuditReport {
         commits: found.last_seq,
         head: found.last.hash,
         chained_from: found.chained_from.filter(|seq| *seq <= found.last_seq),
         torn_tail: found.torn,
+        redacted,
     })
 }
 

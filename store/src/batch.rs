@@ -1,5 +1,6 @@
 //! What is committed as one.
 
+use crate::redact::Original;
 use crate::{Hash, Record, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +25,9 @@ pub struct Batch {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Payload {
+    /// Set where the frame says less than it did. It stands first: that tells such a frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<Original>,
     pub event: String,
     pub at_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +37,7 @@ pub(crate) struct Payload {
 }
 
 /// One change. `RawValue` keeps the value's bytes as they are, so that replay gives what the commit gave.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub(crate) enum Op {
     Put {
@@ -57,6 +61,7 @@ impl Batch {
         let at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         Batch {
             payload: Payload {
+                redacted: None,
                 event: event.into(),
                 at_ms,
                 note: None,

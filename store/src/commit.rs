@@ -1,9 +1,11 @@
 //! The one thread that writes. Commits that arrive while it waits for the disk share the next fsync.
 
 use crate::batch::Op;
-use crate::index::Index;
+use crate::index::{self, Index};
+use crate::journal::segment_paths;
 use crate::journal::write::{AppendError, Journal};
-use crate::{StoreError, space};
+use crate::redact::{self, Plan};
+use crate::{Options, RedactReport, Redaction, StoreError, recover, space};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -19,6 +21,12 @@ pub(crate) struct Request {
     pub payload: Vec<u8>,
     pub ops: Vec<Op>,
     pub reply: SyncSender<Result<u64, StoreError>>,
+}
+
+/// What the writer is asked to do.
+pub(crate) enum Job {
+    Commit(Request),
+    Redact(Redaction, SyncSender<Result<RedactReport, StoreError>>),
 }
 
 /// What the writer and the callers share.
@@ -49,31 +57,94 @@ impl Shared {
 pub(crate) struct Writer<'a> {
     pub shared: &'a Shared,
     pub journal: Journal,
+    /// The store's directory.
+    pub store: PathBuf,
+    /// The journal's.
     pub dir: PathBuf,
-    pub reserve_bytes: u64,
-    pub checkpoint_commits: u64,
+    pub options: Options,
 }
 
 impl Writer<'_> {
     /// Serves until the last sender is gone.
-    pub fn run(mut self, requests: &Receiver<Request>) {
+    pub fn run(mut self, jobs: &Receiver<Job>) {
         let mut since_checkpoint = 0;
-        while let Ok(first) = requests.recv() {
-            let mut bytes = first.payload.len();
-            let mut group = vec![first];
-            while group.len() < GROUP_COMMITS && bytes < GROUP_BYTES {
-                let Ok(next) = requests.try_recv() else { break };
-                bytes += next.payload.len();
-                group.push(next);
+        while let Ok(job) = jobs.recv() {
+            let mut other = Some(job);
+            let (mut group, mut bytes) = (Vec::new(), 0);
+            while let Some(Job::Commit(request)) = other.take_if(|job| matches!(job, Job::Commit(_))) {
+                bytes += request.payload.len();
+                group.push(request);
+                if group.len() < GROUP_COMMITS && bytes < GROUP_BYTES {
+                    other = jobs.try_recv().ok();
+                }
             }
             since_checkpoint += group.len() as u64;
             self.commit(group);
-            if since_checkpoint >= self.checkpoint_commits {
+            if let Some(Job::Redact(redaction, reply)) = other {
+                // A caller that has gone away needs no answer.
+                let _ = reply.send(self.redact(&redaction));
+            }
+            if since_checkpoint >= self.options.checkpoint_commits {
                 since_checkpoint = 0;
                 self.checkpoint();
             }
         }
         self.checkpoint();
+    }
+
+    /// Declares what goes, then takes it out of the segments one by one, and builds the index anew. Interrupted at any
+    /// point, it leaves a journal that is whole, and doing it again completes it. The index is built anew in any case: the
+    /// one that is there may be from before an interrupted redaction.
+    fn redact(&mut self, redaction: &Redaction) -> Result<RedactReport, StoreError> {
+        self.shared.check_poison()?;
+        let plan = Plan::of(&self.dir, self.journal.last_seq(), redaction)?;
+        let poison = |shared: &Shared, why: String| {
+            let why = shared.poison.get_or_init(|| why).clone();
+            StoreError::Poisoned { why }
+        };
+        let failed = |shared: &Shared, error| match error {
+            AppendError::Refused(error) => error,
+            AppendError::Fatal(why) => poison(shared, why),
+        };
+        for payload in plan.declarations(redaction)? {
+            space::check(&self.store, payload.len() as u64, self.options.reserve_bytes)?;
+            let written = self.journal.append(&[&payload]).map_err(|e| failed(self.shared, e))?;
+            for (seq, crc) in written {
+                self.apply(seq, crc, &[])?;
+            }
+        }
+        let mut index = self.shared.lock_index();
+        for segment in plan.segments(segment_paths(&self.dir)?) {
+            let (path, bytes) = segment?;
+            space::check(&self.store, bytes.len() as u64, self.options.reserve_bytes)?;
+            self.journal
+                .replace(&path, &bytes)
+                .map_err(|e| failed(self.shared, e))?;
+        }
+        let path = self.store.join(self.options.index.dir_name());
+        let rebuilt = index
+            .close(self.options.index, &path, &self.options)
+            .map_err(|e| StoreError::io("close", &path, e))
+            .and_then(|()| redact::remove_indexes(&self.store, &path))
+            .and_then(|()| {
+                let opened = index::open(self.options.index, &path, &self.options);
+                *index = opened
+                    .map_err(|why| StoreError::IndexFailed { why: why.to_string() })?
+                    .index;
+                recover::replay(&mut index, &self.dir, self.journal.last_seq())?;
+                index.checkpoint()
+            });
+        match rebuilt {
+            Ok(()) => Ok(plan.report),
+            Err(error) => {
+                // The next open builds it.
+                let _ = self.shared.index_failed.set(error.to_string());
+                Err(poison(
+                    self.shared,
+                    format!("the index could not be built anew: {error}"),
+                ))
+            }
+        }
     }
 
     fn commit(&mut self, group: Vec<Request>) {
@@ -109,7 +180,7 @@ impl Writer<'_> {
     /// What can be refused before anything is written.
     fn admit(&self, request: &Request) -> Result<(), StoreError> {
         self.shared.check_poison()?;
-        space::check(&self.dir, request.payload.len() as u64, self.reserve_bytes)?;
+        space::check(&self.dir, request.payload.len() as u64, self.options.reserve_bytes)?;
         let index = self.shared.lock_index();
         for op in &request.ops {
             let Op::Put {

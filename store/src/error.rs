@@ -208,6 +208,15 @@ pub enum StoreError {
         /// What is there.
         found: String,
     },
+    /// A commit of the audit log says less than it did, and no later one declares that as a redaction.
+    #[error(
+        "the audit log was changed: commit {seq} is marked as redacted, and no later commit declares it as it is; restore \
+         the journal from a backup"
+    )]
+    RedactionUndeclared {
+        /// The commit.
+        seq: u64,
+    },
     /// Something is where a backup or a restored store was to go.
     #[error("{} is there already; {why}", path.display())]
     Taken {
@@ -256,6 +265,7 @@ impl StoreError {
                 | StoreError::ObjectMissing { .. }
                 | StoreError::BackupDamaged { .. }
                 | StoreError::AuditBroken { .. }
+                | StoreError::RedactionUndeclared { .. }
         )
     }
 

@@ -20,6 +20,9 @@ pub struct Event {
     pub note: Option<Value>,
     /// Its changes, in order.
     pub changes: Vec<Change>,
+    /// Whether it said more once: what had to be forgotten was taken out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redacted: bool,
 }
 
 /// One change of a commit.
@@ -60,6 +63,7 @@ impl Events {
 
     pub(crate) fn decode(frame: &Frame, path: &Path) -> Result<Event, StoreError> {
         let Payload {
+            redacted,
             event,
             at_ms,
             note,
@@ -71,6 +75,7 @@ impl Events {
             event,
             note,
             changes: ops.into_iter().map(Change::from).collect(),
+            redacted: redacted.is_some(),
         })
     }
 }

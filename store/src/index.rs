@@ -9,10 +9,11 @@ mod open;
 
 pub(crate) use open::{Opened, open, size_of};
 
-use crate::StoreError;
 use crate::batch::Op;
+use crate::{IndexKind, Options, StoreError};
 use backend::{Backend, Changes};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 const APPLIED: &[u8] = b"meta/applied";
 const RECORDS: &[u8] = b"v1/";
@@ -166,6 +167,12 @@ impl Index {
             Ok(())
         })?;
         Ok(bytes)
+    }
+
+    /// Closes the engine, so that its files can be removed. What it had is then read by nobody.
+    pub fn close(&mut self, kind: IndexKind, dir: &Path, options: &Options) -> std::io::Result<()> {
+        self.backend = Backend::Closed;
+        backend::wait_until_closed(kind, dir, options.index_open_timeout)
     }
 
     /// Makes the index durable.

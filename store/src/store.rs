@@ -1,14 +1,15 @@
 //! The store: opening it, committing to it, reading from it.
 
 use crate::batch::check_table;
-use crate::commit::{Request, Shared, Writer};
+use crate::commit::{Job, Request, Shared, Writer};
 use crate::index::{self, Index};
 use crate::journal::scan::scan;
 use crate::journal::write::Journal;
 use crate::lock::Lock;
 use crate::{
     BackupReport, Batch, DiskIo, Events, IndexKind, IndexSize, JournalIo, Objects, OpenReport, Options, RebuildReason,
-    Record, StoreError, VerifyReport, backup, durable, record, recover, space, verify,
+    Record, RedactReport, Redaction, References, StoreError, VerifyReport, backup, durable, record, recover,
+    references, space, verify,
 };
 use std::fmt;
 use std::fs::DirBuilder;
@@ -33,7 +34,7 @@ pub struct Store {
     index_kind: IndexKind,
     reserve_bytes: u64,
     shared: Arc<Shared>,
-    queue: Option<SyncSender<Request>>,
+    queue: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
     objects: Objects,
     // Last, so that the next owner finds everything closed.
@@ -114,23 +115,17 @@ impl Store {
         });
         let (queue, requests) = mpsc::sync_channel(QUEUE);
         let (writer_shared, dir) = (Arc::clone(&shared), dir.to_path_buf());
-        let writer_dir = journal_dir;
+        let (writer_store, writer_dir) = (dir.clone(), journal_dir);
         let (index_kind, reserve_bytes) = (options.index, options.reserve_bytes);
         let writer = thread::Builder::new()
             .name("wengu-store".to_string())
             .spawn(move || {
-                let Options {
-                    reserve_bytes,
-                    checkpoint_commits,
-                    ..
-                } = options;
-                let shared = &*writer_shared;
                 Writer {
-                    shared,
+                    shared: &writer_shared,
                     journal,
+                    store: writer_store,
                     dir: writer_dir,
-                    reserve_bytes,
-                    checkpoint_commits,
+                    options,
                 }
                 .run(&requests);
             })
@@ -167,8 +162,27 @@ impl Store {
             why: "the writer thread has ended".to_string(),
         };
         let queue = self.queue.as_ref().expect("the queue is there until drop");
-        queue.send(Request { payload, ops, reply }).map_err(|_| gone())?;
+        let request = Request { payload, ops, reply };
+        queue.send(Job::Commit(request)).map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Takes changes and words out of the journal for good, and builds the index anew without them. Commits and reads wait
+    /// meanwhile. A call that failed or was interrupted is to be repeated until it returns.
+    pub fn redact(&self, redaction: Redaction) -> Result<RedactReport, StoreError> {
+        self.shared.check_poison()?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        let gone = || StoreError::Poisoned {
+            why: "the writer thread has ended".to_string(),
+        };
+        let queue = self.queue.as_ref().expect("the queue is there until drop");
+        queue.send(Job::Redact(redaction, reply)).map_err(|_| gone())?;
+        answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Which objects the records name, and which they ever named. Reads the whole journal.
+    pub fn references(&self) -> Result<References, StoreError> {
+        references::references(&self.dir.join("journal"), self.last_seq())
     }
 
     /// The record under this key.

@@ -43,6 +43,16 @@ fn write(dir: &Path) {
         .commit(Batch::new("case.forgotten").at(-1).delete::<Doc>("case/3"))
         .unwrap();
     store.commit(Batch::new("daemon.started").at(0)).unwrap();
+    let redaction = Redaction {
+        note: json!({"forget": "1"}),
+        at_ms: 1_700_000_000_100,
+        drop: Box::new(
+            |change| matches!(change, Change::Put { key, .. } | Change::Delete { key, .. } if key == "case/3"),
+        ),
+        words: Vec::new(),
+    };
+    let report = store.redact(redaction).unwrap();
+    assert_eq!((report.frames, report.changes), (2, 2));
 }
 
 /// What is in a store, for comparison.
@@ -66,25 +76,26 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn golden_stores_open_and_go_on() {
-    for version in [1, 2] {
+    for (version, commits) in [(1, 8), (2, 8), (3, 9)] {
         let dir = tempfile::tempdir().unwrap();
         copy(&golden(version).join("store"), dir.path());
         let (store, report) = open(dir.path());
-        assert_eq!((report.last_seq, report.replayed, &report.torn_tail), (8, 8, &None));
+        let found = (report.last_seq, report.replayed, &report.torn_tail);
+        assert_eq!(found, (commits, commits, &None));
         let expected: Value = serde_json::from_slice(&fs::read(golden(version).join("content.json")).unwrap()).unwrap();
         assert_eq!(content(&store), expected);
         assert_sound(&store);
         // The version of today goes on writing where the old one ended.
-        assert_eq!(put(&store, "next", 1), 9);
+        assert_eq!(put(&store, "next", 1), commits + 1);
         drop(store);
         let (store, report) = open(dir.path());
-        assert_eq!((report.last_seq, report.rebuilt), (9, None));
+        assert_eq!((report.last_seq, report.rebuilt), (commits + 1, None));
         assert_sound(&store);
         // From the middle too, over segments that do not say their hash.
-        for from in 1..=9 {
+        for from in 1..=commits + 1 {
             assert_eq!(
                 store.journal_events(from).unwrap().map(Result::unwrap).count() as u64,
-                10 - from
+                commits + 2 - from
             );
         }
     }
@@ -144,18 +155,18 @@ fn forge_last_frame(bytes: &mut [u8]) -> u32 {
 fn a_newer_store_is_refused_by_name_whichever_segment_is_newer() {
     for segment in [0, 1] {
         let dir = tempfile::tempdir().unwrap();
-        copy(&golden(2).join("store"), dir.path());
+        copy(&golden(3).join("store"), dir.path());
         let path = &segments(dir.path())[segment];
         let mut bytes = fs::read(path).unwrap();
-        bytes[8] = 3;
+        bytes[8] = 4;
         let crc = crc32c::crc32c(&bytes[..28]);
         bytes[28..32].copy_from_slice(&crc.to_le_bytes());
         fs::write(path, bytes).unwrap();
         match Store::open(dir.path(), options()) {
             Err(StoreError::JournalVersion {
                 path: named,
-                found: 3,
-                supported: 2,
+                found: 4,
+                supported: 3,
             }) => assert_eq!(&named, path),
             other => panic!("{other:?}"),
         }
@@ -164,7 +175,7 @@ fn a_newer_store_is_refused_by_name_whichever_segment_is_newer() {
 
 #[test]
 fn the_bytes_that_are_written_today_are_those_of_the_format_version() {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden-v2");
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden-v3");
     let _ = fs::remove_dir_all(&dir);
     write(&dir);
     let text = serde_json::to_string_pretty(&content(&open(&dir).0)).unwrap() + "\n";
@@ -175,7 +186,7 @@ fn the_bytes_that_are_written_today_are_those_of_the_format_version() {
             .map(|p| p.file_name().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    let golden = golden(2).join("store");
+    let golden = golden(3).join("store");
     assert_eq!(
         names(&dir),
         names(&golden),

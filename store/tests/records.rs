@@ -48,6 +48,7 @@ fn file(state: FileState) -> FileRecord {
         first_seen_ms: 1_790_000_000_000,
         updated_ms: 1_790_000_001_000,
         present: true,
+        salt: String::new(),
         state,
     }
 }

@@ -13,6 +13,8 @@ mod faults;
 mod flips;
 #[path = "model.rs"]
 mod model;
+#[path = "redact.rs"]
+mod redact;
 #[path = "store.rs"]
 mod store;
 #[path = "versions.rs"]

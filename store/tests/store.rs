@@ -249,6 +249,7 @@ fn the_journal_is_the_audit_log() {
         event: event.into(),
         note,
         changes,
+        redacted: false,
     };
     let expected = [
         event(1, 5, "a", Some(json!({"by": "医生"})), vec![put]),

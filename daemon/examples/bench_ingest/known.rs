@@ -88,6 +88,7 @@ fn fill(site: &Site, files: usize) -> Result<()> {
                 inode: metadata.ino(),
             };
             let record = FileRecord {
+                salt: format!("{n:032x}"),
                 domain: "bench".into(),
                 path: path.display().to_string(),
                 case_key: format!("{:04}/案卷-{n:07}.jsonl", begin / TOGETHER),

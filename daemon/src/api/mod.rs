@@ -3,6 +3,7 @@
 
 mod access;
 pub mod client;
+mod forget;
 mod history;
 mod judgements;
 mod refusal;

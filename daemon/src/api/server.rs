@@ -1,6 +1,7 @@
 //! What the daemon answers, and who may ask for it.
 
 use super::access::{self, Caller, Listeners, Reach, Row, change, read, tokens};
+use super::forget;
 use super::history;
 use super::judgements;
 use super::refusal::Refusal;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use wengu_store::records::{Role, ScheduleRecord};
 use wengu_store::{BackupReport, Batch};
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Serves until the daemon stops.
 pub async fn serve(engine: Arc<Engine>, listeners: Listeners) -> Result<()> {
@@ -59,6 +60,10 @@ fn rows() -> Vec<Row> {
         change("/v1/gate/anchor", Admin, Domain, move_anchor),
         change("/v1/plugins/enable", Admin, Whole, enable_plugin),
         change("/v1/store/backup", Admin, Whole, backup_store),
+        read("/v1/forget", Admin, Whole, forget::list),
+        read("/v1/forget/show", Admin, Whole, forget::show),
+        read("/v1/forget/key", Admin, Whole, forget::key),
+        change("/v1/forget", Admin, Whole, forget::ask),
         read("/v1/tokens", Admin, Whole, list_tokens),
         change("/v1/tokens", Admin, Whole, create_token),
         change("/v1/tokens/revoke", Admin, Whole, revoke_token),
@@ -66,7 +71,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// Runs a view on a blocking thread: views read the disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Ok(Json(value)),
         Ok(Err(e)) => Err(e.into()),

@@ -7,6 +7,7 @@ use crate::alerts::OutboxRecord;
 use crate::clock;
 use crate::clock::human;
 use crate::engine::Engine;
+use crate::forget::Refused;
 use crate::incidents;
 use crate::learn::examples::{Examples, LabelSource, Place};
 use crate::learn::memory::Memory;
@@ -16,6 +17,7 @@ use crate::learn::votes::{LabelModel, VotingReport, every_vote};
 use anyhow::{Result, bail};
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use wengu_alert::outbox::OutboxState;
 use wengu_decide::incident::Phase;
 use wengu_decide::schedule::{Decision, WhyNot, decide};
@@ -213,10 +215,26 @@ pub fn files(engine: &Engine, domain: Option<&str>, state: Option<&str>) -> Resu
         .scan::<FileRecord>(&prefix)?
         .into_iter()
         .map(|(_, f)| file_view(&f))
+        .chain(refused(engine).filter(|f| domain.is_none_or(|domain| domain == f.domain)))
         .filter(|f| state.is_none_or(|s| s == f.state))
         .collect();
     files.sort_by(|a, b| (&a.domain, &a.path).cmp(&(&b.domain, &b.path)));
     Ok(files)
+}
+
+/// Files that lie in a watched folder and are refused, since they were forgotten.
+fn refused(engine: &Engine) -> impl Iterator<Item = FileView> {
+    let view = |(path, refused): (PathBuf, Refused)| FileView {
+        domain: refused.domain,
+        path: path.display().to_string(),
+        state: "forgotten".into(),
+        explanation: refused.why,
+        present: true,
+        revision: 0,
+        counts: None,
+        updated_ms: engine.started_ms,
+    };
+    engine.forgetting.all_refused().into_iter().map(view)
 }
 
 fn file_view(file: &FileRecord) -> FileView {
@@ -262,6 +280,12 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
         .scan::<FileRecord>("")?
         .into_iter()
         .find(|(_, f)| f.path == path && seen(&f.domain));
+    if let (None, Some(file)) = (
+        &found,
+        refused(engine).find(|file| file.path == path && seen(&file.domain)),
+    ) {
+        bail!("{path}: {}", file.explanation)
+    }
     let Some((key, file)) = found else {
         bail!("no watched folder has shown {path}; check the path, or give it time to settle")
     };

@@ -25,7 +25,7 @@ pub fn audit(config: &Config, args: &AuditArgs, json: bool) -> Result<Exit> {
                 let torn_bytes = found.torn_tail.as_ref().map(|torn| torn.bytes);
                 let found = json!({
                     "commits": found.commits, "head": found.head, "chained_from": found.chained_from,
-                    "torn_bytes": torn_bytes, "noted": noted.map(|(seq, hash)| format!("{seq}:{hash}")),
+                    "redacted": found.redacted, "torn_bytes": torn_bytes, "noted": noted.map(|(seq, hash)| format!("{seq}:{hash}")),
                 });
                 println!("{}", serde_json::to_string_pretty(&found)?);
                 return Ok(Exit::Success);
@@ -33,6 +33,12 @@ pub fn audit(config: &Config, args: &AuditArgs, json: bool) -> Result<Exit> {
             println!("the log is whole: {} commits", found.commits);
             if let Some(first) = found.chained_from.filter(|first| *first > 1) {
                 println!("commits before {first} had checksums only when they were written");
+            }
+            if found.redacted > 0 {
+                println!(
+                    "{} commits say less than they did, each as a later commit declares: something was forgotten",
+                    found.redacted
+                );
             }
             if let Some(torn) = found.torn_tail {
                 println!(

@@ -6,6 +6,7 @@ mod audit;
 mod exit;
 mod export;
 mod files;
+mod forget;
 mod gate;
 mod incidents;
 mod init;
@@ -79,6 +80,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Export(args) => export::export(&at.load()?, &args, json),
         Command::Plugin(plugin) => plugin::plugin(at, plugin, json).await,
         Command::Webhook(webhook) => webhook::webhook(at, webhook, json).await,
+        Command::Forget(args) => forget::forget(at, args, json).await,
         Command::Store(args) => store::store(at, args, json).await,
         Command::Token(args) => token::token(&at.connect()?, args, json).await,
         Command::Audit(args) => audit::audit(&at.load()?, &args, json),

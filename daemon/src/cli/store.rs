@@ -6,6 +6,7 @@ use super::{At, Exit};
 use crate::api::client::{Client, Unreachable};
 use crate::api::types::{StoreBackupRequest, StoreVerified};
 use crate::engine::store_options;
+use crate::forget::Tombstones;
 use crate::layout::Layout;
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -99,7 +100,17 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
             })
         }
         StoreAction::Backup { dir: to } => save(config, &dir, &std::path::absolute(to)?, json).await,
-        StoreAction::Restore { dir: from } => {
+        StoreAction::Restore { dir: from, tombstones } => {
+            if let Some(other) = tombstones {
+                // Before the store is there: once it is, a daemon may start on it.
+                let found = Tombstones::load(&other)?;
+                ensure!(
+                    !found.all().is_empty(),
+                    "there are no tombstones in {}",
+                    other.display()
+                );
+                Tombstones::load(&Layout::new(&config.state_dir).forget())?.take_over(found)?;
+            }
             let restored = backup::restore(&from, &dir, &store_options(config))?;
             say(json, &restored, || {
                 format!("{} restored to {}", backup_shown(&restored), dir.display())

@@ -26,6 +26,8 @@ pub enum ReadError {
     File(String),
     /// The plugin or the store failed; the file is tried again.
     Later(anyhow::Error),
+    /// It holds a case that was forgotten; why, for people.
+    Forgotten(String),
     /// The plugin is not there or not to be used: the file waits, however long that takes.
     Waits,
 }
@@ -111,6 +113,10 @@ impl Labeler {
         let content = file.content.context("an ingested file has no content")?;
         let extracted = reading::records(engine, file, &content, &self.options).await?;
         hit("label.read");
+        let cases = extracted.records.iter().map(|record| case_of(file, record));
+        if let Some(why) = cases.filter_map(|case| engine.forgetting.refuses_case(&case)).next() {
+            return Err(ReadError::Forgotten(why));
+        }
         let answers = self.ask_plugin(engine, domain, &extracted.records).await?;
         hit("label.answered");
         let (min_confidence, voting) = (domain.intake.min_confidence, &answers.voting);
@@ -237,6 +243,15 @@ fn decide(votes: &[plugin::Vote], labels: &[String], min_confidence: f64) -> Opt
     (confidence >= min_confidence).then(|| (labels[label as usize].clone(), confidence))
 }
 
+/// What a record belongs to, on whatever side of a split.
+fn case_of(file: &FileRecord, record: &Record) -> String {
+    match (&record.case, &record.place.case) {
+        (Some(case), _) => format!("case:{case}"),
+        (None, Some(member)) => format!("file:{}/{member}", file.case_key),
+        (None, None) => format!("file:{}", file.case_key),
+    }
+}
+
 fn example(
     domain: &Domain,
     file: &FileRecord,
@@ -244,11 +259,7 @@ fn example(
     segments: Vec<Segment>,
     vote: Option<(String, f64)>,
 ) -> Example {
-    let case = match (record.case, &record.place.case) {
-        (Some(case), _) => format!("case:{case}"),
-        (None, Some(member)) => format!("file:{}/{member}", file.case_key),
-        (None, None) => format!("file:{}", file.case_key),
-    };
+    let case = case_of(file, &record);
     let place = Place {
         member: record.place.member,
         pages: record.place.pages,

@@ -326,6 +326,7 @@ impl Intake {
                 self.waiting = true;
                 Ok(())
             }
+            Err(label::ReadError::Forgotten(why)) => crate::forget::again(&self.engine, key, &file, &why),
             Err(label::ReadError::Later(e)) => Err(e),
         }
     }
@@ -336,6 +337,10 @@ impl Intake {
         let Some(mut now) = self.engine.store.get::<FileRecord>(key)? else {
             return Ok(());
         };
+        let forgotten = |content| self.engine.forgetting.refuses_content(content).is_some();
+        if now.content.as_ref().is_some_and(forgotten) {
+            return Ok(());
+        }
         if now.state != FileState::Ingested || (now.content, &now.sidecars) != (file.content, &file.sidecars) {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::files::change_states;
 use anyhow::Result;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use wengu_config::Domain;
@@ -22,6 +22,16 @@ pub fn file_key(domain: &str, path: &Path) -> String {
 const MAX_SIDECAR_BYTES: u64 = 1 << 20;
 /// Enough to see what a README.md is about.
 const BEGINNING_BYTES: u64 = 64 << 10;
+
+/// 128 random bits. A system that has none to give has worse troubles than a path that can be guessed.
+fn salt() -> String {
+    let mut salt = [0; 16];
+    if let Err(error) = getrandom::fill(&mut salt) {
+        tracing::warn!("the system gives no random numbers: {error}");
+        return String::new();
+    }
+    salt.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// What became of a path.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +74,10 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
     if known.is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some()) {
         return Ok(Taken::Nothing);
     }
+    if let Some(why) = forgotten(engine, domain, path, &file, &before)? {
+        engine.forgetting.refuse(&domain.name, path, why, Some(seen(&before)));
+        return Ok(Taken::Nothing);
+    }
     let limit = domain.intake.max_file_bytes;
     if before.size > limit {
         return set_aside(&format!(
@@ -92,6 +106,29 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
     )
 }
 
+/// Why a file is refused that was forgotten, or whose case was. It is read for that before anything of it is written.
+fn forgotten(
+    engine: &Engine,
+    domain: &Domain,
+    path: &Path,
+    file: &std::fs::File,
+    now: &Snapshot,
+) -> Result<Option<String>> {
+    let forgetting = &engine.forgetting;
+    if forgetting.is_empty() {
+        return Ok(None);
+    }
+    if let Some(why) = forgetting.has_refused(path, &seen(now)) {
+        return Ok(Some(why));
+    }
+    if let Some(why) = forgetting.refuses_case(&format!("file:{}", case_key(domain, path))) {
+        return Ok(Some(why));
+    }
+    let content = crate::forget::hash_of(file)?;
+    (&*file).seek(SeekFrom::Start(0))?;
+    Ok(forgetting.refuses_content(&content))
+}
+
 /// What lay at a path.
 struct Delivery {
     content: Hash,
@@ -101,6 +138,11 @@ struct Delivery {
 
 fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Delivery) -> Result<Taken> {
     let _lock = engine.lock(&domain.name);
+    // Asked for while the file was being copied.
+    if let Some(why) = engine.forgetting.refuses_content(&delivery.content) {
+        engine.forgetting.refuse(&domain.name, path, why, Some(delivery.seen));
+        return Ok(Taken::Nothing);
+    }
     let key = file_key(&domain.name, path);
     let now = now_ms();
     let mut record = engine.store.get::<FileRecord>(&key)?.unwrap_or_else(|| FileRecord {
@@ -115,6 +157,7 @@ fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Deliver
         first_seen_ms: now,
         updated_ms: now,
         present: true,
+        salt: salt(),
         state: FileState::Ingested,
     });
     let same = record.content == Some(delivery.content) && record.sidecars == delivery.sidecars;
@@ -399,9 +442,10 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
         sidecars: Vec::new(),
         seen: None,
         read_with: None,
-        first_seen_ms: known.map_or(now, |k| k.first_seen_ms),
+        first_seen_ms: known.as_ref().map_or(now, |k| k.first_seen_ms),
         updated_ms: now,
         present: true,
+        salt: known.map_or_else(salt, |k| k.salt),
         state,
     };
     engine

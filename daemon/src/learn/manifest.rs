@@ -22,7 +22,10 @@ pub struct Manifest {
     pub task: job::Task,
     /// The run.
     pub run: u64,
-    /// The version in service when the run was planned.
+    /// The run that this one makes again, without what had to be forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
+    /// The version in service when the run was planned, or the one that it makes a run again for.
     pub parent: Option<String>,
     /// Files whose examples take part: record key to examples object.
     pub files: BTreeMap<String, Hash>,

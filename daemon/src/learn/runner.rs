@@ -9,6 +9,7 @@ use crate::alerts;
 use crate::clock::now_ms;
 use crate::disk::{self, Level};
 use crate::engine::{Engine, LiveRun};
+use crate::forget;
 use crate::memory_plan;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -33,6 +34,15 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
     let shared = engine.clone();
     let runner = std::thread::Builder::new().name("runner".into()).spawn(move || {
         while !engine.is_stopping() {
+            match forget::work(&engine) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::error!(error = format!("{e:#}"), "forget_step_failed");
+                    pause(&engine, Duration::from_secs(5));
+                    continue;
+                }
+            }
             match engine.next_open_run() {
                 Ok(Some(run)) => {
                     let (domain, number) = (run.domain.clone(), run.run);
@@ -172,8 +182,8 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
         dir,
         context.manifest.threads,
         limits,
-        // It goes on from its checkpoint.
-        &|| engine.is_stopping() || engine.disk.look().level >= Level::NoIngest,
+        // It goes on from its checkpoint, unless what was asked to be forgotten is in it.
+        &|| engine.is_stopping() || engine.forgetting.is_asked() || engine.disk.look().level >= Level::NoIngest,
         &mut |progress| {
             if let Some(live) = engine.live().runs.get_mut(&domain) {
                 live.progress = Some(progress);

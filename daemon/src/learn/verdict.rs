@@ -54,7 +54,9 @@ pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResu
 fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id: &str) -> Result<()> {
     let engine = context.engine;
     let lock = engine.lock(&run.domain);
-    if engine.current(&run.domain)?.map(|c| c.version) != run.parent {
+    // A run that is made again continues what never saw what was forgotten, whatever serves meanwhile.
+    let again = context.manifest.replaces.is_some();
+    if !again && engine.current(&run.domain)?.map(|c| c.version) != run.parent {
         drop(lock);
         let why = "the version it continues was rolled back while it trained; its examples are tried again";
         return give_up(engine, &run.domain, run.run, "superseded", why);

@@ -3,7 +3,7 @@
 use super::open::guarded;
 use crate::{IndexKind, StoreError};
 use redb::{Durability, ReadableDatabase, TableDefinition, TableError};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,22 @@ const ENTRIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("entries");
 /// Keys with their new values, or none where they are removed.
 pub type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
+/// Waits until no handle has the index in `dir` open any more: sled's threads may outlive the last handle.
+pub fn wait_until_closed(kind: IndexKind, dir: &Path, timeout: Duration) -> io::Result<()> {
+    let file = File::open(dir.join(match kind {
+        IndexKind::Sled => "db",
+        IndexKind::Redb => "index.redb",
+    }))?;
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if started.elapsed() < timeout => thread::sleep(Duration::from_millis(5)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Takes a key and its value.
 pub type Show<'s> = dyn FnMut(&[u8], &[u8]) -> Result<(), String> + 's;
 
@@ -24,7 +40,11 @@ pub enum Backend {
     Sled(sled::Db, PathBuf),
     /// redb 4.
     Redb(Box<redb::Database>),
+    /// None, while another one is made.
+    Closed,
 }
+
+const CLOSED: &str = "it is being built anew";
 
 impl IndexKind {
     /// The name of its directory in the store.
@@ -67,6 +87,7 @@ impl Backend {
                 let found = table.get(key).map_err(text)?;
                 Ok(found.map(|value| value.value().to_vec()))
             }
+            Backend::Closed => Err(CLOSED.to_string()),
         })
     }
 
@@ -98,6 +119,7 @@ impl Backend {
                 }
                 write.commit().map_err(text)
             }
+            Backend::Closed => Err(CLOSED.to_string()),
         })
     }
 
@@ -124,6 +146,7 @@ impl Backend {
                 }
                 Ok(())
             }
+            Backend::Closed => Err(CLOSED.to_string()),
         })
     }
 
@@ -156,6 +179,7 @@ impl Backend {
                 }
                 Ok(())
             }
+            Backend::Closed => Err(CLOSED.to_string()),
         })
     }
 
@@ -176,6 +200,9 @@ impl Backend {
                 let mut write = db.begin_write().map_err(text)?;
                 write.set_durability(Durability::Immediate).map_err(text)?;
                 write.commit().map_err(text)
+            }),
+            Backend::Closed => Err(StoreError::IndexFailed {
+                why: CLOSED.to_string(),
             }),
         }
     }

@@ -5,7 +5,7 @@ use crate::Hash;
 /// First bytes of every segment.
 pub const MAGIC: [u8; 8] = *b"WENGUJNL";
 /// Version of the layout of segments, frames and payloads that is written.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 /// The oldest that is read. Its frames and headers carry no hash.
 pub const OLDEST_FORMAT: u16 = 1;
 /// What a segment header begins with in every format.
@@ -122,6 +122,13 @@ impl SegmentHeader {
     }
 }
 
+/// Makes a segment one of this format. Not for one of the oldest, whose frames are laid out otherwise.
+pub fn raise_format(segment: &mut [u8], format: u16) {
+    segment[8..10].copy_from_slice(&format.to_le_bytes());
+    let crc = crc32c::crc32c(&segment[..28]);
+    segment[28..32].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// What a frame begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -148,6 +155,26 @@ impl FrameHeader {
             seq: u64_at(bytes, 8),
             crc: u32_at(bytes, 20),
         })
+    }
+
+    /// The header at the beginning of these bytes, and the length of its frame, if all of the frame is there.
+    pub fn at(bytes: &[u8], format: u16) -> Option<(Self, usize)> {
+        let header = FrameHeader::decode(bytes.get(..frame_header(format))?, format)?;
+        let len = frame_header(format) + header.len as usize;
+        (len <= bytes.len()).then_some((header, len))
+    }
+
+    /// Appends this frame with another payload. What it knows of the frame before stays.
+    pub fn encode_with(&self, out: &mut Vec<u8>, format: u16, payload: &[u8]) {
+        let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
+        let head = head(len, self.prev_crc, self.seq);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
+        out.extend_from_slice(&checksum(&head, self.prev_hash.as_ref(), payload).to_le_bytes());
+        if format != OLDEST_FORMAT {
+            out.extend_from_slice(self.prev_hash.unwrap_or(Link::default().hash).as_bytes());
+        }
+        out.extend_from_slice(payload);
     }
 
     /// Whether this payload is the one that the header was written for.

@@ -3,6 +3,7 @@
 use super::frame::{self, BadHeader, FORMAT, FrameHeader, Link, OLDEST_FORMAT, SEGMENT_PREFIX, SegmentHeader};
 use super::segment_paths;
 use crate::batch::MAX_BATCH_BYTES;
+use crate::redact::original;
 use crate::{StoreError, TornTail};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -139,9 +140,14 @@ impl SegmentReader {
             let what = format!("commit {} stands where commit {} belongs", header.seq, self.next_seq);
             return Ok(Err(Stop::Misplaced(what)));
         }
+        let link = match original(&payload) {
+            None => header.link(&self.prev, &payload),
+            Some(Ok(link)) => link,
+            Some(Err(what)) => return Ok(Err(Stop::Damaged(what))),
+        };
         let frame = Frame {
             seq: header.seq,
-            link: header.link(&self.prev, &payload),
+            link,
             offset: self.offset,
             end: self.offset + (header_len + payload.len()) as u64,
             payload,

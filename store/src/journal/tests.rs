@@ -229,7 +229,7 @@ fn a_newer_format_is_refused_by_name() {
     journal(dir.path());
     let path = dir.path().join(segment_name(1));
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 3;
+    bytes[8] = 4;
     let crc = crc32c::crc32c(&bytes[..28]);
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
@@ -238,8 +238,8 @@ fn a_newer_format_is_refused_by_name() {
         matches!(
             error,
             StoreError::JournalVersion {
-                found: 3,
-                supported: 2,
+                found: 4,
+                supported: 3,
                 ..
             }
         ),

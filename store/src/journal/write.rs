@@ -118,6 +118,25 @@ impl Journal {
         Ok(written)
     }
 
+    /// Gives a segment other bytes, durably, all or none. Readers that have it open go on with the old ones.
+    pub fn replace(&mut self, path: &Path, bytes: &[u8]) -> Result<(), AppendError> {
+        if let Err(error) = self.io.create(path, bytes) {
+            return Err(AppendError::Refused(StoreError::io("rewrite", path, error)));
+        }
+        if path == self.path {
+            match self.io.open(path) {
+                Ok(file) => (self.file, self.len) = (file, bytes.len() as u64),
+                Err(error) => return Err(AppendError::Fatal(format!("cannot open {}: {error}", path.display()))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The last commit.
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
     /// Removes what a failed append has written. It must be gone from the disk too: whole frames of the refused
     /// group could come back after a crash.
     fn take_back(&mut self, error: io::Error) -> AppendError {

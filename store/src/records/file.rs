@@ -28,6 +28,10 @@ pub struct FileRecord {
     pub updated_ms: UnixMs,
     /// Whether the file is still in its folder. wengu keeps what it has ingested either way.
     pub present: bool,
+    /// Random, and the same as long as the path is known: with it, a hash over this record tells nobody the path who
+    /// could guess it, once the record was forgotten. None in records from before there was one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub salt: String,
     /// Where it is in its life.
     pub state: FileState,
 }

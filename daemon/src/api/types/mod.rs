@@ -1,6 +1,7 @@
 //! What the daemon answers. `--json` prints these as they are.
 
 mod files;
+mod forget;
 mod gate;
 mod outbox;
 mod store;
@@ -8,6 +9,7 @@ mod token;
 mod versions;
 
 pub use files::*;
+pub use forget::*;
 pub use gate::*;
 pub use outbox::*;
 pub use store::*;

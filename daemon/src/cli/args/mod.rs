@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod forget;
 mod gate;
 mod model;
 mod plugin;
@@ -7,6 +8,7 @@ mod store;
 mod token;
 mod webhook;
 
+pub use forget::*;
 pub use gate::*;
 pub use model::*;
 pub use plugin::*;
@@ -88,6 +90,8 @@ pub enum Command {
     Model(ModelArgs),
     /// Verify, rebuild, back up, restore and compact what the daemon keeps
     Store(StoreArgs),
+    /// Take a file or a case out of everything that was written, and train again without it
+    Forget(ForgetArgs),
     /// Verify and export the log of everything that was done
     Audit(AuditArgs),
 }
@@ -145,7 +149,7 @@ pub struct FilesArgs {
     #[arg(long)]
     pub domain: Option<String>,
     /// Only this state
-    #[arg(long, value_parser = ["ingested", "pooled", "learned", "held_back", "unlabelled", "quarantined", "duplicate"])]
+    #[arg(long, value_parser = ["ingested", "pooled", "learned", "held_back", "unlabelled", "quarantined", "duplicate", "forgotten"])]
     pub state: Option<String>,
 }
 

@@ -36,6 +36,10 @@ pub enum StoreAction {
     Restore {
         /// The backup
         dir: PathBuf,
+        /// What was forgotten since: the `forget` folder of the state directory that the backup is of, or a copy of it.
+        /// Needed where that state directory is not this one
+        #[arg(long, value_name = "DIR")]
+        tombstones: Option<PathBuf>,
     },
     /// Give back the space of a bloated index and of indexes set aside; the daemon must be stopped
     Compact,
