@@ -6,6 +6,7 @@
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
 //! forget/                    marks of what was forgotten, orders under way, receipts, their key
+//! feedback/DOMAIN/           what came over the API, until it is read
 //! plugins/                   installed plugins
 //! reserve                    given up when the disk is full
 //! wengu.sock                 control socket
@@ -59,6 +60,11 @@ impl Layout {
     /// The file that is given up when the disk is full.
     pub fn reserve(&self) -> PathBuf {
         self.root.join("reserve")
+    }
+
+    /// Where case files that come over the API are put, to be taken like others.
+    pub fn feedback(&self, domain: &str) -> PathBuf {
+        self.root.join("feedback").join(domain)
     }
 
     /// What forgetting keeps.

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod drift;
 pub mod engine;
 mod export;
+pub mod feedback;
 mod files;
 mod fit;
 pub mod forget;

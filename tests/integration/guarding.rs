@@ -176,3 +176,45 @@ fn files_unlike_those_that_were_learned_start_an_update_early_and_files_like_the
     assert!(site.log().contains("are distributed unlike those of"), "{}", site.log());
     assert_eq!(site.json(&["incidents"])["open"], json!([]), "nobody is called for it");
 }
+
+#[test]
+fn feedback_over_the_api_is_a_case_file_like_others() {
+    let mut site = Site::new("");
+    site.start();
+    let give = |text: &str, label: &str, more: &[&str]| {
+        let mut arguments = vec!["feedback", "contracts", text, "--label", label];
+        arguments.extend(more);
+        site.json(&arguments)["path"].as_str().unwrap().to_owned()
+    };
+    let clause = "Any dispute is settled by the courts of Shanghai. 因本合同引起的争议由上海法院管辖。";
+    let path = give(clause, "Wrong Type", &["--case", "A-1"]);
+    assert_eq!(
+        give(clause, "Governing Law", &["--case", "A-1"]),
+        path,
+        "the last word counts"
+    );
+    let other = give("Neither party may assign this Agreement.", "Anti-Assignment", &[]);
+    site.until("both are pooled", |site| site.files().get("pooled") == Some(&2));
+    let explained = site.json(&["files", "explain", &path]);
+    let example = &explained["examples"][0];
+    assert_eq!(
+        (&example["label"], &example["case"]),
+        (&json!("Governing Law"), &json!("case:A-1")),
+        "{explained:#}"
+    );
+    site.until("their bytes are in the store alone", |_| {
+        [&path, &other].iter().all(|path| !std::path::Path::new(path).exists())
+    });
+    // It is there after a restart, and nothing is read twice.
+    site.kill();
+    site.start();
+    assert_eq!(site.files().get("pooled"), Some(&2));
+    for (arguments, said) in [
+        (vec!["feedback", "nobody", "x", "--label", "y"], "nobody"),
+        (vec!["feedback", "contracts", " ", "--label", "y"], "`text` is empty"),
+    ] {
+        let output = site.wengu(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(said), "{output:?}");
+    }
+}

@@ -9,6 +9,7 @@ use super::types::*;
 use super::views;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::feedback::{self, FeedbackRequest, FeedbackTaken};
 use crate::learn::review::{self, ReviewList};
 use crate::learn::votes::VotingReport;
 use crate::outbox::by_hand;
@@ -51,6 +52,7 @@ fn rows() -> Vec<Row> {
         change("/v1/train", Operator, Domain, train),
         change("/v1/files/release", Operator, Domain, release),
         change("/v1/files/review", Operator, Domain, decide_review),
+        change("/v1/feedback", Operator, Domain, give_feedback),
         change("/v1/incidents/silence", Operator, Domain, silence),
         change("/v1/webhooks/test", Operator, Whole, test_webhooks),
         change("/v1/webhooks/replay", Operator, Whole, replay_webhooks),
@@ -265,6 +267,14 @@ async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseR
         None => crate::rollback::release(&engine, &request.domain, request.run),
     })
     .await
+}
+
+async fn give_feedback(
+    State(engine): State<Arc<Engine>>,
+    Json(request): Json<FeedbackRequest>,
+) -> Answer<FeedbackTaken> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || feedback::take(&engine, &request)).await
 }
 
 async fn list_review(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<ReviewList> {

@@ -5,6 +5,7 @@ mod at;
 mod audit;
 mod exit;
 mod export;
+mod feedback;
 mod files;
 mod forget;
 mod gate;
@@ -70,6 +71,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Run(options) => run::run(at.load()?, &options).await,
         Command::Status => status::status(&at.connect()?, json).await,
         Command::Files(files) => files::files(&at.connect()?, files, json).await,
+        Command::Feedback(args) => feedback::feedback(&at.connect()?, args, json).await,
         Command::Train(train) => train::train(&at.connect()?, &train, json).await,
         Command::Versions(versions) => versions::versions(&at.connect()?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&at.connect()?, &rollback, json).await,

@@ -238,6 +238,10 @@ impl Intake {
                 }
             }
         }
+        // What came over the API has no folder but ours, and is in the store now.
+        if path.starts_with(self.engine.layout.feedback(&self.domain.name)) {
+            std::fs::remove_file(path)?;
+        }
         Ok(())
     }
 

@@ -64,6 +64,8 @@ pub enum Command {
     Status,
     /// Case files and what became of each
     Files(FilesArgs),
+    /// Tell what the right answer to a text would have been
+    Feedback(FeedbackArgs),
     /// Start an update now and wait for its verdict
     Train(TrainArgs),
     /// Versions of a domain, and why each was promoted or not
@@ -94,6 +96,21 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Verify and export the log of everything that was done
     Audit(AuditArgs),
+}
+
+/// `wengu feedback`.
+#[derive(Debug, ClapArgs)]
+pub struct FeedbackArgs {
+    /// The domain
+    pub domain: String,
+    /// The text that was asked about; without it, or as `-`, standard input
+    pub text: Option<String>,
+    /// The right answer
+    #[arg(long)]
+    pub label: String,
+    /// The case that the text is from, where the domain has a `case_field`
+    #[arg(long)]
+    pub case: Option<String>,
 }
 
 /// `wengu init`.
