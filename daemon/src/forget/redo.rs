@@ -61,6 +61,9 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
 pub fn advance(engine: &Engine, record: &mut ForgetRecord, at: usize, plan: &Plan) -> Result<bool> {
     let name = record.domains[at].domain.clone();
     let redo = plan.redo(&name);
+    if redo.is_empty() {
+        return Ok(true);
+    }
     let Some(domain) = engine.config.domains.get(&name) else {
         // A domain that is not configured any more is trained no more.
         return Ok(true);
