@@ -36,6 +36,12 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
         gate: kept(&manifest.gate),
         reserve: kept(&manifest.reserve),
         audit: kept(&manifest.audit),
+        checklist: kept(&manifest.checklist),
+        asked: {
+            let asked = manifest.asked.iter();
+            let kept = asked.filter(|asked| !examples.contains(&asked.item.examples));
+            kept.cloned().collect()
+        },
         dropped: manifest
             .dropped
             .iter()
@@ -51,6 +57,7 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
         &without.gate,
         &without.reserve,
         &without.audit,
+        &without.checklist,
     ];
     let used: BTreeSet<String> = sets.into_iter().flatten().map(|item| item.label.clone()).collect();
     without.labels.retain(|label| used.contains(label));
