@@ -177,8 +177,8 @@ mod tests {
     }
 
     fn read(texts: Vec<String>) -> Request {
-        let input = |text| LabelInput {
-            text,
+        let input = |text: String| LabelInput {
+            text: text.into(),
             metadata: serde_json::Value::Null,
             seed: 0,
         };

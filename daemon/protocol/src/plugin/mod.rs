@@ -13,6 +13,7 @@ pub use frame::{
     read_frame, write_frame,
 };
 
+use crate::CaseText;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ pub enum Request {
 #[serde(deny_unknown_fields)]
 pub struct LabelInput {
     /// The text.
-    pub text: String,
+    pub text: CaseText,
     /// What else is known of the case file: an object.
     pub metadata: serde_json::Value,
     /// Every random choice of the plugin follows from it.
@@ -77,11 +78,11 @@ pub struct LabelInput {
 #[serde(deny_unknown_fields)]
 pub struct ScoreInput {
     /// What was asked.
-    pub input: String,
+    pub input: CaseText,
     /// The right answer.
-    pub expected: String,
+    pub expected: CaseText,
     /// The model's answer.
-    pub actual: String,
+    pub actual: CaseText,
     /// Every random choice of the plugin follows from it.
     pub seed: u64,
 }
