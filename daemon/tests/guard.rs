@@ -21,7 +21,7 @@ fn file(n: u64, records: &[(Side, String, &str)]) -> (Hash, Examples) {
         place: None,
         case: format!("file:{n}"),
         side: *side,
-        text: text.clone(),
+        text: text.clone().into(),
         label: Some(label.to_string()),
         source: LabelSource::Gold,
         votes: vec![],

@@ -146,13 +146,22 @@ fn what_a_first_version_learned_is_nowhere_and_the_versions_made_again_are_those
     assert_eq!(there, (0..MARKERS).collect(), "the search finds what is there");
 
     // A rehearsal says it and changes nothing.
-    let before = site.json(&["audit", "verify"]);
+    let commits = |site: &Site| {
+        let lines = String::from_utf8(site.wengu(&["audit", "export"]).stdout).unwrap();
+        // That somebody asks is recorded, and may be; new files are looked at by the way.
+        let by_the_way = ["api.", "inputs."];
+        lines
+            .lines()
+            .filter(|line| !by_the_way.iter().any(|kind| line.contains(kind)))
+            .count()
+    };
+    let before = commits(&site);
     let path = path.to_str().unwrap();
     let told = site.json(&["forget", path, "--dry-run"]);
     assert_eq!(told["again"], json!(["contracts/1", "contracts/2"]), "{told:#}");
     assert_eq!(told["versions"].as_array().unwrap().len(), 2, "{told:#}");
     assert_eq!((&told["source"], &told["id"]), (&json!([path]), &Value::Null));
-    assert_eq!(site.json(&["audit", "verify"])["head"], before["head"]);
+    assert_eq!(commits(&site), before);
     assert!(!site.path("state/forget").exists());
 
     let done = site.json(&["forget", path, "--reason", "consent withdrawn", "--yes"]);

@@ -325,7 +325,7 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
                     LabelSource::None => "none".into(),
                 },
                 spans: span_views(&model, &plugin, &e.text),
-                text: e.text.chars().take(120).collect(),
+                text: e.text.chars().take(120).collect::<String>().into(),
                 dropped: dropped.get(&e.ordinal).cloned(),
             })
             .collect();
@@ -341,7 +341,7 @@ fn span_views(model: &LabelModel, plugin: &str, text: &str) -> Vec<SpanView> {
         Some(SpanView {
             begin,
             end,
-            text,
+            text: text.into(),
             label,
             probability,
         })
