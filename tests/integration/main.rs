@@ -20,5 +20,6 @@ mod plugins;
 mod service;
 mod store;
 mod tasks;
+mod tombstones;
 mod verdicts;
 mod webhook;
