@@ -23,5 +23,6 @@ mod service;
 mod sources;
 mod store;
 mod tasks;
+mod tombstones;
 mod verdicts;
 mod webhook;

@@ -1,7 +1,8 @@
 //! Strings that stand nowhere else, and the search for them in every form that a file may hold them in.
 
-use crate::harness::root;
+use crate::harness::{Site, root};
 use base64::Engine as _;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,4 +98,25 @@ pub fn found(dir: &Path) -> Vec<(usize, PathBuf)> {
         }
     }
     found
+}
+
+/// None of them is in any file of the state directory.
+pub fn assert_nowhere(site: &Site) {
+    let left = found(&site.path("state"));
+    assert!(left.is_empty(), "{left:?}\n{}", site.log());
+}
+
+/// Waits until nothing is being forgotten, and returns the last one.
+pub fn forgotten(site: &Site) -> Value {
+    site.until("it is forgotten", |site| {
+        let all = site.json(&["forget", "list"]);
+        let all = all.as_array().unwrap();
+        !all.is_empty() && all.iter().all(|one| one["step"] == "done")
+    });
+    site.json(&["forget", "list"])
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone()
 }
