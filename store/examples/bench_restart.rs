@@ -103,6 +103,7 @@ fn fill(dir: &Path, files: usize, index: IndexKind) -> Result<(), Box<dyn Error>
                 &Hash::of(path.as_os_str().as_encoded_bytes()).to_string()[..32]
             );
             let record = FileRecord {
+                salt: String::new(),
                 domain: "contracts".into(),
                 case_key: path.strip_prefix(dir.join("inbox"))?.display().to_string(),
                 path: path.display().to_string(),
