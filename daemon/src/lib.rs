@@ -18,6 +18,7 @@ mod fit;
 mod headers;
 mod hub;
 pub mod incidents;
+mod intact;
 mod intake;
 pub mod layout;
 pub mod learn;
