@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-terms bench-train clean fuzz interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-restart bench-terms bench-train clean fuzz interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -21,10 +21,12 @@ test: setup ## every test
 	$(CARGO) build --workspace --bins --lib
 	$(CARGO) test --workspace
 
-soak: ## the long tests: simulations of what gate and drift alarms promise, 1,000 kills between verdict and delivery, 200 power cuts
+soak: setup ## the long tests: promises of gate and drift alarms, 11,000 kills (WENGU_SOAK_KILLS), 200 power cuts, every refused operation
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
-	$(CARGO) test -p wengu-store --test power --test redb_processes -- --ignored --nocapture
+	$(CARGO) test -p wengu-store --test power --test refuse --test redb_processes -- --ignored --nocapture
+	$(CARGO) build --workspace --bins --lib
+	$(CARGO) test --workspace --test sweep -- --ignored --nocapture --test-threads=1
 
 # The package's programs are built apart from all others, with the paths of this machine taken out of them.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -70,6 +72,9 @@ bench-plugin: setup ## what a plugin's process costs for each document, beside t
 	$(CARGO) run --release -p wengu-plugin-host --example bench_hop -- target/release/wengu-plugin-host \
 		target/release/libwengu_plugin_legal_en.so plugins/legal-en/manifest.toml \
 		examples/demo/contracts/2-new-clause-types/clauses.jsonl .deps/models/all-MiniLM-L6-v2
+
+bench-restart: build ## from a daemon's start to its readiness with 100,000 known files
+	$(CARGO) run -p wengu-store --example bench_restart -- target/debug/wengu
 
 bench-reader: ## what a process for each document costs, for every sample
 	$(CARGO) build --release -p wengu-reader

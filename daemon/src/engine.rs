@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::disk::{self, Disk};
 use crate::forget::{self, Forgetting};
+use crate::intact;
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
@@ -250,7 +251,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Points the symlink `versions/DOMAIN/current` to the version in service. The journal is the truth; this follows.
+    /// Points the symlink `versions/DOMAIN/current` to the version in service, if its files are what was adopted. The
+    /// journal is the truth; this follows.
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
         let Some(current) = self.current(domain)? else {
@@ -259,6 +261,9 @@ impl Engine {
                 _ => Ok(()),
             };
         };
+        if !intact::serves(self, domain, &current.version)? {
+            return Ok(());
+        }
         if std::fs::read_link(&link).is_ok_and(|t| t.as_os_str() == current.version.as_str()) {
             return Ok(());
         }

@@ -21,6 +21,7 @@ mod headers;
 mod hub;
 pub mod incidents;
 pub mod inputs;
+mod intact;
 mod intake;
 pub mod layout;
 pub mod learn;

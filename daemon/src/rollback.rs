@@ -6,7 +6,6 @@ use crate::clock::now_ms;
 use crate::drift::{DriftRecord, run_of};
 use crate::engine::Engine;
 use crate::files::change_states;
-use crate::learn::adopt::verify_version;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use wengu_alert::event::Event;
@@ -106,7 +105,7 @@ fn serve(
         bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
     }
     crate::forget::require_free(engine, &domain)?;
-    verify_version(&engine.layout.version(&domain, &target))
+    crate::intact::check(engine, &domain, &target)
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
     hit("rollback.verified");
     let lock = engine.lock(&domain);

@@ -10,6 +10,7 @@ use crate::clock::now_ms;
 use crate::disk::{self, Level};
 use crate::engine::{Engine, LiveRun};
 use crate::forget;
+use crate::intact;
 use crate::memory_plan;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -129,6 +130,12 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
     let dir = engine.layout.job(&run.domain, run.run, None);
     if !dir.join(job::layout::RESULT).exists() && waits_for_space(engine) {
         return Ok(());
+    }
+    for id in [&context.manifest.parent, &context.manifest.anchor]
+        .into_iter()
+        .flatten()
+    {
+        intact::check(engine, &run.domain, id).with_context(|| format!("version {id} is damaged"))?;
     }
     if !dir.join(job::layout::JOB).exists() {
         prepare_update(&engine.store, &context.prepared(), &dir).context("preparing the job directory failed")?;
