@@ -19,6 +19,70 @@ fn records(cases: &[&str]) -> String {
 }
 
 #[test]
+fn a_receipt_stands_for_itself_and_what_lies_there_is_refused_by_name_and_written_nowhere() {
+    let mut site = intake_only();
+    site.start();
+    let text = records(&[&marker(0), &marker(1), &marker(2)]);
+    let path = site.path("inbox").join(format!("{}.jsonl", marker(5)));
+    site.drop_file(&format!("{}.jsonl", marker(5)), text.as_bytes());
+    site.until("it is read", |site| site.files().get("pooled") == Some(&1));
+    let path = path.to_str().unwrap();
+
+    // A rehearsal says it and changes nothing.
+    let before = site.json(&["audit", "verify"]);
+    let told = site.json(&["forget", path, "--dry-run"]);
+    assert_eq!(
+        told["files"],
+        json!([{"path": path, "examples": 3, "other_cases": 0}]),
+        "{told:#}"
+    );
+    assert_eq!(
+        (&told["source"], &told["id"], &told["objects"]),
+        (&json!([path]), &json!(null), &json!(2))
+    );
+    assert_eq!(site.json(&["audit", "verify"])["head"], before["head"]);
+    assert!(!site.path("state/forget").exists());
+
+    let done = site.json(&["forget", path, "--reason", "consent withdrawn", "--yes"]);
+    assert_nowhere(&site);
+    let receipt = &done["receipt"];
+    // What somebody noted before still holds, and the log says how much less it says.
+    let noted = format!("{}:{}", before["commits"], before["head"].as_str().unwrap());
+    let after = site.json(&["audit", "verify", "--noted", &noted]);
+    assert_eq!(
+        after["redacted"], receipt["removed"]["commits"],
+        "{after:#} {receipt:#}"
+    );
+    assert_eq!(told["commits"], after["redacted"]);
+    for head in [&receipt["journal_before"], &receipt["journal_after"]] {
+        let noted = format!("{}:{}", head["seq"], head["hash"].as_str().unwrap());
+        site.json(&["audit", "verify", "--noted", &noted]);
+    }
+    assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
+
+    let key = site.json(&["forget", "public-key"]);
+    let written = done["receipt_path"].as_str().unwrap();
+    let verify = ["forget", "verify", written, "--key", key.as_str().unwrap()];
+    assert_eq!(site.json(&verify)["id"], receipt["id"]);
+    let changed = fs::read_to_string(written).unwrap().replace("consent", "content");
+    fs::write(written, changed).unwrap();
+    assert_eq!(site.wengu(&verify).status.code(), Some(6));
+
+    // The file still lies there, and comes under another name as well.
+    site.stop();
+    site.start();
+    site.drop_file(&format!("{}-again.jsonl", marker(5)), text.as_bytes());
+    site.until("both are refused", |site| site.files().get("forgotten") == Some(&2));
+    let refused = site.json(&["files", "--state", "forgotten"]);
+    assert!(refused.to_string().contains(path), "{refused:#}");
+    let explained = site.wengu(&["files", "explain", path]);
+    assert!(String::from_utf8_lossy(&explained.stderr).contains("forgotten on purpose"));
+    assert_nowhere(&site);
+    site.stop();
+    assert_nowhere(&site);
+}
+
+#[test]
 fn a_backup_that_is_restored_loses_again_what_was_forgotten_since() {
     let mut site = intake_only();
     site.start();
