@@ -5,6 +5,7 @@
 
 mod chat;
 mod chunks;
+mod guarded;
 mod segments;
 mod special;
 mod terms;

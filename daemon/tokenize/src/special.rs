@@ -1,6 +1,7 @@
 //! The special tokens around a text.
 
 use crate::TokenizeError;
+use crate::guarded::guarded;
 use tokenizers::{Encoding, Token};
 
 /// Ids before and after a text, such as `[CLS]` and `[SEP]`.
@@ -17,9 +18,8 @@ impl Special {
             value: String::new(),
             offsets: (0, 0),
         };
-        let around = tokenizer
-            .post_process(Encoding::from_tokens(vec![mark], 0), None, true)
-            .map_err(|e| TokenizeError::Encode(e.to_string()))?;
+        let around = guarded(|| tokenizer.post_process(Encoding::from_tokens(vec![mark], 0), None, true))
+            .map_err(TokenizeError::Encode)?;
         let ids = around.get_ids();
         match ids.iter().position(|&id| id == u32::MAX) {
             Some(at) => Ok(Special {

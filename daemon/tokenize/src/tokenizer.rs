@@ -1,6 +1,7 @@
 //! The base model's tokenizer.
 
 use crate::chunks;
+use crate::guarded::guarded;
 use crate::segments::{self, Span};
 use crate::special::Special;
 use crate::{Segment, SegmentKind, TokenizeError};
@@ -49,7 +50,7 @@ impl Tokenizer {
             message,
         };
         let bytes = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|e| bad(e.to_string()))?;
+        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(bad)?;
         // Length and padding are decided by who asks, not by what the model's author left in the file.
         inner
             .with_truncation(None)
@@ -154,8 +155,8 @@ impl Tokenizer {
         let mut begin = 0;
         while begin < text.len() && ids.len() < limit {
             let end = chunks::end(text, &spans, begin, chunks::MAX_BYTES);
-            self.piece(&text[begin..end], &segments::within(&spans, begin, end), &mut ids)
-                .map_err(|e| TokenizeError::Encode(e.to_string()))?;
+            guarded(|| self.piece(&text[begin..end], &segments::within(&spans, begin, end), &mut ids))
+                .map_err(TokenizeError::Encode)?;
             begin = end;
         }
         ids.truncate(limit);
@@ -246,9 +247,9 @@ impl Tokenizer {
 
 /// Whether words have other ids after a space than without one.
 fn is_space_bound(tokenizer: &tokenizers::Tokenizer) -> Result<bool, TokenizeError> {
-    let ids = |text: &str| match tokenizer.encode_fast(text, false) {
-        Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-        Err(e) => Err(TokenizeError::Encode(e.to_string())),
+    let ids = |text: &str| {
+        let encoding = guarded(|| tokenizer.encode_fast(text, false)).map_err(TokenizeError::Encode)?;
+        Ok(encoding.get_ids().to_vec())
     };
     Ok(ids("a b")? != [ids("a")?, ids("b")?].concat())
 }

@@ -1,5 +1,6 @@
 //! Token ids with the words that they begin: what a model that labels tokens is asked.
 
+use crate::guarded::guarded;
 use crate::{TokenizeError, Tokenizer};
 use std::ops::Range;
 
@@ -19,10 +20,7 @@ impl Tokenizer {
     /// the first one answers for it.
     pub fn encode_words(&self, text: &str, max_length: usize) -> Result<WordTokens, TokenizeError> {
         let (room, before, after) = self.room(max_length)?;
-        let encoding = self
-            .inner
-            .encode_char_offsets(text, false)
-            .map_err(|e| TokenizeError::Encode(e.to_string()))?;
+        let encoding = guarded(|| self.inner.encode_char_offsets(text, false)).map_err(TokenizeError::Encode)?;
         let kept = encoding.get_ids().len().min(room);
         let chars: Vec<char> = text.chars().collect();
         let mut asked: Vec<(usize, Range<usize>)> = Vec::new();

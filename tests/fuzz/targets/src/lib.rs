@@ -6,6 +6,8 @@ mod messages;
 mod packages;
 mod state;
 
+use std::sync::{Mutex, Once, PoisonError};
+
 /// A target: its name, which is that of its folder in the corpus too, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -23,8 +25,21 @@ pub const TARGETS: [Target; 10] = [
     ("webhook", messages::webhook),
 ];
 
-/// Calls the target of this name; for the fuzzer's programs.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Calls the target of this name; for the fuzzer's programs. Panics that the product catches are none: libFuzzer's own hook would end
+/// the process at each of them.
 pub fn run(name: &str, data: &[u8]) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
+        }));
+    });
     let target = TARGETS.iter().find(|(known, _)| *known == name);
-    target.expect("the name is one of TARGETS").1(data);
+    let (_, target) = target.expect("the name is one of TARGETS");
+    if std::panic::catch_unwind(|| target(data)).is_err() {
+        eprintln!("{}", LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner));
+        std::process::abort();
+    }
 }

@@ -43,4 +43,7 @@ pub fn tokenizer(data: &[u8]) {
             assert!(ids.len() <= 16, "{} tokens where 16 are allowed", ids.len());
         }
     }
+    if let Ok(words) = tokenizer.encode_words(text, 16) {
+        assert!(words.ids.len() <= 16 && words.asked.iter().all(|(place, _)| *place < 16));
+    }
 }
