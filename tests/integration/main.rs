@@ -21,5 +21,6 @@ mod service;
 mod sources;
 mod store;
 mod tasks;
+mod tuning;
 mod verdicts;
 mod webhook;
