@@ -14,7 +14,6 @@ use chrono::Utc;
 use std::path::Path;
 use wengu_config::Domain;
 use wengu_decide::tune::{Next, fit, next};
-use wengu_failpoint::hit;
 use wengu_store::Batch;
 
 /// The fitting of a domain that is under way.
@@ -120,9 +119,7 @@ pub(super) fn begin(folder: &Path, plan: &Plan) -> Result<()> {
 }
 
 fn record_trial(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<()> {
-    hit("tune.trained");
     keep(folder, outcome)?;
-    hit("tune.kept");
     show(folder, plan.report(), &Outcomes::load(folder)?)
 }
 
@@ -173,11 +170,9 @@ fn end(engine: &Engine, domain: &Domain, begun: &TuningRecord, result: Result<Re
                 };
             }
         }
-        hit("tune.before_end");
         engine
             .store
             .commit(Batch::new("tune.ended").at(now).put(name, &record)?)?;
-        hit("tune.ended");
     }
     drop(lock);
     clear(&engine.layout.tuning(name, begun.asked_ms))
