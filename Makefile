@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-terms bench-train clean interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-terms bench-train clean fuzz interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench-reader: ## what a process for each document costs, for every sample
 
 bench-terms: setup ## tokens per document with and without terms as tokens, on the sets in WENGU_DATA
 	@scripts/bench-terms
+
+fuzz: ## TARGET (all of them) for SECONDS (60) each, with nightly; the corpus is run by `make test` too
+	@scripts/fuzz $(or $(TARGET),all) $(or $(SECONDS),60)
 
 interop: ## alerts on a real Alertmanager, signatures by the public Python and JavaScript packages (into .deps)
 	@tests/interop/run

@@ -327,7 +327,7 @@ impl Runner {
             place: None,
             case: ordinal.to_string(),
             side,
-            text: record.text.clone(),
+            text: record.text.as_str().into(),
             label: Some(record.label.clone()),
             source: LabelSource::Gold,
             votes: Vec::new(),

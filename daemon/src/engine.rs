@@ -101,13 +101,12 @@ pub fn store_options(config: &Config) -> Options {
 
 impl Engine {
     /// Opens the store and brings what follows from it in line.
-    pub fn open(mut config: Config) -> Result<Arc<Engine>> {
+    pub fn open(config: Config) -> Result<Arc<Engine>> {
         let layout = Layout::new(&config.state_dir);
         std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
-        for domain in config.domains.values_mut() {
-            let feedback = layout.feedback(&domain.name);
+        for name in config.domains.keys() {
+            let feedback = layout.feedback(name);
             std::fs::create_dir_all(&feedback).with_context(|| feedback.display().to_string())?;
-            domain.watch.push(feedback);
         }
         let disk = Disk::open(&config.state_dir, layout.reserve(), config.disk);
         let (store, report) = Store::open(&layout.store(), store_options(&config))?;

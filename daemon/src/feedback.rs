@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use wengu_config::Domain;
+use wengu_protocol::CaseText;
 use wengu_store::durable;
+
+/// The source of what comes over the API, and the folder that its case keys begin with.
+pub const FEEDBACK: &str = "feedback";
 
 /// `POST /v1/feedback`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,7 +20,7 @@ pub struct FeedbackRequest {
     /// The domain.
     pub domain: String,
     /// The text that was asked about.
-    pub text: String,
+    pub text: CaseText,
     /// The right answer, as a case file's label has it.
     pub label: String,
     /// The case that the text is from; without one the text is a case of its own.
@@ -48,14 +52,14 @@ pub fn take(engine: &Engine, request: &FeedbackRequest) -> Result<FeedbackTaken>
 
 /// The record as the domain's case files have it.
 fn record(domain: &Domain, request: &FeedbackRequest) -> Result<Value> {
-    ensure!(!request.text.trim().is_empty(), "`text` is empty");
+    ensure!(!request.text.as_str().trim().is_empty(), "`text` is empty");
     ensure!(
         !request.label.trim().is_empty(),
         "`label` is empty: say what would have been right"
     );
     let intake = &domain.intake;
     let mut fields = Map::new();
-    fields.insert(intake.text_field.clone(), request.text.clone().into());
+    fields.insert(intake.text_field.clone(), request.text.as_str().into());
     fields.insert(intake.label_field.clone(), request.label.clone().into());
     match (&request.case, &intake.case_field) {
         (None, _) => {}
@@ -72,7 +76,7 @@ fn record(domain: &Domain, request: &FeedbackRequest) -> Result<Value> {
 
 fn file_name(request: &FeedbackRequest) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in [request.case.as_deref().unwrap_or_default(), &request.text] {
+    for part in [request.case.as_deref().unwrap_or_default(), request.text.as_str()] {
         hasher
             .update(&(part.len() as u64).to_le_bytes())
             .update(part.as_bytes());

@@ -2,7 +2,7 @@
 
 use crate::alerts;
 use crate::clock;
-use crate::disk::Level;
+use crate::disk::{Level, is_full};
 use crate::engine::{Engine, PoolCount};
 use crate::inputs;
 use crate::learn::examples::{Examples, text_id};
@@ -54,7 +54,10 @@ pub async fn run(engine: Arc<Engine>) {
                 if let Err(e) = round(&worker, domain) {
                     let error = format!("{e:#}");
                     tracing::error!(domain = domain.name, error, "plan_failed");
-                    if let Err(e) = plan_failed(&worker, &domain.name, &error) {
+                    // A full disk is no fault of the plan.
+                    if !is_full(&e)
+                        && let Err(e) = plan_failed(&worker, &domain.name, &error)
+                    {
                         tracing::error!(
                             domain = domain.name,
                             error = format!("{e:#}"),

@@ -21,7 +21,7 @@ fn file(n: u64, records: &[(Side, String, &str)]) -> (Hash, Examples) {
         place: None,
         case: format!("file:{n}"),
         side: *side,
-        text: text.clone(),
+        text: text.clone().into(),
         label: Some(label.to_string()),
         source: LabelSource::Gold,
         votes: vec![],
@@ -123,7 +123,7 @@ fn what_nearly_is_a_held_out_item_is_never_learned() {
     world.history.add_kept_back(&first.gate);
     let later = world.plan("old", &[file(2, &leak)]);
     assert_eq!((later.train.len(), waiting(&later)), (0, 0));
-    assert!(later.dropped[0].reason.contains("held-out"), "{:?}", later.dropped);
+    assert!(later.dropped[0].reason.contains("held-out item"), "{:?}", later.dropped);
 }
 
 #[test]
@@ -212,4 +212,35 @@ fn a_known_source_and_a_first_version_need_no_probation() {
     let files = [file(2, &learnable("new", 30, "b"))];
     let plan = guarded(&files, Task::SequenceClassification, &[], &empty.history, &empty.guard);
     assert_eq!(plan.train.len(), 30);
+}
+
+#[test]
+fn a_flood_does_not_decide_what_the_gate_measures() {
+    let mut world = World::new(Sources::default());
+    let flood: Vec<_> = (0..600)
+        .map(|day| {
+            let side = [Side::Gate, Side::Reserve, Side::Audit][day % 3];
+            (side, format!("{CLAUSE} {day}, 2019."), "a")
+        })
+        .collect();
+    let plan = world.plan("old", &[file(1, &flood)]);
+    let held_out = plan.gate.len() + plan.reserve.len() + plan.audit.len();
+    assert_eq!(held_out, 1);
+    let (new, old): (Vec<_>, Vec<_>) = (texts("new", 900), texts("more", 100));
+    let gate =
+        |texts: Vec<String>, label| -> Vec<_> { texts.into_iter().map(|text| (Side::Gate, text, label)).collect() };
+    let (new, old) = (file(2, &gate(new, "b")), file(3, &gate(old, "a")));
+    world.plan("new", std::slice::from_ref(&new));
+    world.plan("old", std::slice::from_ref(&old));
+    // Labels that the domain has, though nothing of this delivery teaches them.
+    let labels = ["a".to_owned(), "b".to_owned()];
+    let plan = guarded(
+        &[new, old],
+        Task::SequenceClassification,
+        &labels,
+        &world.history,
+        &world.guard,
+    );
+    let of_new = plan.gate.iter().filter(|item| item.label == "b").count();
+    assert_eq!((plan.gate.len(), of_new), (300, 200));
 }

@@ -4,7 +4,7 @@ use crate::batch::Op;
 use crate::index::{self, Index};
 use crate::journal::segment_paths;
 use crate::journal::write::{AppendError, Journal};
-use crate::redact::{self, Plan};
+use crate::redact::Plan;
 use crate::{Options, RedactReport, Redaction, StoreError, recover, space};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,7 +125,7 @@ impl Writer<'_> {
         let rebuilt = index
             .close(self.options.index, &path, &self.options)
             .map_err(|e| StoreError::io("close", &path, e))
-            .and_then(|()| redact::remove_indexes(&self.store, &path))
+            .and_then(|()| recover::remove_indexes(&self.store, &path))
             .and_then(|()| {
                 let opened = index::open(self.options.index, &path, &self.options);
                 *index = opened

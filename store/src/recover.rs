@@ -120,6 +120,19 @@ pub(crate) fn drop_other(dir: &Path, kind: IndexKind) -> Result<(), StoreError> 
     if path.exists() { remove(&path) } else { Ok(()) }
 }
 
+/// Removes the index, and those that were set aside: they hold what the journal held.
+pub(crate) fn remove_indexes(store: &Path, index: &Path) -> Result<(), StoreError> {
+    let quarantine = store.join("quarantine");
+    let failed = |e| StoreError::io("clear", &quarantine, e);
+    for entry in fs::read_dir(&quarantine).map_err(failed)? {
+        remove(&entry.map_err(failed)?.path())?;
+    }
+    if index.exists() {
+        remove(index)?;
+    }
+    durable::fsync_dir(store).map_err(|e| StoreError::io("fsync", store, e))
+}
+
 /// What goes by the name of an index need not be a directory.
 fn remove(path: &Path) -> Result<(), StoreError> {
     let removed = if path.is_dir() {

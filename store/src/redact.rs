@@ -5,10 +5,10 @@
 //! noted before still holds. A commit that is written first declares every frame with the hash of what it becomes;
 //! [`crate::audit::verify`] takes a redacted frame that no commit declares for what it is. `FORMAT.md` has the bytes.
 
-use crate::batch::{Op, Payload};
+use crate::batch::{MAX_BATCH_BYTES, Op, Payload};
 use crate::journal::frame::{self, FORMAT, Link, OLDEST_FORMAT};
 use crate::journal::scan::{Frame, Frames};
-use crate::{Change, Hash, StoreError, durable};
+use crate::{Change, Hash, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub const EVENT: &str = "journal.redacted";
 /// Frames that one commit declares: some 180 bytes each, far below the limit of a batch.
 const FRAMES_A_COMMIT: usize = 20_000;
+/// A frame says what it was, and `STRUCK` may be longer than a word: by so much may its payload exceed a batch.
+pub(crate) const GROWTH_BYTES_MAX: usize = 64 << 10;
 /// What stands where a word was.
 const STRUCK: &str = "[forgotten]";
 /// Texts for people in records; what else stands in a record is not touched.
@@ -168,7 +170,13 @@ fn redacted(frame: &Frame, mut payload: Payload, redaction: &Redaction) -> Resul
         crc: frame.link.crc,
         hash: frame.link.hash,
     });
-    Ok(Some((serde_json::to_vec(&payload).map_err(not_json)?, changes)))
+    let bytes = serde_json::to_vec(&payload).map_err(not_json)?;
+    let limit = MAX_BATCH_BYTES + GROWTH_BYTES_MAX;
+    if bytes.len() > limit {
+        let (event, len) = (payload.event, bytes.len());
+        return Err(StoreError::BatchTooLarge { event, len, limit });
+    }
+    Ok(Some((bytes, changes)))
 }
 
 fn strike_op(op: Op, words: &[String], struck: &mut bool) -> Result<Op, StoreError> {
@@ -275,25 +283,4 @@ pub(crate) fn undeclared(journal: &Path, last_seq: u64) -> Result<(u64, Vec<u64>
         }
     }
     Ok((found.len() as u64, open.into_keys().collect()))
-}
-
-/// Removes the index, and those that were set aside: they hold what the journal held.
-pub(crate) fn remove_indexes(store: &Path, index: &Path) -> Result<(), StoreError> {
-    let quarantine = store.join("quarantine");
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |e| StoreError::io("remove", path, e)
-    };
-    for entry in fs::read_dir(&quarantine).map_err(failed(&quarantine))? {
-        let path = entry.map_err(failed(&quarantine))?.path();
-        let removed = match path.is_dir() {
-            true => fs::remove_dir_all(&path),
-            false => fs::remove_file(&path),
-        };
-        removed.map_err(failed(&path))?;
-    }
-    if index.exists() {
-        fs::remove_dir_all(index).map_err(failed(index))?;
-    }
-    durable::fsync_dir(store).map_err(failed(store))
 }

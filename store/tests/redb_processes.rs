@@ -5,3 +5,5 @@
 mod kill;
 #[path = "power.rs"]
 mod power;
+#[path = "refuse.rs"]
+mod refuse;

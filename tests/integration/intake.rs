@@ -110,3 +110,38 @@ fn without_its_index_the_store_loses_nothing() {
     };
     assert_eq!(strip(&site.json(&["files"])), strip(&before));
 }
+
+#[test]
+fn the_log_at_its_most_talkative_has_nothing_of_the_texts() {
+    const MARK: &str = "患者主诉胸痛QX7";
+    let mut site = Site::new("");
+    site.start_with(&[("WENGU_LOG", "trace")]);
+    let record = json!({"text": format!("{MARK} 一"), "label": "a"});
+    site.deliver("good.jsonl", std::slice::from_ref(&record));
+    site.drop_file(
+        "broken.jsonl",
+        format!("{record}\n{{\"text\": \"{MARK}\n{{\"text\": 7, \"{MARK}\": 1}}\n").as_bytes(),
+    );
+    site.drop_file("note.txt", MARK.as_bytes());
+    site.drop_file("page.html", format!("<p>{MARK}</p>").as_bytes());
+    site.drop_file("table.csv", format!("text,label\n\"{MARK}\n").as_bytes());
+    site.until("all have been read", |s| {
+        let files = s.files();
+        files.values().sum::<usize>() == 5 && !files.contains_key("ingested")
+    });
+    let shown = site.json(&["files", "explain", &site.path("inbox/good.jsonl").display().to_string()]);
+    assert!(
+        shown["examples"][0]["text"].as_str().unwrap().contains(MARK),
+        "people who ask are shown it"
+    );
+    site.wengu(&["train", "contracts", "--no-wait"]);
+    site.stop();
+    let log = fs::read(site.path("daemon.log")).unwrap();
+    assert!(log.len() > 10_000, "the log is not talkative");
+    for mark in [MARK.as_bytes(), b"QX7"] {
+        assert!(
+            !log.windows(mark.len()).any(|window| window == mark),
+            "a text stands in the log"
+        );
+    }
+}

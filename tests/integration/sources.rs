@@ -15,6 +15,11 @@ fn accuracy(run: &Value) -> (f64, f64) {
     (champion / items, challenger / items)
 }
 
+/// What the office delivers first.
+fn first() -> Vec<Value> {
+    clauses("1-first-delivery/clauses-a.jsonl", 4, 16)
+}
+
 /// A site with a first version, learned from the folder `office`.
 fn with_first_version(extra: &str) -> Site {
     let mut site = Site::new(&format!("{QUICK_LEARNING}{extra}"));
@@ -22,10 +27,7 @@ fn with_first_version(extra: &str) -> Site {
         std::fs::create_dir(site.path("inbox").join(folder)).unwrap();
     }
     site.start();
-    site.deliver(
-        "office/first.jsonl",
-        &clauses("1-first-delivery/clauses-a.jsonl", 4, 22),
-    );
+    site.deliver("office/first.jsonl", &first());
     let (run, code) = site.train();
     assert_eq!((code, run["decision"].as_str()), (0, Some("promote")), "{run:#}");
     site
@@ -33,10 +35,7 @@ fn with_first_version(extra: &str) -> Site {
 
 /// What the office delivers next: clauses of the same kinds that were not in the first delivery.
 fn second() -> Vec<Value> {
-    let first: Vec<String> = clauses("1-first-delivery/clauses-a.jsonl", 4, 22)
-        .iter()
-        .map(|record| record["text"].to_string())
-        .collect();
+    let first: Vec<String> = first().iter().map(|record| record["text"].to_string()).collect();
     let more = clauses("1-first-delivery/clauses-a.jsonl", 4, 60);
     more.into_iter()
         .filter(|record| !first.contains(&record["text"].to_string()))
@@ -56,37 +55,53 @@ fn a_flood_of_one_poisoned_text_is_learned_once() {
     if model().is_none() {
         return;
     }
-    let site = with_first_version("");
-    // One clause with another one's label, five hundred times, each with another date.
-    let office = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
+    // One clause with another one's label, five hundred times, each with another number.
+    let office = first();
     let label = &office[0]["label"];
     let victim = office.iter().find(|record| record["label"] != *label).unwrap();
     let text = victim["text"].as_str().unwrap();
     let flood: Vec<Value> = (0..500)
         .map(|n| json!({"text": format!("{text} As of {n}."), "label": label, "doc": format!("flood {n}")}))
         .collect();
-    let honest = second();
-    site.deliver("scanner/flood.jsonl", &flood);
-    site.deliver("office/second.jsonl", &honest);
-    let (run, _) = site.train();
-    let train = run["train_examples"].as_u64().unwrap();
-    assert!(
-        train <= honest.len() as u64 + 1,
-        "{train} examples were learned: {run:#}"
-    );
-    let dropped = reasons(&site, "scanner/flood.jsonl");
-    let near = dropped
-        .iter()
-        .filter(|reason| reason.contains("nearly the same"))
-        .count();
-    assert!(near > 250, "{near} of 500 were told to be near duplicates");
-    let (champion, challenger) = accuracy(&run);
+    // The same update, once with the flood beside it and once without.
+    let update = |is_flooded: bool| {
+        let site = with_first_version("");
+        if is_flooded {
+            site.deliver("scanner/flood.jsonl", &flood);
+        }
+        site.deliver("office/second.jsonl", &second());
+        let (run, _) = site.train();
+        let told = if is_flooded {
+            reasons(&site, "scanner/flood.jsonl")
+        } else {
+            Vec::new()
+        };
+        (run, told)
+    };
+    let ((clean, _), (flooded, told)) = (update(false), update(true));
+    let near = told.iter().filter(|reason| reason.contains("nearly the same")).count();
+    assert!(near >= 498, "{near} of 500 were told to be near duplicates");
+    let counts = |run: &Value| {
+        (
+            run["train_examples"].as_u64().unwrap(),
+            run["new_gate_items"].as_u64().unwrap(),
+        )
+    };
+    let ((train, gate), (train_flooded, gate_flooded)) = (counts(&clean), counts(&flooded));
+    assert!(train_flooded <= train + 1, "{train} examples became {train_flooded}");
+    assert!(gate_flooded <= gate + 1, "{gate} gate items became {gate_flooded}");
+    let (clean, flooded) = (accuracy(&clean), accuracy(&flooded));
     println!(
-        "500 copies of a poisoned clause beside {} honest ones: {train} learned, accuracy {champion:.3} before, {challenger:.3} after",
-        honest.len()
+        "500 copies of a poisoned clause beside {train} honest examples: {} learned, {} gate items; the new version is right on \
+         {:.3} of the gate's items without the flood, on {:.3} with it (the one before: {:.3} and {:.3})",
+        train_flooded - train,
+        gate_flooded - gate,
+        clean.1,
+        flooded.1,
+        clean.0,
+        flooded.0
     );
-    assert_ne!(run["decision"], "regressed", "{run:#}");
-    assert!(challenger > champion - 0.1, "{champion} fell to {challenger}");
+    assert!((clean.1 - flooded.1).abs() < 0.1, "{clean:?} became {flooded:?}");
 }
 
 #[test]
@@ -95,27 +110,16 @@ fn a_new_source_that_contradicts_what_is_known_waits_for_a_person() {
         return;
     }
     let site = with_first_version("[domains.contracts.sources]\nprobation_items = 10\n");
-    // Clauses that the version in service knows, each with the next kind's label.
-    let mut labels: Vec<String> = Vec::new();
-    for record in clauses("1-first-delivery/clauses-a.jsonl", 4, 22) {
-        let label = record["label"].as_str().unwrap().to_owned();
-        if !labels.contains(&label) {
-            labels.push(label);
-        }
+    // What it has learned, each clause with the next kind's label.
+    let mut labels: Vec<Value> = first().iter().map(|record| record["label"].clone()).collect();
+    labels.sort_by_key(Value::to_string);
+    labels.dedup();
+    let mut poisoned = first();
+    for record in &mut poisoned {
+        let place = labels.iter().position(|label| record["label"] == *label).unwrap();
+        record["label"] = labels[(place + 1) % labels.len()].clone();
     }
-    let (known, poisoned): (Vec<Value>, Vec<Value>) = {
-        let all = second();
-        let half = all.len() / 2;
-        (all[..half].to_vec(), all[half..].to_vec())
-    };
-    let poisoned: Vec<Value> = poisoned
-        .into_iter()
-        .map(|mut record| {
-            let place = labels.iter().position(|label| record["label"] == **label).unwrap();
-            record["label"] = json!(labels[(place + 1) % labels.len()]);
-            record
-        })
-        .collect();
+    let known = second();
     site.deliver("scanner/poisoned.jsonl", &poisoned);
     site.deliver("office/second.jsonl", &known);
     let (run, _) = site.train();

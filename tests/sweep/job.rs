@@ -1,6 +1,7 @@
 //! What is disturbed: a daemon that learns two deliveries, is rolled back and gets a plugin, while something kills it.
 
 use crate::found::{self, Found};
+use crate::refuse::Refusal;
 use crate::{model, program, receiver, root};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
@@ -31,11 +32,37 @@ pub struct Job {
     kills: u64,
     arrivals: receiver::Arrivals,
     next_kill: Option<Instant>,
+    refusal: Option<Refusal>,
 }
 
 /// Runs the job from beginning to end, with these failpoints and these kills from outside.
 pub fn run(points: &str, kills: Kills) -> Found {
-    let mut job = Job::new(points, "");
+    to_the_end(&mut Job::new(points, ""), kills)
+}
+
+/// What came of a job on a disk that refused one operation.
+pub struct Refused {
+    pub found: Found,
+    /// The operation, if it came to that.
+    pub what: Option<String>,
+    /// How many there were.
+    pub operations: u64,
+}
+
+/// Runs it on a disk that refuses the `at`th operation; 0: none.
+pub fn run_refused(how: &'static str, at: u64) -> Refused {
+    let mut job = Job::new("", "");
+    let refusal = Refusal::new(how, at, job.path("count"));
+    job.refusal = Some(refusal.clone());
+    let found = to_the_end(&mut job, &mut || None);
+    Refused {
+        found,
+        what: refusal.refused(),
+        operations: refusal.operations(),
+    }
+}
+
+fn to_the_end(job: &mut Job, kills: Kills) -> Found {
     job.next_kill = kills().map(|wait| Instant::now() + wait);
     job.start();
     for number in [1, 2] {
@@ -48,7 +75,12 @@ pub fn run(points: &str, kills: Kills) -> Found {
     job.install(kills);
     job.until(kills, "all has been told", |status| status["alerts"]["waiting"] == 0);
     job.stop();
-    found::look(job.dir.path(), job.kills, &job.arrivals.lock().unwrap())
+    found::look(
+        job.dir.path(),
+        job.kills,
+        &job.arrivals.lock().unwrap(),
+        job.was_refused(),
+    )
 }
 
 /// Records of a delivery: the second has one label more. Each label has words of its own.
@@ -92,6 +124,7 @@ impl Job {
             kills: 0,
             arrivals,
             next_kill: None,
+            refusal: None,
         }
     }
 
@@ -126,7 +159,15 @@ impl Job {
             .env("WENGU_FAILPOINTS", &self.points)
             .env("WENGU_FAILPOINTS_LOG", self.path("reached"))
             .stdin(Stdio::null());
+        if let Some(refusal) = &self.refusal {
+            refusal.preload(&mut command, &self.path("state"));
+        }
         command
+    }
+
+    /// Whether the disk has refused something, so that a process may end as it likes.
+    fn was_refused(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| refusal.refused().is_some())
     }
 
     pub fn start(&mut self) {
@@ -140,6 +181,7 @@ impl Job {
 
     /// Kills what is to be killed, and starts anew what was killed.
     fn tick(&mut self, kills: Kills) {
+        let was_refused = self.was_refused();
         let daemon = self.daemon.as_mut().expect("the daemon was started");
         if self.next_kill.is_some_and(|at| at <= Instant::now()) {
             daemon.kill().unwrap();
@@ -148,6 +190,7 @@ impl Job {
         } else {
             match daemon.try_wait().unwrap() {
                 None => return,
+                Some(_) if was_refused => {}
                 Some(status) => assert_eq!(status.signal(), Some(9), "the daemon left: {status}\n{}", self.log()),
             }
         }
@@ -243,8 +286,10 @@ impl Job {
                 Some(9) => self.kills += 1,
                 _ => {
                     let said = String::from_utf8_lossy(&output.stderr);
-                    assert!(output.status.success(), "{said}");
-                    return;
+                    assert!(output.status.success() || self.was_refused(), "{said}");
+                    if output.status.success() {
+                        return;
+                    }
                 }
             }
         }
@@ -255,7 +300,7 @@ impl Job {
         let pid = nix::unistd::Pid::from_raw(daemon.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let status = daemon.wait().unwrap();
-        assert!(status.success(), "{status}\n{}", self.log());
+        assert!(status.success() || self.was_refused(), "{status}\n{}", self.log());
     }
 
     fn log(&self) -> String {

@@ -10,6 +10,8 @@ mod full_disk;
 mod job;
 mod model;
 mod receiver;
+#[path = "../../store/tests/refuse/disk.rs"]
+mod refuse;
 
 use found::Found;
 use std::env;
@@ -172,6 +174,58 @@ fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
     tally.add(&expected, &found);
     tally.report("sweep, short", began);
     assert!(tally.kills > POINTS.len() as u64 * 3 / 2, "{tally:?}");
+}
+
+/// Runs the job once for each of these refusals, on as many threads as there are cores.
+fn refuse_each(refusals: &[(&'static str, u64)], expected: &Found) -> Tally {
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((how, at)) = refusals.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let began = Instant::now();
+                    let job::Refused { found, what, .. } = job::run_refused(how, *at);
+                    let seconds = began.elapsed().as_secs_f64();
+                    println!("{how} {at}: {seconds:.1} s, {what:?}, {} restarts", found.kills);
+                    tally.lock().unwrap().add(expected, &found);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap()
+}
+
+#[test]
+fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
+    if !trainer() {
+        return;
+    }
+    let (began, seed) = (Instant::now(), seed());
+    let job::Refused { found, operations, .. } = job::run_refused("enospc", 0);
+    println!("{operations} operations");
+    assert!(operations > 200);
+    // Of the operations three in ten are writes, which alone can be short.
+    let of = |how| if how == "short" { operations / 4 } else { operations };
+    let mut n = 0;
+    let mut one = |how| {
+        n += 1;
+        (how, 1 + random(seed, n) % of(how))
+    };
+    let refusals: Vec<_> = refuse::HOWS.into_iter().flat_map(|how| [one(how), one(how)]).collect();
+    refuse_each(&refusals, &found).report("refused operations, short", began);
+}
+
+#[test]
+#[ignore = "hours; `make soak` runs it"]
+fn a_disk_that_refuses_any_one_operation_costs_nothing_but_a_restart() {
+    let began = Instant::now();
+    let expected = undisturbed();
+    let each = |how| (1..=job::run_refused(how, 0).operations).map(move |at| (how, at));
+    let refusals: Vec<_> = refuse::HOWS.into_iter().flat_map(each).collect();
+    let step = env::var("WENGU_SOAK_REFUSALS").map_or(1, |n| refusals.len() / n.parse::<usize>().unwrap());
+    let refusals: Vec<_> = refusals.into_iter().step_by(step.max(1)).collect();
+    refuse_each(&refusals, &expected).report("refused operations, long", began);
 }
 
 #[test]

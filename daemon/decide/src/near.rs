@@ -65,6 +65,16 @@ impl NearSet {
     }
 }
 
+impl FromIterator<u64> for NearSet {
+    fn from_iter<I: IntoIterator<Item = u64>>(fingerprints: I) -> NearSet {
+        let mut set = NearSet::default();
+        for fingerprint in fingerprints {
+            set.insert(fingerprint);
+        }
+        set
+    }
+}
+
 fn quarter(fingerprint: u64, place: usize) -> u16 {
     (fingerprint >> (16 * place)) as u16
 }

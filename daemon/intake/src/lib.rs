@@ -42,6 +42,7 @@ pub use sidecar::{Sidecar, case_file_name, is_sidecar, sidecar_names};
 
 use record::Collector;
 use sidecar::SidecarData;
+use wengu_protocol::CaseText;
 
 /// What the right answer to a text is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub struct Record {
     /// Line of the decoded file on which the record starts, from 1.
     pub line: u32,
     /// Trimmed, never empty, otherwise as written.
-    pub text: String,
+    pub text: CaseText,
     /// Gold label: trimmed, in Unicode normalisation form C.
     pub label: Option<String>,
     /// The case that the record belongs to. None: the file is one case.

@@ -3,6 +3,7 @@
 use crate::record::Collector;
 use crate::sidecar::SidecarData;
 use crate::{Extracted, Format, IntakeError, Options, Place, Sidecar, collect, sidecar_names};
+use wengu_protocol::CaseText;
 
 /// One text of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Part {
     /// Bytes that the encoding does not allow are U+FFFD in the text.
     pub is_malformed: bool,
     /// The text.
-    pub text: String,
+    pub text: CaseText,
 }
 
 /// Reads the records of a file's parts. `refused` says what could not be turned into text, and why. A part's own sidecars

@@ -85,7 +85,7 @@ impl<'a> Collector<'a> {
                 self.records.push(Record {
                     ordinal,
                     line,
-                    text,
+                    text: text.into(),
                     label,
                     case,
                     metadata,

@@ -138,7 +138,7 @@ fn decoded(bytes: &[u8], encoding: Option<&str>) -> (String, String) {
         ..Options::default()
     };
     let found = extract("a.txt", bytes, &[], &options).unwrap();
-    (found.encoding, found.records[0].text.clone())
+    (found.encoding, found.records[0].text.to_string())
 }
 
 #[test]

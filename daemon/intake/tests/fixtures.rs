@@ -23,7 +23,7 @@ fn a_gb18030_classic() {
     assert!(
         record.text.starts_with("<篇名>诊家枢要\n书名：诊家枢要\n作者：滑寿"),
         "{}",
-        record.text
+        record.text.as_str()
     );
     assert_eq!((record.line, &record.label), (2, &None), "the first line is blank");
 }

@@ -12,7 +12,7 @@ fn part(member: Option<&str>, format: Option<Format>, text: &str) -> Part {
         format,
         encoding: "UTF-8".to_owned(),
         is_malformed: false,
-        text: text.to_owned(),
+        text: text.into(),
     }
 }
 

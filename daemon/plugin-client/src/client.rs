@@ -190,7 +190,7 @@ impl PluginClient {
     /// As [`PluginClient::read`].
     pub async fn segment(&mut self, texts: &[&str]) -> Result<Outcomes<Vec<Segment>>, PluginEnd> {
         let input = |text: &&str| LabelInput {
-            text: (*text).to_owned(),
+            text: (*text).into(),
             metadata: "{}".into(),
             seed: 0,
         };

@@ -68,7 +68,7 @@ fn measure(host: &Path, package: &Package, dir: &Path, model: &Path, texts: &[St
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut client = runtime.block_on(PluginClient::start(host, &installed, Options::default()))?;
     let input = |text: &String| LabelInput {
-        text: text.clone(),
+        text: text.as_str().into(),
         metadata: "{}".into(),
         seed: 0,
     };

@@ -2,9 +2,12 @@
 //!
 //! Whatever crosses a process carries a schema version; a reader refuses a newer one by name.
 
+mod case_text;
 pub mod events;
 pub mod job;
 pub mod merge;
 pub mod plugin;
 pub mod reader;
 pub mod script;
+
+pub use case_text::CaseText;

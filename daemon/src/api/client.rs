@@ -43,8 +43,8 @@ pub struct Client {
     remedy: &'static str,
 }
 
-/// One answer that takes no work.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What an answer takes at most that takes no work.
+const ONE_ANSWER: Duration = Duration::from_secs(30);
 
 impl Client {
     /// A client for the daemon that listens on `socket`.
@@ -53,7 +53,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .unix_socket(socket)
             .no_proxy()
-            .timeout(PATIENCE)
+            .timeout(ONE_ANSWER)
             .build()?;
         Ok(Client {
             http,
@@ -80,7 +80,7 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .default_headers([(AUTHORIZATION, bearer)].into_iter().collect())
-            .timeout(PATIENCE);
+            .timeout(ONE_ANSWER);
         if let Some(pem) = remote.ca_pem {
             let certificates =
                 reqwest::Certificate::from_pem_bundle(&pem).context("the CA file holds no certificates as PEM")?;

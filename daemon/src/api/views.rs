@@ -112,6 +112,17 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
 /// What is wrong for longer than a run: incidents that fire, and a version that a person put in service against the gate.
 fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
     let mut problems = Vec::new();
+    let forgetting = crate::forget::list(engine)?
+        .into_iter()
+        .filter(|record| record.holds(name));
+    problems.extend(forgetting.map(|record| {
+        format!(
+            "{}: something is being forgotten ({}), and no other update starts; `wengu forget show {}` tells how far it is",
+            record.id,
+            record.step.name(),
+            record.id
+        )
+    }));
     if let Some(current) = engine.current(name)?.filter(|current| current.how == How::Forced) {
         problems.push(format!(
             "version {} was put in service against the gate: {}",
@@ -325,7 +336,7 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
                     LabelSource::None => "none".into(),
                 },
                 spans: span_views(&model, &plugin, &e.text),
-                text: e.text.chars().take(120).collect(),
+                text: e.text.chars().take(120).collect::<String>().into(),
                 dropped: dropped.get(&e.ordinal).cloned(),
             })
             .collect();
@@ -341,7 +352,7 @@ fn span_views(model: &LabelModel, plugin: &str, text: &str) -> Vec<SpanView> {
         Some(SpanView {
             begin,
             end,
-            text,
+            text: text.into(),
             label,
             probability,
         })

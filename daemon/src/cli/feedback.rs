@@ -20,7 +20,7 @@ pub async fn feedback(client: &Client, args: FeedbackArgs, json: bool) -> Result
     };
     let request = FeedbackRequest {
         domain: args.domain,
-        text,
+        text: text.into(),
         label: args.label,
         case: args.case,
     };

@@ -104,7 +104,11 @@ fn print(e: &FileExplanation) {
                 .map(|d| format!("\nleft out: {d}"))
                 .unwrap_or_default();
             let place = x.place.as_ref().map(|p| format!("\nin {p}")).unwrap_or_default();
-            let spans: Vec<String> = x.spans.iter().map(|s| format!("{} ({})", s.text, s.label)).collect();
+            let spans: Vec<String> = x
+                .spans
+                .iter()
+                .map(|s| format!("{} ({})", s.text.as_str(), s.label))
+                .collect();
             let seen = match spans.is_empty() {
                 true => String::new(),
                 false => format!("\nseen: {}", spans.join(", ")),

@@ -12,6 +12,7 @@ use std::fs::Permissions;
 use std::io::{Cursor, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use wengu_store::{Hash, audit, durable};
 
 /// Version of [`Receipt`].
@@ -101,6 +102,8 @@ pub(super) fn finish(engine: &Engine, record: &ForgetRecord) -> Result<()> {
         durable::write_file(&path, &bytes)?;
         durable::write_file(&signature_path(&path), signature.into_string().as_bytes())?;
     }
+    // No order is being written meanwhile, whose beginnings would be removed as well.
+    let _one = forgetting.asking.lock().unwrap_or_else(PoisonError::into_inner);
     Order::remove(&orders, &record.id)
 }
 

@@ -36,6 +36,12 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
         gate: kept(&manifest.gate),
         reserve: kept(&manifest.reserve),
         audit: kept(&manifest.audit),
+        checklist: kept(&manifest.checklist),
+        asked: {
+            let asked = manifest.asked.iter();
+            let kept = asked.filter(|asked| !examples.contains(&asked.item.examples));
+            kept.cloned().collect()
+        },
         dropped: manifest
             .dropped
             .iter()
@@ -51,6 +57,7 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
         &without.gate,
         &without.reserve,
         &without.audit,
+        &without.checklist,
     ];
     let used: BTreeSet<String> = sets.into_iter().flatten().map(|item| item.label.clone()).collect();
     without.labels.retain(|label| used.contains(label));
@@ -61,6 +68,9 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
 pub fn advance(engine: &Engine, record: &mut ForgetRecord, at: usize, plan: &Plan) -> Result<bool> {
     let name = record.domains[at].domain.clone();
     let redo = plan.redo(&name);
+    if redo.is_empty() {
+        return Ok(true);
+    }
     let Some(domain) = engine.config.domains.get(&name) else {
         // A domain that is not configured any more is trained no more.
         return Ok(true);

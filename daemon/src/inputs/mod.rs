@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use wengu_config::Domain;
 use wengu_decide::drift::{Advice, InputDrift, Mmd, Rates, SAMPLE_MAX, mmd};
+use wengu_protocol::CaseText;
 use wengu_store::records::{FileRecord, UnixMs};
 use wengu_store::{Batch, Hash, Record, Store};
 use wengu_tokenize::{Segment, SegmentKind, Tokenizer};
@@ -121,7 +122,7 @@ pub fn look(engine: &Engine, domain: &Domain, new_texts: u64) -> Result<bool> {
 
 /// A text, and where the plugin's terms stand in it. Tests take texts to be independent: there is one of each case.
 struct Text {
-    text: String,
+    text: CaseText,
     segments: Vec<Segment>,
 }
 

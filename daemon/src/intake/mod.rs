@@ -37,7 +37,9 @@ const RETRY: Duration = Duration::from_secs(30);
 
 /// Watches a domain's folders and takes what settles, until the daemon stops.
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
-    let (watcher, mut events) = Watcher::spawn(domain.watch.clone(), domain.intake.settle, domain.intake.rescan);
+    let feedback = engine.layout.feedback(&domain.name);
+    let folders = domain.watch.iter().cloned().chain([feedback]).collect();
+    let (watcher, mut events) = Watcher::spawn(folders, domain.intake.settle, domain.intake.rescan);
     let mut intake = Intake {
         labeler: Labeler::new(&domain),
         engine,

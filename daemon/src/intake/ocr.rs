@@ -87,7 +87,7 @@ fn in_pages(written: &str) -> Part {
         format: Some(Format::Text),
         encoding: "UTF-8".to_owned(),
         is_malformed: false,
-        text,
+        text: text.into(),
     }
 }
 

@@ -84,6 +84,6 @@ fn part((part, text): (wire::Part, String)) -> Part {
         format,
         encoding: part.encoding,
         is_malformed: part.is_malformed,
-        text,
+        text: text.into(),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::feedback::FEEDBACK;
 use crate::files::change_states;
 use anyhow::Result;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -121,7 +122,7 @@ fn forgotten(
     if let Some(why) = forgetting.has_refused(path, &seen(now)) {
         return Ok(Some(why));
     }
-    if let Some(why) = forgetting.refuses_case(&format!("file:{}", case_key(domain, path))) {
+    if let Some(why) = forgetting.refuses_case(&format!("file:{}", case_key(engine, domain, path))) {
         return Ok(Some(why));
     }
     let content = crate::forget::hash_of(file)?;
@@ -148,7 +149,7 @@ fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Deliver
     let mut record = engine.store.get::<FileRecord>(&key)?.unwrap_or_else(|| FileRecord {
         domain: domain.name.clone(),
         path: path.display().to_string(),
-        case_key: case_key(domain, path),
+        case_key: case_key(engine, domain, path),
         revision: 0,
         content: None,
         sidecars: Vec::new(),
@@ -292,7 +293,10 @@ fn seen(snapshot: &Snapshot) -> Seen {
 }
 
 /// The path inside its watched folder: the same on every machine that mounts the folder elsewhere.
-fn case_key(domain: &Domain, path: &Path) -> String {
+fn case_key(engine: &Engine, domain: &Domain, path: &Path) -> String {
+    if let Ok(inside) = path.strip_prefix(engine.layout.feedback(&domain.name)) {
+        return format!("{FEEDBACK}/{}", inside.display());
+    }
     let inside = domain
         .watch
         .iter()
@@ -436,7 +440,7 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
     let record = FileRecord {
         domain: domain.name.clone(),
         path: path.display().to_string(),
-        case_key: case_key(domain, path),
+        case_key: case_key(engine, domain, path),
         revision: known.as_ref().map_or(1, |k| k.revision + 1),
         content: None,
         sidecars: Vec::new(),

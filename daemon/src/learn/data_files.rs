@@ -10,6 +10,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use wengu_failpoint::hit;
+use wengu_protocol::CaseText;
 use wengu_protocol::job::{self, DataFile, Job, Task, TermToken};
 use wengu_store::{Hash, Store, durable};
 use wengu_tokenize::Segment;
@@ -22,7 +23,7 @@ pub(super) fn label_index(manifest: &Manifest) -> HashMap<&str, i64> {
 
 /// An example as the data files have it.
 pub(super) struct Row {
-    text: String,
+    text: CaseText,
     segments: Vec<Segment>,
     label: String,
     source: LabelSource,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use wengu_decide::gate::{Paired, paired};
 use wengu_plugin_client::{Options, PluginClient};
+use wengu_protocol::CaseText;
 use wengu_protocol::plugin::{Metric, ScoreInput};
 
 /// What a plugin's evaluator says of both models over the gate items of all eras.
@@ -71,10 +72,10 @@ pub(super) fn plugin_scores(work: &Work, judgement: &Judgement) -> Result<Option
         .collect();
     for answer in judgement.answers.iter().flat_map(|era| &era.items) {
         let item = gate.get(answer.text_id.as_str()).context("an answer to no gate item")?;
-        let asked = |actual: &str, input: String| ScoreInput {
+        let asked = |actual: &str, input: CaseText| ScoreInput {
             input,
-            expected: answer.label.clone(),
-            actual: actual.to_owned(),
+            expected: answer.label.as_str().into(),
+            actual: actual.into(),
             seed: work.manifest.seed,
         };
         let text = texts.remembered(item)?.text;

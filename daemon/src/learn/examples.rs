@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wengu_decide::split::Side;
+use wengu_protocol::CaseText;
 use wengu_protocol::plugin::Vote;
 use wengu_store::Hash;
 use wengu_store::records::Counts;
@@ -49,7 +50,7 @@ pub struct Example {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// The text.
-    pub text: String,
+    pub text: CaseText,
     /// Its label, if any.
     pub label: Option<String>,
     /// Where the label comes from.
@@ -175,6 +176,18 @@ mod tests {
         let pages = [0, 9, 10, 24, 25, 99].map(|character| place.page(character).unwrap());
         assert_eq!(pages, [1, 1, 3, 3, 4, 4], "an empty page holds nothing");
         assert_eq!(place.in_words(), "a.pdf, 4 pages");
+    }
+
+    #[test]
+    fn an_example_is_written_as_ever_and_prints_nothing_of_its_text() {
+        let written = r#"{"ordinal":0,"line":1,"case":"c","side":"train","text":"主诉\n胸痛","label":null,"source":{"name":"none"},"segments":[]}"#;
+        let example: Example = serde_json::from_str(written).unwrap();
+        assert_eq!(serde_json::to_string(&example).unwrap(), written);
+        let printed = format!("{example:?}");
+        assert!(
+            printed.contains("<13 bytes of case text>") && !printed.contains("胸痛"),
+            "{printed}"
+        );
     }
 
     #[test]

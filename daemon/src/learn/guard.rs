@@ -92,87 +92,111 @@ fn count<'a>(sources: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, u64> {
 type Refusal = (String, bool);
 
 impl Plan {
-    /// Takes out of the new training examples what should not be learned, or not yet.
+    /// Takes out what should not be learned or judged by, or not yet. Held-out items first: a flood must not decide what the gate measures,
+    /// nor what is too near to it to be learned.
     pub fn guard(&mut self, history: &History, guard: &Guard) {
-        self.drop_leaks(history);
-        self.drop_floods(history);
-        self.drop_doubtful(history, guard);
-        self.drop_beyond_share(history, guard);
-    }
-
-    fn refuse(&mut self, mut why: impl FnMut(&Item) -> Option<Refusal>) {
-        for item in std::mem::take(&mut self.train) {
-            match why(&item) {
-                None => self.train.push(item),
-                Some((reason, waiting)) => self.dropped.push(Dropped {
-                    examples: item.examples,
-                    ordinal: item.ordinal,
-                    reason,
-                    waiting,
-                }),
-            }
+        let learned = guard.learned(history);
+        let mut dropped = Vec::new();
+        let mut seen = BTreeMap::new();
+        for set in [&mut self.audit, &mut self.reserve, &mut self.gate] {
+            refuse(
+                set,
+                &mut dropped,
+                flood(&mut seen, |label, near| history.has_held_out_near(label, near)),
+            );
+            refuse(set, &mut dropped, |item| guard.doubt(item, &learned));
+            let share = guard.beyond_share(set, &learned);
+            refuse(set, &mut dropped, share);
         }
-    }
-
-    /// Equal texts are settled in the plan: this is about those that differ in a date or a comma.
-    fn drop_leaks(&mut self, history: &History) {
-        let mut held_out = NearSet::default();
-        let new = self.gate.iter().chain(&self.reserve).chain(&self.audit);
-        for near in new.filter_map(|item| item.near) {
-            held_out.insert(near);
-        }
-        self.refuse(|item| {
+        let held_out: NearSet = [&self.gate, &self.reserve, &self.audit]
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item.near)
+            .collect();
+        // Equal texts are settled in the plan: this is about those that differ in a date or a comma.
+        refuse(&mut self.train, &mut dropped, |item| {
             let near = item.near?;
-            let leaks = held_out.has_near(near) || history.has_held_out_near(near);
+            let leaks = held_out.has_near(near) || history.has_any_held_out_near(near);
             leaks.then(|| ("the text is nearly the same as a held-out item".into(), false))
         });
-    }
-
-    /// Near duplicates with one label count once, over all updates.
-    fn drop_floods(&mut self, history: &History) {
-        let mut by_label: BTreeMap<String, NearSet> = BTreeMap::new();
-        self.refuse(|item| {
-            let near = item.near?;
-            let seen = by_label.entry(item.label.clone()).or_default();
-            let is_known = history.has_learned_near(&item.label, near) || !seen.insert(near);
-            is_known.then(|| ("nearly the same text is learned with the same label".into(), false))
-        });
-    }
-
-    fn drop_doubtful(&mut self, history: &History, guard: &Guard) {
-        let learned = guard.learned(history);
-        let mut asked = Vec::new();
-        self.refuse(|item| {
-            let source = guard.origin(item);
-            match (guard.review(item), guard.trust(source, &learned)) {
-                (Some(Review::Accepted), _) => None,
-                (Some(Review::Rejected), _) => Some(("a person has refused it".into(), false)),
-                (_, Trust::Rejected) => Some((format!("a person has refused all of {source}"), false)),
-                (Some(Review::Held), _) => Some(("a person should see it: `wengu files review`".into(), true)),
-                (None, Trust::Trusted) => None,
-                (None, Trust::OnProbation) => {
-                    asked.push(Asked {
-                        source: source.to_owned(),
-                        item: item.clone(),
-                    });
-                    let reason = format!("{source} is new: the version in service is asked about it first");
-                    Some((reason, true))
-                }
-                (None, Trust::Suspicious) => {
-                    let reason = format!("{source} disagrees with what is known: `wengu files review`");
-                    Some((reason, true))
-                }
+        let mut seen = BTreeMap::new();
+        let is_learned = |label: &str, near| history.has_learned_near(label, near);
+        refuse(&mut self.train, &mut dropped, flood(&mut seen, is_learned));
+        let asked = &mut self.asked;
+        refuse(&mut self.train, &mut dropped, |item| {
+            let doubt = guard.doubt(item, &learned)?;
+            if guard.review(item).is_none() && guard.trust(guard.origin(item), &learned) == Trust::OnProbation {
+                asked.push(Asked {
+                    source: guard.origin(item).to_owned(),
+                    item: item.clone(),
+                });
             }
+            Some(doubt)
         });
-        self.asked = asked;
+        let share = guard.beyond_share(&self.train, &learned);
+        refuse(&mut self.train, &mut dropped, share);
+        self.dropped.extend(dropped);
+    }
+}
+
+/// Moves what there is a reason against out of a set.
+fn refuse(set: &mut Vec<Item>, dropped: &mut Vec<Dropped>, mut why: impl FnMut(&Item) -> Option<Refusal>) {
+    for item in std::mem::take(set) {
+        match why(&item) {
+            None => set.push(item),
+            Some((reason, waiting)) => dropped.push(Dropped {
+                examples: item.examples,
+                ordinal: item.ordinal,
+                reason,
+                waiting,
+            }),
+        }
+    }
+}
+
+/// Near duplicates with one label count once, over all updates.
+fn flood(
+    seen: &mut BTreeMap<String, NearSet>,
+    is_known: impl Fn(&str, u64) -> bool,
+) -> impl FnMut(&Item) -> Option<Refusal> {
+    move |item| {
+        let near = item.near?;
+        let seen = seen.entry(item.label.clone()).or_default();
+        let again = is_known(&item.label, near) || !seen.insert(near);
+        again.then(|| ("nearly the same text is there with the same label".into(), false))
+    }
+}
+
+impl Guard {
+    fn doubt(&self, item: &Item, learned: &BTreeMap<&str, u64>) -> Option<Refusal> {
+        let source = self.origin(item);
+        let (reason, waiting) = match (self.review(item), self.trust(source, learned)) {
+            (Some(Review::Accepted), _) | (None, Trust::Trusted) => return None,
+            (Some(Review::Rejected), _) => ("a person has refused it".into(), false),
+            (_, Trust::Rejected) => (format!("a person has refused all of {source}"), false),
+            (Some(Review::Held), _) => ("a person should see it: `wengu files review`".into(), true),
+            (None, Trust::OnProbation) => {
+                let reason = format!("{source} is new: the version in service is asked about it first");
+                (reason, true)
+            }
+            (None, Trust::Suspicious) => {
+                let reason = format!("{source} disagrees with what is known: `wengu files review`");
+                (reason, true)
+            }
+        };
+        Some((reason, waiting))
     }
 
-    fn drop_beyond_share(&mut self, history: &History, guard: &Guard) {
-        let offered = count(self.train.iter().map(|item| guard.origin(item)));
-        let mut left = allowances(&offered, &guard.learned(history), guard.rules.max_share_percent);
-        // In the order of text ids, which are hashes: a sample that no one chooses.
-        self.refuse(|item| {
-            let source = guard.origin(item);
+    /// What is beyond the share of its source, in the order of text ids, which are hashes: a sample that no one chooses.
+    fn beyond_share<'g>(
+        &'g self,
+        set: &[Item],
+        learned: &BTreeMap<&str, u64>,
+    ) -> impl FnMut(&Item) -> Option<Refusal> + use<'g> {
+        let offered = count(set.iter().map(|item| self.origin(item)));
+        let mut left = allowances(&offered, learned, self.rules.max_share_percent);
+        move |item| {
+            let source = self.origin(item);
             let left = left.get_mut(source)?;
             match left.checked_sub(1) {
                 Some(rest) => {
@@ -184,6 +208,6 @@ impl Plan {
                     Some((reason, true))
                 }
             }
-        });
+        }
     }
 }

@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
+use wengu_protocol::CaseText;
 use wengu_protocol::job::Task;
 
 /// Where a version directory has the examples, one a line.
@@ -18,7 +19,7 @@ pub struct Remembered {
     /// [`super::examples::text_id`].
     pub text_id: String,
     /// The text.
-    pub text: String,
+    pub text: CaseText,
     /// The plugin's segments.
     pub segments: Vec<wengu_tokenize::Segment>,
     /// Its label.

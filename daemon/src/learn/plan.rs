@@ -23,8 +23,8 @@ pub struct History {
     held_out: BTreeSet<String>,
     /// Fingerprints of the texts learned, by label.
     near_learned: BTreeMap<String, NearSet>,
-    /// Fingerprints of the texts held out.
-    near_held_out: NearSet,
+    /// Fingerprints of the texts held out, by label.
+    near_held_out: BTreeMap<String, NearSet>,
     /// How many training examples each object gave.
     trained: HashMap<Hash, u64>,
 }
@@ -53,7 +53,7 @@ impl History {
         for item in items {
             self.held_out.insert(item.text_id.clone());
             if let Some(near) = item.near {
-                self.near_held_out.insert(near);
+                self.near_held_out.entry(item.label.clone()).or_default().insert(near);
             }
         }
     }
@@ -70,9 +70,16 @@ impl History {
             .is_some_and(|learned| learned.has_near(near))
     }
 
-    /// Whether nearly the same text is held out.
-    pub fn has_held_out_near(&self, near: u64) -> bool {
-        self.near_held_out.has_near(near)
+    /// Whether nearly the same text is held out with the label.
+    pub fn has_held_out_near(&self, label: &str, near: u64) -> bool {
+        self.near_held_out
+            .get(label)
+            .is_some_and(|held_out| held_out.has_near(near))
+    }
+
+    /// Whether nearly the same text is held out, with whatever label.
+    pub fn has_any_held_out_near(&self, near: u64) -> bool {
+        self.near_held_out.values().any(|held_out| held_out.has_near(near))
     }
 
     /// How many training examples each object gave.

@@ -7,7 +7,6 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use wengu_config::Domain;
 use wengu_store::records::FileRecord;
 use wengu_store::{Batch, Store};
@@ -67,7 +66,7 @@ fn text_of(store: &Store, record: &ReviewRecord) -> Result<String> {
 pub fn decide_source(engine: &Engine, domain: &Domain, source: &str, trusted: bool) -> Result<()> {
     let mut known = false;
     engine.store.each(&format!("{}/", domain.name), |_, file: FileRecord| {
-        known |= source_of(domain, Path::new(&file.path)) == source;
+        known |= source_of(domain, &file) == source;
     })?;
     ensure!(
         known,

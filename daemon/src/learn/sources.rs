@@ -4,6 +4,7 @@ use super::guard::{Guard, Review, TOP, Trust};
 use super::outcome::Judgement;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::feedback::FEEDBACK;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,9 +123,11 @@ pub struct Answered {
 }
 
 /// The source of a file: the folder right below the watched one, with that one's name where there are several.
-pub fn source_of(domain: &Domain, path: &Path) -> String {
+pub fn source_of(domain: &Domain, file: &FileRecord) -> String {
+    let path = Path::new(&file.path);
     let Some(root) = domain.watch.iter().find(|root| path.starts_with(root)) else {
-        return TOP.into();
+        let over_the_api = Path::new(&file.case_key).starts_with(FEEDBACK);
+        return if over_the_api { FEEDBACK } else { TOP }.into();
     };
     let inside = path.strip_prefix(root).unwrap_or(path);
     let mut parts = inside.components();
@@ -158,7 +161,7 @@ pub fn guard(engine: &Engine, domain: &Domain) -> Result<Guard> {
     }
     engine.store.each(&prefix, |_, file: FileRecord| {
         if let Some((examples, _)) = file.state.examples() {
-            guard.origin.insert(examples, source_of(domain, Path::new(&file.path)));
+            guard.origin.insert(examples, source_of(domain, &file));
         }
     })?;
     for (_, record) in engine.store.scan::<SourceRecord>(&prefix)? {

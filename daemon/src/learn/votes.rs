@@ -320,7 +320,7 @@ mod tests {
             place: None,
             case: "c".into(),
             side: Side::Train,
-            text: format!("text {n}"),
+            text: format!("text {n}").into(),
             label: gold.map(String::from),
             source: if gold.is_some() {
                 LabelSource::Gold

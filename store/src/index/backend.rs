@@ -5,6 +5,7 @@ use crate::{IndexKind, StoreError};
 use redb::{Durability, ReadableDatabase, TableDefinition, TableError};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -37,7 +38,7 @@ pub type Show<'s> = dyn FnMut(&[u8], &[u8]) -> Result<(), String> + 's;
 /// An open engine.
 pub enum Backend {
     /// sled 0.34, with the directory that it is in.
-    Sled(sled::Db, PathBuf),
+    Sled(Sled, PathBuf),
     /// redb 4.
     Redb(Box<redb::Database>),
     /// None, while another one is made.
@@ -45,6 +46,24 @@ pub enum Backend {
 }
 
 const CLOSED: &str = "it is being built anew";
+/// sled flushes when it is dropped, and panics where the disk refuses that: the next open replays what is missing.
+pub struct Sled(Option<sled::Db>);
+
+impl Deref for Sled {
+    type Target = sled::Db;
+
+    fn deref(&self) -> &sled::Db {
+        self.0.as_ref().expect("it is there until drop")
+    }
+}
+
+impl Drop for Sled {
+    fn drop(&mut self) {
+        if let Err(why) = guarded(|| drop(self.0.take())) {
+            tracing::warn!("the index could not be closed: {why}");
+        }
+    }
+}
 
 impl IndexKind {
     /// The name of its directory in the store.
@@ -218,7 +237,7 @@ fn open_sled(dir: &Path, cache_bytes: u64, timeout: Duration) -> Result<Backend,
         Err(sled::Error::Io(e)) if sled_is_locked(&e) => Err(None),
         other => other.map_err(|e| Some(e.to_string())),
     })?;
-    Ok(Backend::Sled(db, dir.to_path_buf()))
+    Ok(Backend::Sled(Sled(Some(db)), dir.to_path_buf()))
 }
 
 fn open_redb(dir: &Path, cache_bytes: u64, timeout: Duration) -> Result<Backend, String> {

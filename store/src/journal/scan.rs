@@ -3,7 +3,7 @@
 use super::frame::{self, BadHeader, FORMAT, FrameHeader, Link, OLDEST_FORMAT, SEGMENT_PREFIX, SegmentHeader};
 use super::segment_paths;
 use crate::batch::MAX_BATCH_BYTES;
-use crate::redact::original;
+use crate::redact::{GROWTH_BYTES_MAX, original};
 use crate::{StoreError, TornTail};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -125,7 +125,7 @@ impl SegmentReader {
         let Some(header) = FrameHeader::decode(&bytes, self.format) else {
             return Ok(Err(Stop::Damaged("the checksum of the frame header does not match")));
         };
-        if header.len as usize > MAX_BATCH_BYTES {
+        if header.len as usize > MAX_BATCH_BYTES + GROWTH_BYTES_MAX {
             return Ok(Err(Stop::Damaged("the frame is longer than a frame may be")));
         }
         if u64::from(header.len) > remaining - header_len as u64 {

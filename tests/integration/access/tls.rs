@@ -46,6 +46,31 @@ fn a_certificate_that_nobody_vouches_for_is_not_trusted_by_the_command_line() {
     let reachable = Reachable::started("");
     let token = reachable.token("ci", &["--role", "viewer"]);
     assert!(reachable.elsewhere(&token, &["status"]).status.success());
+    // The token may stand in the environment; commands about files of the daemon's machine are for that machine.
+    let (url, ca) = (
+        format!("https://localhost:{}", reachable.port),
+        reachable.site.path("tls.pem"),
+    );
+    let remote = ["--url", &url, "--ca-file", ca.to_str().unwrap()];
+    let with = |token: Option<&str>, command: &[&str]| {
+        let mut wengu = reachable.site.bare(&[&remote, command].concat());
+        wengu
+            .env_remove("WENGU_TOKEN")
+            .envs(token.map(|token| ("WENGU_TOKEN", token)));
+        let output = wengu.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    assert_eq!(with(Some(&token), &["status"]).0, Some(0));
+    let (code, why) = with(None, &["status"]);
+    assert!(code == Some(1) && why.contains("--token-file"), "{why}");
+    let (code, why) = with(Some(&token), &["audit", "export"]);
+    assert!(code == Some(1) && why.contains("run it there, without --url"), "{why}");
+    let (code, why) = with(Some(&token), &["store", "backup", "/nowhere"]);
+    assert!(code == Some(77) && why.contains("needs the role admin"), "{why}");
+
     let other = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
     fs::write(reachable.site.path("tls.pem"), other.cert.pem()).unwrap();
     let refused = reachable.elsewhere(&token, &["status"]);

@@ -187,8 +187,8 @@ mod tests {
     }
 
     fn read(texts: Vec<String>) -> Request {
-        let input = |text| LabelInput {
-            text,
+        let input = |text: String| LabelInput {
+            text: text.into(),
             metadata: String::new(),
             seed: 0,
         };

@@ -13,6 +13,7 @@ pub use frame::{
     read_frame, write_frame,
 };
 
+use crate::CaseText;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -63,7 +64,7 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelInput {
     /// The text.
-    pub text: String,
+    pub text: CaseText,
     /// What else is known of the case file: the JSON of an object.
     pub metadata: String,
     /// Every random choice of the plugin follows from it.
@@ -74,11 +75,11 @@ pub struct LabelInput {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreInput {
     /// What was asked.
-    pub input: String,
+    pub input: CaseText,
     /// The right answer.
-    pub expected: String,
+    pub expected: CaseText,
     /// The model's answer.
-    pub actual: String,
+    pub actual: CaseText,
     /// Every random choice of the plugin follows from it.
     pub seed: u64,
 }

@@ -1,7 +1,7 @@
 //! What every request passes: whose it is, whether they may, its body within the limits, and the record of what it changes.
 
 use super::caller::Caller;
-use super::limits::{Backoff, Peer};
+use super::limits::{Backoff, Peer, Slot};
 use super::people::People;
 use super::routes::{self, Route};
 use super::{record, tokens};
@@ -37,6 +37,8 @@ pub struct Arrival {
     pub caller: Option<Caller>,
     /// When all of the request must be there.
     pub deadline: tokio::time::Instant,
+    /// The connection's place, which what it asked for keeps until it is done.
+    pub slot: Arc<Slot>,
 }
 
 /// A request whose turn it is.
@@ -45,6 +47,7 @@ struct Admitted {
     route: Route,
     parts: Parts,
     body: Bytes,
+    slot: Arc<Slot>,
 }
 
 impl Door {
@@ -158,6 +161,7 @@ impl Door {
             route,
             parts,
             body,
+            slot: arrival.slot,
         })
     }
 }
@@ -199,15 +203,18 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
         route,
         parts,
         body,
+        slot,
     } = admitted;
     let sent = body.clone();
     let request = Request::from_parts(parts, Body::from(body));
-    if !route.changes() {
-        return next.run(request).await;
-    }
-    // A task of its own: what has begun is done and recorded, even if who asked has left.
+    // A task of its own: what has begun is done and recorded, even if who asked has left; and so long it counts as theirs, or
+    // who asks and leaves could ask without end.
     let work = tokio::spawn(async move {
-        let engine = door.engine.clone();
+        let _slot = slot;
+        if !route.changes() {
+            return next.run(request).await;
+        }
+        let (engine, is_private) = (door.engine.clone(), route.is_private);
         let asked = blocking(move || record::asked(&engine, &caller, &route, &sent)).await;
         let asked = match asked {
             Ok(asked) => asked,
@@ -217,7 +224,10 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
             }
         };
         let response = next.run(request).await;
-        let (status, error) = (response.status().as_u16(), record::error_of(&response));
+        let (status, error) = (
+            response.status().as_u16(),
+            record::error_of(&response).filter(|_| !is_private),
+        );
         let engine = door.engine.clone();
         match blocking(move || record::answered(&engine, asked, status, error)).await {
             Ok(()) => response,

@@ -111,10 +111,7 @@ impl Counter {
                 let peer = Peer::User(stream.peer_cred().ok()?.uid());
                 let (slot, full) = self.place(peer)?;
                 let (door, router) = (self.door.clone(), self.router.clone());
-                Some(async move {
-                    from_socket(stream, &door, &router, full).await;
-                    drop(slot);
-                })
+                Some(async move { from_socket(stream, slot, &door, &router, full).await })
             },
         )
         .await;
@@ -127,10 +124,7 @@ impl Counter {
                 let peer = Peer::at(address.ip());
                 let (slot, full) = self.place(peer)?;
                 let (door, router, acceptor) = (self.door.clone(), self.router.clone(), acceptor.clone());
-                Some(async move {
-                    from_tcp(stream, peer, &door, &router, &acceptor, full).await;
-                    drop(slot);
-                })
+                Some(async move { from_tcp(stream, (peer, slot), &door, &router, &acceptor, full).await })
             },
         )
         .await;
@@ -165,7 +159,7 @@ impl Counter {
     }
 }
 
-async fn from_socket(stream: UnixStream, door: &Arc<Door>, router: &Router, full: Option<Full>) {
+async fn from_socket(stream: UnixStream, slot: Slot, door: &Arc<Door>, router: &Router, full: Option<Full>) {
     let began = Instant::now();
     if let Some(full) = full {
         return turn_away(stream, door, full).await;
@@ -186,13 +180,14 @@ async fn from_socket(stream: UnixStream, door: &Arc<Door>, router: &Router, full
         peer: Peer::User(uid),
         caller: Some(caller),
         deadline: began + door.limits.request_time,
+        slot: Arc::new(slot),
     };
     answer(stream, door, router, arrival, began + door.limits.head_time).await;
 }
 
 async fn from_tcp(
     mut stream: TcpStream,
-    peer: Peer,
+    (peer, slot): (Peer, Slot),
     door: &Arc<Door>,
     router: &Router,
     acceptor: &TlsAcceptor,
@@ -236,6 +231,7 @@ async fn from_tcp(
         peer,
         caller: None,
         deadline: began + door.limits.request_time,
+        slot: Arc::new(slot),
     };
     answer(stream, door, router, arrival, head_deadline).await;
 }

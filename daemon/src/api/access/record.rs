@@ -36,7 +36,9 @@ pub fn answered(engine: &Engine, asked: u64, status: u16, error: Option<String>)
 /// Somebody who is known asked for a change that they may not make.
 pub fn refused(engine: &Engine, caller: &Caller, route: &Route, body: &[u8], error: &str) -> Result<()> {
     let mut note = note(caller, route, body);
-    note["error"] = error.into();
+    if !route.is_private {
+        note["error"] = error.into();
+    }
     engine.store.commit(Batch::new("api.refused").at(now_ms()).note(note))?;
     Ok(())
 }
@@ -48,6 +50,7 @@ pub fn error_of(response: &Response) -> Option<String> {
 
 fn note(caller: &Caller, route: &Route, body: &[u8]) -> Value {
     let request = match serde_json::from_slice::<Value>(body) {
+        Ok(value) if route.is_private => json!({"domain": value["domain"], "bytes": body.len()}),
         Ok(value) if body.len() <= BODY_BYTES_MAX => value,
         _ => json!({"bytes": body.len()}),
     };

@@ -21,6 +21,8 @@ pub struct Route {
     pub least: Role,
     /// What it is about.
     pub reach: Reach,
+    /// The request has the text of a case, or names what is to be forgotten: the record tells who asked and when, and not what.
+    pub is_private: bool,
 }
 
 /// What a request is about.
@@ -42,6 +44,7 @@ impl Route {
             path,
             least,
             reach,
+            is_private: false,
         }
     }
 
@@ -77,6 +80,14 @@ pub fn change<T: 'static>(path: &'static str, least: Role, reach: Reach, handler
     Row {
         route: Route::new(Method::POST, path, least, reach),
         answer: post(handler),
+    }
+}
+
+impl Row {
+    /// As [`Route::is_private`].
+    pub fn private(mut self) -> Row {
+        self.route.is_private = true;
+        self
     }
 }
 

@@ -1,6 +1,7 @@
 //! Case files.
 
 use serde::{Deserialize, Serialize};
+use wengu_protocol::CaseText;
 use wengu_store::records::Counts;
 
 /// A piece of a text that labelling functions voted on.
@@ -11,7 +12,7 @@ pub struct SpanView {
     /// One past the last.
     pub end: u32,
     /// The piece itself.
-    pub text: String,
+    pub text: CaseText,
     /// The likeliest label.
     pub label: String,
     /// How likely it is.
@@ -73,7 +74,7 @@ pub struct ExampleView {
     /// gold, weak with its confidence, or none.
     pub source: String,
     /// The beginning of the text.
-    pub text: String,
+    pub text: CaseText,
     /// What the plugin's functions see in it, with the label model's probability.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<SpanView>,

@@ -1,0 +1,89 @@
+//! What was forgotten stays away: from a daemon whose store is restored, and from a folder into which it is put again.
+
+use crate::harness::{QUICK_LEARNING, Site};
+use crate::markers::{assert_nowhere, forgotten, found, marker};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+/// A site that only takes files in.
+fn intake_only() -> Site {
+    Site::new(&QUICK_LEARNING.replace("[domains.contracts.learning]", "[domains.contracts.learning]\nseed = 5"))
+}
+
+fn records(cases: &[&str]) -> String {
+    let record = |(i, case): (usize, &&str)| {
+        json!({"text": format!("{} clause {i}", marker(7)), "label": "Term", "doc": case}).to_string() + "\n"
+    };
+    cases.iter().enumerate().map(record).collect()
+}
+
+#[test]
+fn a_backup_that_is_restored_loses_again_what_was_forgotten_since() {
+    let mut site = intake_only();
+    site.start();
+    site.drop_file(
+        &format!("{}.jsonl", marker(5)),
+        records(&[&marker(0), &marker(1)]).as_bytes(),
+    );
+    site.drop_file(
+        "stays.jsonl",
+        b"{\"text\": \"other words\", \"label\": \"Term\", \"doc\": \"other\"}\n",
+    );
+    site.until("both are read", |site| site.files().get("pooled") == Some(&2));
+    let backup = site.path("backup");
+    site.json(&["store", "backup", backup.to_str().unwrap()]);
+    let path = site.path("inbox").join(format!("{}.jsonl", marker(5)));
+    let path = path.to_str().unwrap();
+    assert_eq!(
+        site.wengu(&["forget", path, "--yes"]).status.code(),
+        Some(1),
+        "a reason is needed"
+    );
+    assert_eq!(
+        site.wengu(&["forget", path, "--reason", "r"]).status.code(),
+        Some(1),
+        "nobody can be asked"
+    );
+    site.json(&["forget", path, "--reason", "r", "--yes", "--delete-source"]);
+    assert!(!Path::new(path).exists());
+    assert_nowhere(&site);
+    site.stop();
+    assert!(!found(&backup).is_empty());
+    fs::rename(site.path("state/store"), site.path("old-store")).unwrap();
+    site.json(&["store", "restore", backup.to_str().unwrap()]);
+    assert!(!found(&site.path("state")).is_empty());
+    site.start();
+    forgotten(&site);
+    site.until("nothing of it is left", |site| found(&site.path("state")).is_empty());
+    assert_eq!(site.files(), [("pooled".to_owned(), 1)].into());
+    assert_eq!(site.json(&["forget", "list"]).as_array().unwrap().len(), 2);
+    assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
+}
+
+#[test]
+fn a_case_that_was_forgotten_is_refused_in_whatever_file_it_comes() {
+    let mut site = intake_only();
+    site.start();
+    site.drop_file("mixed.jsonl", records(&[&marker(0), "other"]).as_bytes());
+    site.until("it is read", |site| site.files().get("pooled") == Some(&1));
+    let nobody = site.wengu(&["forget", "nobody", "--dry-run"]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("nothing of \"nobody\" is known"));
+    let mixed = site.wengu(&["forget", &marker(0), "--reason", "r", "--yes"]);
+    assert_eq!(mixed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&mixed.stderr).contains("1 other cases"));
+    site.json(&["forget", &marker(0), "--reason", "r", "--yes", "--whole-files"]);
+    assert_nowhere(&site);
+    // Without the subject it is welcome; with it, whatever its name and its bytes, it is not.
+    let file = records(&["other"]).replace(&marker(7), "harmless");
+    site.drop_file("mixed.jsonl", file.as_bytes());
+    site.until("it is read", |site| site.files().get("pooled") == Some(&1));
+    site.drop_file(&format!("{}.jsonl", marker(5)), records(&[&marker(0)]).as_bytes());
+    site.until("it is refused", |site| site.files().get("forgotten") == Some(&1));
+    forgotten(&site);
+    site.until("nothing of it is left", |site| found(&site.path("state")).is_empty());
+    assert_eq!(
+        site.files(),
+        [("forgotten".to_owned(), 1), ("pooled".to_owned(), 1)].into()
+    );
+}
