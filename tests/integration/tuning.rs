@@ -58,7 +58,12 @@ fn plan(site: &Site) -> Value {
 /// Every item of the plan that is learned or asked about is of the training side of the split.
 fn nothing_is_held_out(store: &Store, plan: &Value) {
     let mut seen = BTreeSet::new();
-    for (update, set) in [("first", "train"), ("first", "gate"), ("second", "train"), ("second", "gate")] {
+    for (update, set) in [
+        ("first", "train"),
+        ("first", "gate"),
+        ("second", "train"),
+        ("second", "gate"),
+    ] {
         let items = plan[update][set].as_array().unwrap();
         assert!(!items.is_empty(), "{update} {set}");
         for item in items {
@@ -72,7 +77,10 @@ fn nothing_is_held_out(store: &Store, plan: &Value) {
     }
     for set in ["reserve", "audit", "checklist"] {
         for update in ["first", "second"] {
-            assert!(plan[update].get(set).is_none_or(|items| items == &json!([])), "{update} {set}");
+            assert!(
+                plan[update].get(set).is_none_or(|items| items == &json!([])),
+                "{update} {set}"
+            );
         }
     }
 }
@@ -89,9 +97,15 @@ fn a_fitting_goes_on_after_a_kill_and_later_runs_use_what_it_chose() {
 
     let planned = site.json(&["tune", "contracts", "--trials", "4", "--dry-run"]);
     assert_eq!(planned["state"], "planned");
-    assert_eq!(planned["report"]["rungs"], json!([{"epochs": 1, "candidates": 4}, {"epochs": 2, "candidates": 2}]));
+    assert_eq!(
+        planned["report"]["rungs"],
+        json!([{"epochs": 1, "candidates": 4}, {"epochs": 2, "candidates": 2}])
+    );
     assert_eq!(planned["report"]["counts"]["late_labels"], 5);
-    assert_eq!(planned["report"]["candidates"][0]["learning_rate"], 1e-3, "the defaults are the first");
+    assert_eq!(
+        planned["report"]["candidates"][0]["learning_rate"], 1e-3,
+        "the defaults are the first"
+    );
     assert_eq!(site.json(&["tune", "show", "contracts"])["state"], "never");
 
     let begun = site.json(&["tune", "contracts", "--trials", "4", "--no-wait"]);
@@ -115,16 +129,30 @@ fn a_fitting_goes_on_after_a_kill_and_later_runs_use_what_it_chose() {
     assert_eq!(done["state"], "done", "{done:#}");
     let after = done["report"]["trials"].as_array().unwrap();
     assert_eq!(after.len(), 6, "four, then the defaults and another: {after:#?}");
-    assert!(before.iter().all(|trial| after.contains(trial)), "what had ended was not tried again");
-    assert!(after.iter().all(|trial| trial["score"]["old"].is_f64() && trial["seconds"].as_f64() > Some(0.0)));
+    assert!(
+        before.iter().all(|trial| after.contains(trial)),
+        "what had ended was not tried again"
+    );
+    assert!(
+        after
+            .iter()
+            .all(|trial| trial["score"]["old"].is_f64() && trial["seconds"].as_f64() > Some(0.0))
+    );
     assert_eq!(done["report"]["examples"], plan["examples"], "the same plan");
     let fit = &done["report"]["fit"];
     let beaten = fit["best"] != 0 && fit["p"].as_f64() <= fit["level"].as_f64();
-    assert_eq!(fit["chosen"], if beaten { fit["best"].clone() } else { json!(0) }, "{fit}");
+    assert_eq!(
+        fit["chosen"],
+        if beaten { fit["best"].clone() } else { json!(0) },
+        "{fit}"
+    );
     let expected = if beaten { "tuned" } else { "default" };
     assert_eq!(setting(&done, "learning_rate").1, expected);
     assert_eq!(setting(&done, "replay_ratio"), ("1.0", "configuration"));
-    assert!(done["report"]["space"]["replay_ratio"].as_array().unwrap().is_empty(), "what is set is not searched");
+    assert!(
+        done["report"]["space"]["replay_ratio"].as_array().unwrap().is_empty(),
+        "what is set is not searched"
+    );
     site.stop();
 
     // Whichever won above, from here on it is values that are none of the defaults.
@@ -135,13 +163,19 @@ fn a_fitting_goes_on_after_a_kill_and_later_runs_use_what_it_chose() {
         "searched": ["learning_rate", "batch_size", "rank", "ewc_lambda", "distill_temperature", "replay_ratio"],
         "since_ms": 1, "examples": "of the test",
     });
-    written.commit(Batch::new("test").put("contracts", &record).unwrap()).unwrap();
+    written
+        .commit(Batch::new("test").put("contracts", &record).unwrap())
+        .unwrap();
     drop(written);
     site.start();
     let shown = site.json(&["tune", "show", "contracts"]);
     assert_eq!(setting(&shown, "learning_rate"), ("0.002", "tuned"));
     assert_eq!(setting(&shown, "rank"), ("4", "tuned"));
-    assert_eq!(setting(&shown, "replay_ratio"), ("1.0", "configuration"), "the configuration wins");
+    assert_eq!(
+        setting(&shown, "replay_ratio"),
+        ("1.0", "configuration"),
+        "the configuration wins"
+    );
     let (run, _) = site.train();
     assert_eq!(run["state"]["name"], "finished", "{run:#}");
     let promoted = run["decision"] == "promote";
@@ -150,7 +184,11 @@ fn a_fitting_goes_on_after_a_kill_and_later_runs_use_what_it_chose() {
     assert_eq!(reset["state"], "never");
     assert_eq!(setting(&reset, "learning_rate"), ("0.001", "default"));
     if promoted {
-        assert_eq!(setting(&reset, "rank"), ("4", "version"), "its adapter has a rank already");
+        assert_eq!(
+            setting(&reset, "rank"),
+            ("4", "version"),
+            "its adapter has a rank already"
+        );
     }
     site.stop();
 
@@ -160,9 +198,18 @@ fn a_fitting_goes_on_after_a_kill_and_later_runs_use_what_it_chose() {
     let learning = &manifest["learning"];
     assert_eq!(learning["learning_rate"], 2e-3);
     assert!((learning["head_learning_rate"].as_f64().unwrap() - 2e-2).abs() < 1e-9);
-    assert_eq!((&learning["batch_size"], &learning["ewc_lambda"]), (&json!(8), &json!(10.0)));
-    assert_eq!((&learning["distill_temperature"], &learning["replay_ratio"]), (&json!(4.0), &json!(1.0)));
-    assert_eq!((&manifest["method"]["rank"], &manifest["method"]["alpha"]), (&json!(4), &json!(8.0)));
+    assert_eq!(
+        (&learning["batch_size"], &learning["ewc_lambda"]),
+        (&json!(8), &json!(10.0))
+    );
+    assert_eq!(
+        (&learning["distill_temperature"], &learning["replay_ratio"]),
+        (&json!(4.0), &json!(1.0))
+    );
+    assert_eq!(
+        (&manifest["method"]["rank"], &manifest["method"]["alpha"]),
+        (&json!(4), &json!(8.0))
+    );
     let leftovers = std::fs::read_dir(site.path("state/jobs/contracts")).unwrap();
     let leftovers: Vec<_> = leftovers.map(|entry| entry.unwrap().file_name()).collect();
     assert!(leftovers.is_empty(), "{leftovers:?}");
