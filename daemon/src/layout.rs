@@ -3,6 +3,7 @@
 //! ```text
 //! store/                     journal, objects, index (the store's own)
 //! jobs/DOMAIN/RUN/           job directories of open and failed runs
+//! jobs/DOMAIN/tune-…/        what is being fitted: its plan, what its trials said, their job directories
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
 //! forget/                    marks of what was forgotten, orders under way, receipts, their key
@@ -40,6 +41,12 @@ impl Layout {
             Some(b) => format!("{run:04}-{b}"),
         };
         self.root.join("jobs").join(domain).join(name)
+    }
+
+    /// Where hyper-parameters of a domain are being fitted, since somebody asked at this time. Forgetting clears it with the job
+    /// directories.
+    pub fn tuning(&self, domain: &str, asked_ms: i64) -> PathBuf {
+        self.root.join("jobs").join(domain).join(format!("tune-{asked_ms}"))
     }
 
     /// All versions of a domain.

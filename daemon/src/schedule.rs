@@ -10,6 +10,7 @@ use crate::learn::manifest::{MANIFEST_SCHEMA, Manifest};
 use crate::learn::plan::{History, guarded};
 use crate::learn::sources;
 use crate::learn::terms;
+use crate::learn::tune;
 use crate::learn::votes::{LabelModel, every_vote};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -267,12 +268,13 @@ fn reason_name(reason: Reason) -> &'static str {
     }
 }
 
-fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
+/// What an update would be made of now.
+pub fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
     let name = &domain.name;
     let (files, pool) = pool(engine, name)?;
     let runs = engine.runs(name)?;
     let run = runs.last().map_or(1, |r| r.run + 1);
-    let learning = &domain.learning;
+    let learning = &tune::learning(engine, domain)?;
     let base = model_of(engine, domain)?;
     let method = crate::model::method(&learning.method, &base.path)?;
     crate::serving::require(domain, &method)?;
@@ -319,16 +321,25 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         code_version: env!("CARGO_PKG_VERSION").into(),
     };
     let mut manifest = compose(engine, domain, settings, pool)?;
+    fit_into_memory(engine, &mut manifest);
+    Ok(manifest)
+}
+
+/// Has the steps of a run split so that they fit into memory.
+pub fn fit_into_memory(engine: &Engine, manifest: &mut Manifest) {
     let (labels, length) = (manifest.labels.len(), manifest.max_length);
     let planned = crate::memory_plan::step(
         &manifest.base,
-        domain.task,
+        manifest.task,
         labels,
         &manifest.method,
         &manifest.learning,
         length,
     )
-    .and_then(|step| crate::memory_plan::plan(&step, &engine.config.trainer, base.device, &manifest.learning));
+    .and_then(|step| {
+        let device = manifest.base.device;
+        crate::memory_plan::plan(&step, &engine.config.trainer, device, &manifest.learning)
+    });
     match planned {
         Ok(memory) => {
             let learning = &mut manifest.learning;
@@ -338,7 +349,6 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         // The trainer says by name what is wrong with a model.
         Err(error) => tracing::warn!("no memory plan for this run: {error:#}"),
     }
-    Ok(manifest)
 }
 
 /// Fills a manifest that has its settings, its parent and its seed with the examples of `pool`, as the history of the parent has

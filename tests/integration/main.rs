@@ -24,5 +24,6 @@ mod sources;
 mod store;
 mod tasks;
 mod tombstones;
+mod tuning;
 mod verdicts;
 mod webhook;

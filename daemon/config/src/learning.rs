@@ -10,6 +10,19 @@ use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Method, Task};
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
 /// A kill costs at most so many steps.
 const CHECKPOINT_STEPS: u32 = 20;
+/// Keys that fitting may change, or that stand in its way.
+const FITTED: [&str; 10] = [
+    "learning_rate",
+    "head_learning_rate",
+    "batch_size",
+    "rank",
+    "alpha",
+    "rank_pattern",
+    "alpha_pattern",
+    "ewc_lambda",
+    "distill_temperature",
+    "replay_ratio",
+];
 /// Training needs some of the case files too.
 const HELD_OUT_PERCENT_MAX: u32 = 60;
 
@@ -67,6 +80,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
         validation_percent: section.integer("validation_percent", 0..=50, 0) as u32,
         memory_bytes: section.integer("memory_mib", 0..=65_536, 16) << 20,
         baselines: baselines.iter().map(|baseline| baseline.value.clone()).collect(),
+        explicit: FITTED.into_iter().filter(|key| section.is_set(key)).collect(),
     };
     for baseline in &baselines {
         choose(report, baseline, &BASELINES);

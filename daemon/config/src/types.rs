@@ -208,6 +208,15 @@ pub struct Learning {
     pub memory_bytes: u64,
     /// Comparisons trained and reported with every update, never promoted: "head_only", "plain".
     pub baselines: Vec<String>,
+    /// Keys that the file itself sets, of those that fitting may change: what is set is left alone.
+    pub explicit: Vec<&'static str>,
+}
+
+impl Learning {
+    /// Whether the file itself sets a key that fitting may change.
+    pub fn is_explicit(&self, key: &str) -> bool {
+        self.explicit.contains(&key)
+    }
 }
 
 /// `[domains.NAME.gate]`.

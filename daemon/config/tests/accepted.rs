@@ -60,9 +60,13 @@ fn the_example_is_right_and_says_the_defaults() {
     assert_eq!(config.warnings, []);
     let spelled_out = example_spelled_out();
     assert!(spelled_out.contains("\nrank = 8"), "{spelled_out}");
-    let all = accept(&spelled_out);
+    let mut all = accept(&spelled_out);
     assert_eq!(format!("{:?}", config.trainer), format!("{:?}", all.trainer));
     assert_eq!(format!("{:?}", config.reader), format!("{:?}", all.reader));
+    // What is spelled out is not fitted; all else is the same.
+    all.domains
+        .values_mut()
+        .for_each(|domain| domain.learning.explicit.clear());
     assert_eq!(format!("{:?}", config.domains), format!("{:?}", all.domains));
     assert_eq!(
         (config.api.limits, ApiLimits::default()),
@@ -278,4 +282,25 @@ fn what_a_plugin_is_told_is_the_plugins_to_judge() {
         accept(example()).domains["contracts"].plugin_config,
         serde_json::json!({})
     );
+}
+
+#[test]
+fn what_the_file_sets_itself_is_known_from_what_is_the_default() {
+    let domain =
+        "state_dir = \"state\"\n[models.base]\npath = \"m\"\n[domains.d]\nwatch = [\"in\"]\nmodel = \"base\"\n";
+    let learning = |keys: &str| {
+        let text = format!("{domain}[domains.d.learning]\n{keys}");
+        let config = wengu_config::parse(&text, Path::new("/etc/wengu.toml")).unwrap_or_else(|e| panic!("{e}"));
+        config.domains["d"].learning.clone()
+    };
+    let set = learning("learning_rate = 1e-3\nrank = 8\nepochs = 4\n");
+    assert_eq!(
+        set.explicit,
+        ["learning_rate", "rank"],
+        "though they are the defaults; epochs are not fitted"
+    );
+    assert!(set.is_explicit("rank") && !set.is_explicit("alpha"));
+    let unset = learning("");
+    assert!(unset.explicit.is_empty());
+    assert_eq!((unset.training, unset.method), (set.training, set.method));
 }

@@ -1,4 +1,4 @@
-//! Pure decisions: schedule, split, gate, memory. No I/O, no clock: `now` is an argument.
+//! Pure decisions: schedule, split, gate, memory, tuning. No I/O, no clock: `now` is an argument.
 
 pub mod drift;
 pub mod failures;
@@ -15,4 +15,5 @@ pub mod schedule;
 pub mod serving;
 pub mod sources;
 pub mod split;
+pub mod tune;
 pub mod weak;

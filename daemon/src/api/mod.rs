@@ -8,5 +8,6 @@ mod history;
 mod judgements;
 mod refusal;
 pub mod server;
+mod tuning;
 pub mod types;
 pub mod views;

@@ -5,6 +5,7 @@ use super::forget;
 use super::history;
 use super::judgements;
 use super::refusal::Refusal;
+use super::tuning;
 use super::types::*;
 use super::views;
 use crate::clock::now_ms;
@@ -45,11 +46,14 @@ fn rows() -> Vec<Row> {
         read("/v1/versions", Viewer, Domain, versions),
         read("/v1/versions/explain", Viewer, Domain, explain_version),
         read("/v1/run", Viewer, Domain, run),
+        read("/v1/tune", Viewer, Domain, show_tuning),
         read("/v1/gate/explain", Viewer, Domain, explain_gate),
         read("/v1/gate/replay", Viewer, Domain, replay_gate),
         read("/v1/incidents", Viewer, Domains, list_incidents),
         read("/v1/webhooks", Viewer, Whole, webhooks),
         change("/v1/train", Operator, Domain, train),
+        change("/v1/tune", Operator, Domain, tune),
+        change("/v1/tune/reset", Operator, Domain, reset_tuning),
         change("/v1/files/release", Operator, Domain, release),
         change("/v1/files/review", Operator, Domain, decide_review),
         change("/v1/feedback", Operator, Domain, give_feedback).private(),
@@ -255,6 +259,21 @@ async fn train(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequ
         Ok(answer)
     })
     .await
+}
+
+async fn show_tuning(State(engine): State<Arc<Engine>>, Query(query): Query<DomainQuery>) -> Answer<TuneView> {
+    known_domain(&engine, &query.domain)?;
+    blocking(move || tuning::show(&engine, &query.domain)).await
+}
+
+async fn tune(State(engine): State<Arc<Engine>>, Json(request): Json<TuneRequest>) -> Answer<TuneView> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || tuning::ask(&engine, &request)).await
+}
+
+async fn reset_tuning(State(engine): State<Arc<Engine>>, Json(request): Json<DomainRequest>) -> Answer<TuneView> {
+    known_domain(&engine, &request.domain)?;
+    blocking(move || tuning::reset(&engine, &request.domain)).await
 }
 
 async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {

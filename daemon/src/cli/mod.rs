@@ -21,6 +21,7 @@ mod status;
 pub mod store;
 mod token;
 mod train;
+mod tune;
 mod versions;
 mod webhook;
 
@@ -73,6 +74,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Files(files) => files::files(&at.connect()?, files, json).await,
         Command::Feedback(args) => feedback::feedback(&at.connect()?, args, json).await,
         Command::Train(train) => train::train(&at.connect()?, &train, json).await,
+        Command::Tune(args) => tune::tune(&at.connect()?, args, json).await,
         Command::Versions(versions) => versions::versions(&at.connect()?, versions, json).await,
         Command::Rollback(rollback) => versions::rollback(&at.connect()?, &rollback, json).await,
         Command::Report(args) => report::report(&at.connect()?, &args, json).await,

@@ -22,6 +22,7 @@ pub mod sources;
 pub mod supervise;
 mod task;
 pub mod terms;
+pub mod tune;
 mod verdict;
 pub mod votes;
 pub use verdict::decision_name;

@@ -4,7 +4,7 @@
 use super::manifest::Manifest;
 use super::prepare::{Prepared, prepare_update};
 use super::supervise::{Limits, TrainerEnd, read_result, run_trainer};
-use super::{aftermath, verdict};
+use super::{aftermath, tune, verdict};
 use crate::alerts;
 use crate::clock::now_ms;
 use crate::disk::{self, Level};
@@ -61,7 +61,15 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                     engine.live().runs.remove(&domain);
                     engine.schedule_wake.notify_one();
                 }
-                Ok(None) => std::thread::park_timeout(LOOK),
+                // Updates go first; what is fitted goes on in between.
+                Ok(None) => match tune::work(&engine) {
+                    Ok(true) => {}
+                    Ok(false) => std::thread::park_timeout(LOOK),
+                    Err(e) => {
+                        tracing::error!(error = format!("{e:#}"), "tune_step_failed");
+                        pause(&engine, Duration::from_secs(5));
+                    }
+                },
                 Err(e) => {
                     tracing::error!(error = format!("{e:#}"), "runs_unreadable");
                     pause(&engine, Duration::from_secs(5));

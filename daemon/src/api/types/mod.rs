@@ -6,6 +6,7 @@ mod gate;
 mod outbox;
 mod store;
 mod token;
+mod tuning;
 mod versions;
 
 pub use files::*;
@@ -14,6 +15,7 @@ pub use gate::*;
 pub use outbox::*;
 pub use store::*;
 pub use token::*;
+pub use tuning::*;
 pub use versions::*;
 
 use serde::{Deserialize, Serialize};

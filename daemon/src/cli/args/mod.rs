@@ -6,6 +6,7 @@ mod model;
 mod plugin;
 mod store;
 mod token;
+mod tune;
 mod webhook;
 
 pub use forget::*;
@@ -14,6 +15,7 @@ pub use model::*;
 pub use plugin::*;
 pub use store::*;
 pub use token::*;
+pub use tune::*;
 pub use webhook::*;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -68,6 +70,8 @@ pub enum Command {
     Feedback(FeedbackArgs),
     /// Start an update now and wait for its verdict
     Train(TrainArgs),
+    /// Fit hyper-parameters to a domain, once
+    Tune(TuneArgs),
     /// Versions of a domain, and why each was promoted or not
     Versions(VersionsArgs),
     /// Put an earlier version back in service, with its memory and Fisher

@@ -1,0 +1,170 @@
+//! One trial: two updates in a row, the second on what the first has made, as runs of the domain would be.
+
+use super::outcomes::{Outcome, Trial};
+use super::plan::Plan;
+use crate::engine::Engine;
+use crate::learn::adopt::{Adoption, adopt};
+use crate::learn::manifest::Manifest;
+use crate::learn::outcome::judge_job;
+use crate::learn::prepare::{Prepared, prepare_update};
+use crate::learn::runner::{Work, supervise};
+use crate::learn::supervise::TrainerEnd;
+use crate::schedule;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Instant;
+use wengu_decide::tune::score;
+use wengu_protocol::job::{self, JobResult};
+use wengu_store::{Hash, durable};
+
+/// Trainers that are started for one update of a trial before it counts as failed.
+const MAX_ATTEMPTS: u32 = 2;
+const FIRST: &str = "first.json";
+
+/// The first update of a trial, once it has ended.
+#[derive(Debug, Serialize, Deserialize)]
+struct First {
+    version: String,
+    seconds: f64,
+}
+
+/// How a training ended.
+enum Ended {
+    Well(Box<JobResult>, f64),
+    Badly(String, f64),
+    /// It goes on from its checkpoint.
+    Stopped,
+}
+
+/// Does one training of a trial in `dir`. None: there is another to do.
+pub(super) fn advance(
+    engine: &Engine,
+    plan: &Plan,
+    (rung, candidate): (usize, usize),
+    dir: &Path,
+) -> Result<Option<Outcome>> {
+    let (mut first, mut second) = plan.updates(rung, candidate);
+    let outcome = |seconds: f64| Trial {
+        rung,
+        candidate,
+        score: None,
+        failure: None,
+        seconds,
+    };
+    let failed = |message: String, seconds: f64| {
+        Some(Outcome {
+            trial: Trial {
+                failure: Some(message.chars().take(600).collect()),
+                ..outcome(seconds)
+            },
+            right: Vec::new(),
+        })
+    };
+    let stage = |update: u32| {
+        format!(
+            "tune: candidate {candidate}, {} epochs, update {update}",
+            plan.rungs[rung].epochs
+        )
+    };
+    let versions = dir.join("versions");
+    let Some(before) = read_first(dir)? else {
+        schedule::fit_into_memory(engine, &mut first);
+        let prepared = prepared(&first, None, &[]);
+        let job_dir = dir.join("1");
+        let (result, seconds) = match train(engine, &prepared, &job_dir, &stage(1))? {
+            Ended::Well(result, seconds) => (result, seconds),
+            Ended::Badly(message, seconds) => return Ok(failed(message, seconds)),
+            Ended::Stopped => return Ok(None),
+        };
+        let judgement = judge_job(&engine.store, &job_dir, &prepared, result.repeat)?;
+        let version = adopt(&Adoption {
+            store: &engine.store,
+            prepared: &prepared,
+            manifest_hash: Hash::of(&serde_json::to_vec(&first)?),
+            job_dir: &job_dir,
+            result: &result,
+            judgement: &judgement,
+            versions_dir: &versions,
+        })?;
+        durable::write_file(&dir.join(FIRST), &serde_json::to_vec(&First { version, seconds })?)?;
+        std::fs::remove_dir_all(&job_dir).with_context(|| job_dir.display().to_string())?;
+        return Ok(None);
+    };
+    let parent_dir = versions.join(&before.version);
+    second.parent = Some(before.version);
+    schedule::fit_into_memory(engine, &mut second);
+    let ancestors = [first];
+    let prepared = prepared(&second, Some(&parent_dir), &ancestors);
+    let job_dir = dir.join("2");
+    let (result, seconds) = match train(engine, &prepared, &job_dir, &stage(2))? {
+        Ended::Well(result, seconds) => (result, before.seconds + seconds),
+        Ended::Badly(message, seconds) => return Ok(failed(message, before.seconds + seconds)),
+        Ended::Stopped => return Ok(None),
+    };
+    let judgement = match judge_job(&engine.store, &job_dir, &prepared, result.repeat) {
+        Ok(judgement) => judgement,
+        // Answers that are no numbers say of the settings that they are no good.
+        Err(e) => return Ok(failed(format!("its answers cannot be read: {e:#}"), seconds)),
+    };
+    let answers = judgement.answers.iter().flat_map(|era| &era.items);
+    let right: Vec<bool> = answers.map(|answer| answer.challenger == answer.label).collect();
+    let score = score(&plan.asked(), &right).context("the answers of a trial do not fit what was asked")?;
+    Ok(Some(Outcome {
+        trial: Trial {
+            score: Some(score),
+            ..outcome(seconds)
+        },
+        right,
+    }))
+}
+
+fn read_first(dir: &Path) -> Result<Option<First>> {
+    match std::fs::read(dir.join(FIRST)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| dir.display().to_string()),
+    }
+}
+
+fn prepared<'a>(manifest: &'a Manifest, parent: Option<&Path>, ancestors: &'a [Manifest]) -> Prepared<'a> {
+    Prepared {
+        manifest,
+        parent_dir: parent.map(Path::to_path_buf),
+        anchor_dir: None,
+        parent_labels: ancestors.last().map(|m| m.labels.clone()).unwrap_or_default(),
+        parent_terms: 0,
+        ancestors,
+    }
+}
+
+fn train(engine: &Engine, prepared: &Prepared, dir: &Path, stage: &str) -> Result<Ended> {
+    if !dir.join(job::layout::JOB).exists() {
+        prepare_update(&engine.store, prepared, dir).context("preparing the job directory failed")?;
+    }
+    let context = Work {
+        engine,
+        manifest: prepared.manifest.clone(),
+        ancestors: Vec::new(),
+    };
+    let began = Instant::now();
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        // No run has the number 0.
+        let end = supervise(&context, 0, stage, dir)?;
+        let seconds = began.elapsed().as_secs_f64();
+        match end {
+            TrainerEnd::Completed(result) => return Ok(Ended::Well(result, seconds)),
+            TrainerEnd::StoppedByUs => return Ok(Ended::Stopped),
+            end if end.may_be_retried() && attempts < MAX_ATTEMPTS => {
+                tracing::warn!(stage, end = end.name(), message = end.message(), "tune_attempt_failed");
+                let result = dir.join(job::layout::RESULT);
+                if result.exists() {
+                    std::fs::remove_file(result)?;
+                }
+            }
+            end => return Ok(Ended::Badly(format!("{}: {}", end.name(), end.message()), seconds)),
+        }
+    }
+}
