@@ -124,9 +124,9 @@ proptest! {
         prop_assert_eq!(rungs.last().unwrap().epochs, epochs);
         prop_assert!(rungs.windows(2).all(|w| w[0].epochs < w[1].epochs && w[0].candidates >= w[1].candidates));
         let scores = search(&rungs, n, |_, c| (worth[c] > 0).then(|| f64::from(worth[c])));
-        for rung in 0..rungs.len() {
+        for (rung, of) in rungs.iter().enumerate() {
             let entered = entrants(&scores, rung);
-            prop_assert!(entered.len() <= rungs[rung].candidates);
+            prop_assert!(entered.len() <= of.candidates);
             if rung == 0 {
                 prop_assert_eq!(entered.len(), n);
                 continue;
