@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use wengu_decide::metrics::{
-    Bleu, BleuTokenizer, Confusion, SpanScores, Tag, exact_match, expected_calibration_error, rouge_l, spans,
+    Bleu, BleuTokenizer, Confusion, LabelSetScores, SpanScores, Tag, exact_match, expected_calibration_error, rouge_l,
+    spans,
 };
 
 fn golden(name: &str) -> Value {
@@ -13,6 +15,28 @@ fn golden(name: &str) -> Value {
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn sets_of_labels_are_counted_as_scikit_learn_does() {
+    let g = golden("label_sets");
+    let sets = |key: &str| -> Vec<BTreeSet<String>> { serde_json::from_value(g[key].clone()).unwrap() };
+    let mut scores = LabelSetScores::default();
+    for (expected, answered) in sets("expected").iter().zip(&sets("answered")) {
+        scores.add(expected, answered);
+    }
+    near(scores.subset_accuracy().unwrap(), &g["subset_accuracy"], "exact sets");
+    near(scores.micro_f1().unwrap(), &g["micro_f1"], "micro F1");
+    near(scores.macro_f1().unwrap(), &g["macro_f1"], "macro F1");
+    let labels = g["labels"].as_object().unwrap();
+    assert_eq!(labels.len(), scores.labels().len());
+    for (label, reference) in labels {
+        let counts = scores.labels()[label];
+        near(counts.precision().unwrap_or(0.0), &reference["precision"], label);
+        near(counts.recall().unwrap_or(0.0), &reference["recall"], label);
+        near(counts.f1().unwrap(), &reference["f1"], label);
+        assert_eq!(Some(counts.expected), reference["support"].as_u64(), "{label}");
+    }
 }
 
 fn near(actual: f64, expected: &Value, what: &str) {
