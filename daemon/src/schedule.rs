@@ -301,6 +301,7 @@ fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         parent,
         files,
         labels: plan.labels,
+        threshold: (domain.task == Task::MultiLabelClassification).then_some(domain.label_threshold),
         terms: terms::choose(
             &pool,
             &plan.train,

@@ -25,6 +25,8 @@ fn example_spelled_out() -> String {
         "reduction_factor",
         "non_linearity",
         "case_field",
+        "label_threshold",
+        "label_separator",
         "encoding",
         "max_staleness_hours",
         "quiet_hours",

@@ -80,6 +80,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         parent,
         anchor,
         labels: manifest.labels.clone(),
+        threshold: manifest.threshold,
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
         gradient_checkpointing: manifest.gradient_checkpointing,
@@ -94,7 +95,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
             candidates,
             learned: match manifest.task {
                 Task::SequenceClassification => learned(prepared),
-                Task::TokenClassification | Task::CausalLm => Vec::new(),
+                _ => Vec::new(),
             },
         },
     })
@@ -140,6 +141,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         parent,
         anchor: None,
         labels: manifest.labels.clone(),
+        threshold: manifest.threshold,
         method,
         learning,
         gradient_checkpointing: manifest.gradient_checkpointing,

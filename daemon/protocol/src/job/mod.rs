@@ -75,6 +75,13 @@ pub struct Job {
     pub data: Data,
 }
 
+impl Job {
+    /// From this probability on a label applies.
+    pub fn label_threshold(&self) -> f64 {
+        self.threshold.unwrap_or(DEFAULT_THRESHOLD)
+    }
+}
+
 /// What a model answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -89,7 +89,7 @@ impl Encoder {
                     )));
                 }
                 let pooling = Pooling::load(folder, default)?;
-                let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
+                let with_pooler = pooling == Pooling::Pooler && task.is_by_text();
                 bert(weights, &config, with_pooler, model_type).map(|encoder| (encoder, pooling))
             }
             "llama" | "qwen2" | "qwen3" | "deepseek_v2" | "deepseek_v3" => {

@@ -208,7 +208,7 @@ impl Model {
 
     /// The vectors that the head answers, [n, hidden], from the last layer's [b, t, hidden].
     fn pooled(&self, hidden: &Tensor, batch: &Batch, pass: &mut Pass) -> Result<Tensor, TrainerError> {
-        if self.task != Task::SequenceClassification {
+        if !self.task.is_by_text() {
             let tokens = hidden.f_flatten(0, 1)?;
             return match &batch.items {
                 Some(items) => Ok(tokens.f_index_select(0, items)?),

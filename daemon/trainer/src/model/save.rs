@@ -61,15 +61,17 @@ impl Model {
         match (task, pooling) {
             (Task::TokenClassification, _) => peft::Task::TokenClassification,
             (Task::CausalLm, _) => peft::Task::CausalLm,
-            (Task::SequenceClassification, Pooling::Pooler) => peft::Task::SequenceClassification,
-            (Task::SequenceClassification, _) => peft::Task::FeatureExtraction,
+            (Task::SequenceClassification | Task::MultiLabelClassification, Pooling::Pooler) => {
+                peft::Task::SequenceClassification
+            }
+            (Task::SequenceClassification | Task::MultiLabelClassification, _) => peft::Task::FeatureExtraction,
         }
     }
 
     /// Layers that PEFT would adapt and that take no part in this model's answer.
     fn unused_modules(&self, target_modules: &[String]) -> Vec<String> {
         let pooler = bert::POOLER_DENSE;
-        let loaded = self.task == Task::SequenceClassification;
+        let loaded = self.task.is_by_text();
         let unused = loaded && self.pooling != Pooling::Pooler && lora::is_target(pooler, target_modules);
         if unused { vec![pooler.to_owned()] } else { Vec::new() }
     }

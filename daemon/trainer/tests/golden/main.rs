@@ -7,6 +7,7 @@ mod decoders;
 mod merged;
 mod methods;
 mod minilm;
+mod multi_label;
 mod precision;
 mod prompts;
 mod recompute;

@@ -22,7 +22,7 @@ struct Case {
 
 fn case(name: &'static str, task: Task) -> Case {
     let labels: &[&str] = match task {
-        Task::SequenceClassification => &LABELS,
+        Task::SequenceClassification | Task::MultiLabelClassification => &LABELS,
         Task::TokenClassification => &["O", "B-病", "I-病"],
         Task::CausalLm => &[],
     };
