@@ -36,9 +36,8 @@ pub fn log_likelihood(logits: &Tensor, labels: &Tensor) -> Result<Tensor, Traine
     Ok(of_rows.f_neg()?)
 }
 
-/// `-(q log p + (1 - q) log(1 - p))` of each logit, in the form that does not overflow: `softplus(z) - q z`.
+/// `-(q log p + (1 - q) log(1 - p))` of each logit z, in the form that does not overflow: `(1 - q) z - log sigmoid(z)`.
 fn losses(logits: &Tensor, probabilities: &Tensor) -> Result<Tensor, TrainerError> {
-    // max(z, 0) + log(1 + exp(-|z|))
-    let softplus = logits.f_relu()?.f_add(&logits.f_abs()?.f_neg()?.f_exp()?.f_log1p()?)?;
-    Ok(softplus.f_sub(&logits.f_mul(probabilities)?)?)
+    let not = probabilities.f_neg()?.f_add_scalar(1.0)?;
+    Ok(not.f_mul(logits)?.f_sub(&logits.f_log_sigmoid()?)?)
 }
