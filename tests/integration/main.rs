@@ -10,6 +10,7 @@ mod documents;
 mod export;
 mod harness;
 mod intake;
+mod labels;
 mod invariants;
 mod learning;
 mod methods;

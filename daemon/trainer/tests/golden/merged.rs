@@ -257,6 +257,24 @@ fn the_same_version_gives_the_same_bytes() {
 }
 
 #[test]
+fn any_number_of_labels_is_a_problem_type_of_transformers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut case = case("tiny", Task::MultiLabelClassification);
+    // Where it is compared by check_merged.py: the same tensors and logits as "tiny".
+    let merged = write(&case, folder.path(), None);
+    assert_eq!(merged.class, "BertForSequenceClassification");
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["problem_type"], "multi_label_classification");
+    assert_eq!(config["id2label"]["1"], LABELS[1]);
+    case.task = Task::SequenceClassification;
+    let single = tempfile::tempdir().unwrap();
+    write(&case, single.path(), None);
+    let weights = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(weights(folder.path()) == weights(single.path()));
+}
+
+#[test]
 fn another_schema_and_a_base_that_changed_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let case = case("tiny", Task::SequenceClassification);
