@@ -27,7 +27,11 @@ fn table(records: &[Value], separator: &str) -> String {
         let labels = record["labels"].as_array().unwrap();
         let labels: Vec<&str> = labels.iter().map(|label| label.as_str().unwrap()).collect();
         // An empty cell would say that nobody has looked.
-        let cell = if labels.is_empty() { "[]".into() } else { labels.join(separator) };
+        let cell = if labels.is_empty() {
+            "[]".into()
+        } else {
+            labels.join(separator)
+        };
         let of = |key: &str| quoted(record[key].as_str().unwrap());
         format!("{},{},{}\n", of("doc"), quoted(&cell), of("text"))
     });
@@ -46,11 +50,17 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     let path = site.path("wengu.toml");
     let config = std::fs::read_to_string(&path).unwrap();
     let config = config
-        .replace("model = \"base\"", "model = \"base\"\ntask = \"multi_label_classification\"\nlabel_threshold = 0.4")
+        .replace(
+            "model = \"base\"",
+            "model = \"base\"\ntask = \"multi_label_classification\"\nlabel_threshold = 0.4",
+        )
         .replace("settle_ms", "label_separator = \"|\"\nsettle_ms");
     std::fs::write(path, config).unwrap();
     site.start();
-    let (chemicals, diseases) = (sentences("chemicals.jsonl", 0, 200), sentences("diseases.jsonl", 160, 160));
+    let (chemicals, diseases) = (
+        sentences("chemicals.jsonl", 0, 200),
+        sentences("diseases.jsonl", 160, 160),
+    );
     let mut first = chemicals[..100].to_vec();
     first.push(json!({"text": "Nobody has looked at this sentence yet.", "labels": null, "doc": "unknown"}));
     site.deliver("lists.jsonl", &first);
@@ -59,12 +69,20 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     site.until("both files are read", |site| site.files().get("pooled") == Some(&2));
     let (first, code) = site.train();
     assert_eq!((code, &first["decision"]), (0, &json!("promote")), "{first:#}");
-    let dir = site.path("state/versions/contracts").join(first["version"].as_str().unwrap());
+    let dir = site
+        .path("state/versions/contracts")
+        .join(first["version"].as_str().unwrap());
     let lineage: Value = serde_json::from_slice(&std::fs::read(dir.join("lineage.json")).unwrap()).unwrap();
-    assert_eq!((&lineage["labels"], &lineage["threshold"]), (&json!(["Chemical", "Disease"]), &json!(0.4)));
+    assert_eq!(
+        (&lineage["labels"], &lineage["threshold"]),
+        (&json!(["Chemical", "Disease"]), &json!(0.4))
+    );
     let explained = site.json(&["versions", "explain", "contracts"]);
     let left_out = explained["left_out"].as_object().unwrap();
-    assert!(left_out.keys().any(|reason| reason.contains("no label")), "{left_out:?}");
+    assert!(
+        left_out.keys().any(|reason| reason.contains("no label")),
+        "{left_out:?}"
+    );
     let scores = &explained["scores"]["challenger"];
     let sets = &scores["label_sets"];
     println!(
@@ -76,7 +94,10 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     // What the gate decides on is the share of sets that are exactly right.
     let accuracy = first["accuracy"][0]["accuracy"]["challenger"].as_f64().unwrap();
     assert!((accuracy - sets["subset_accuracy"].as_f64().unwrap()).abs() < 1e-9);
-    assert!(accuracy > 0.5 && scores["macro_f1"].as_f64().unwrap() > 0.7, "{explained:#}");
+    assert!(
+        accuracy > 0.5 && scores["macro_f1"].as_f64().unwrap() > 0.7,
+        "{explained:#}"
+    );
     let labels = sets["labels"].as_object().unwrap();
     assert!(labels["Chemical"]["texts"].as_u64().unwrap() > 20, "{sets}");
 
@@ -84,7 +105,12 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     let memory = std::fs::read_to_string(dir.join("memory/examples.jsonl")).unwrap();
     let remembered: BTreeSet<String> = memory
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["label"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["label"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     let all = ["[\"Chemical\"]", "[\"Chemical\",\"Disease\"]", "[\"Disease\"]", "[]"];
     assert!(remembered.iter().eq(all), "{remembered:?}");
@@ -103,7 +129,10 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     let eras = second["accuracy"].as_array().unwrap();
     println!("second: {}, {}", second["decision"], json!(eras));
     // The champion's answers to the first era are what it said when it was judged, at its own threshold.
-    assert!((eras[0]["accuracy"]["champion"].as_f64().unwrap() - accuracy).abs() < 1e-9, "{second:#}");
+    assert!(
+        (eras[0]["accuracy"]["champion"].as_f64().unwrap() - accuracy).abs() < 1e-9,
+        "{second:#}"
+    );
     // It has no label for questions, so it has none of their sets right; its successor has.
     let new = &eras[1]["accuracy"];
     assert_eq!(new["champion"], 0.0, "{second:#}");
@@ -111,7 +140,10 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     let p = &explained["scores"]["worse_p"];
     assert!(p["micro_f1"].as_f64().unwrap() > 0.05, "{explained:#}");
     let told = String::from_utf8(site.wengu(&["versions", "explain", "contracts", id]).stdout).unwrap();
-    assert!(told.contains("exactly the right labels") && told.contains("Question: F1"), "{told}");
+    assert!(
+        told.contains("exactly the right labels") && told.contains("Question: F1"),
+        "{told}"
+    );
     let gate = site.json(&["gate", "explain", "contracts", "2"]);
     assert!(gate.to_string().contains("label=Chemical"), "{gate:#}");
 }

@@ -18,6 +18,7 @@ fn example_spelled_out() -> String {
         "plugin_config",
         "serve",
         "target_modules",
+        "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
         "virtual_tokens",

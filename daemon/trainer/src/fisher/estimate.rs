@@ -176,6 +176,8 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
             let input = widened(&input.f_detach()?)?;
             Ok(gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?)
         }
+        // Of a layer that reads one vector an example.
+        Trained::Bias if gradient.dim() == 2 => Ok(gradient.shallow_clone()),
         Trained::Bias => {
             let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
             let sum = mask.f_unsqueeze(1)?.f_matmul(gradient)?;

@@ -30,6 +30,8 @@ pub struct Encoder {
     pub heads: i64,
     /// As config.json has it.
     pub model_type: String,
+    /// Rows and columns of the blocks that weights of eight bits have factors for.
+    weight_blocks: Option<[i64; 2]>,
     /// What it takes.
     pub limits: ModelLimits,
 }
@@ -205,9 +207,19 @@ impl Encoder {
         }
     }
 
+    /// Rows and columns of the blocks of weights of eight bits.
+    pub fn weight_blocks(&self) -> Option<[i64; 2]> {
+        self.weight_blocks
+    }
+
     /// The embeddings of the base model's vocabulary, [vocabulary, hidden].
     pub fn word_embeddings(&self) -> &Tensor {
         &self.word_embeddings
+    }
+
+    /// The same, to be replaced.
+    pub fn word_embeddings_mut(&mut self) -> &mut Tensor {
+        &mut self.word_embeddings
     }
 
     /// The name of the table of embeddings, as PEFT names it.
@@ -264,6 +276,7 @@ fn bert(
         prefix: config.family.prefix(),
         heads: config.num_attention_heads,
         model_type,
+        weight_blocks: None,
         limits,
     })
 }
@@ -308,6 +321,7 @@ fn causal(
         prefix: "model.",
         heads: config.num_attention_heads,
         model_type,
+        weight_blocks: config.weight_blocks(),
         limits,
     })
 }

@@ -22,6 +22,7 @@ mod random;
 mod recompute;
 mod rows;
 mod save;
+mod saved;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
@@ -30,6 +31,7 @@ pub use generate::{Generation, Sampling};
 pub use importance::{HEAD, Held, Tap, Tapped, Trained, held_head};
 pub use pooling::Pooling;
 pub use recompute::Recompute;
+pub(crate) use saved::HEADS;
 
 use crate::error::TrainerError;
 use crate::job::tensors::copy_exact;
@@ -81,6 +83,8 @@ pub struct Model {
     head: Head,
     labels: Vec<String>,
     base_path: PathBuf,
+    /// In which numbers the frozen part computes, and where.
+    computes: (tch::Kind, tch::Device),
 }
 
 impl Model {
@@ -201,6 +205,7 @@ impl Model {
         let share = self.adapter.dropout();
         Pass {
             adapter: &self.adapter,
+            computes: self.computes,
             dropout: dropout.map(|seed| Dropout { seed, share }),
             taps,
         }

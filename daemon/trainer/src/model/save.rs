@@ -5,7 +5,7 @@ use super::bottleneck::Bottlenecks;
 use super::head::Head;
 use super::merged::family_name;
 use super::pooling::Pooling;
-use super::{Model, bert, lora};
+use super::{Model, bert, lora, saved};
 use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::peft;
@@ -18,14 +18,21 @@ impl Model {
         let task = Model::adapter_task(self.task, self.pooling);
         match &self.adapter {
             Adapter::None => Ok(()),
-            Adapter::Lora { settings, sites, terms } => {
+            Adapter::Lora {
+                settings,
+                sites,
+                terms,
+                saved,
+            } => {
                 let unused = self.unused_modules(&settings.target_modules);
                 let config = peft::AdapterConfig::lora(task, &self.base_path, settings, &unused);
                 let config = config.with_token_rows(terms.as_ref().map(|terms| terms.ids()));
                 let table = self.encoder.word_embeddings_name();
                 let rows = terms.as_ref().map(|terms| (table, &terms.rows));
                 let keys = peft::Keys::new(task, self.encoder.prefix());
-                peft::write(dir, &config, keys, sites, rows, self.head())
+                let saved = saved::trainable(saved).into_iter();
+                let saved: Vec<_> = saved.map(|(name, tensor, _)| (name, tensor)).collect();
+                peft::write(dir, &config, keys, sites, (rows, &saved), self.head())
             }
             Adapter::Prompt(prompt) => {
                 let shape = peft::BaseShape {

@@ -11,6 +11,7 @@ mod multi_label;
 mod precision;
 mod prompts;
 mod recompute;
+mod saved;
 mod tasks;
 mod terms;
 mod tiny;

@@ -105,6 +105,7 @@ impl Class {
         for left in ["num_labels", "id2label", "label2id", "problem_type"] {
             config.remove(left);
         }
+        let was_quantized = config.remove("quantization_config").is_some();
         if self.head.is_some() {
             let names = model.labels.iter().enumerate();
             let by_id: Map<String, Value> = names.clone().map(|(id, name)| (id.to_string(), json!(name))).collect();
@@ -120,7 +121,7 @@ impl Class {
         if let Some(problem) = problem.filter(|_| self.head.is_some()) {
             config.insert("problem_type".into(), json!(problem));
         }
-        if let Some(precision) = precision {
+        if let Some(precision) = precision.or(was_quantized.then_some(Precision::Bf16)) {
             let name = match precision {
                 Precision::F32 => "float32",
                 Precision::Bf16 => "bfloat16",
