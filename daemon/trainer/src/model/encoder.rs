@@ -30,6 +30,8 @@ pub struct Encoder {
     pub heads: i64,
     /// As config.json has it.
     pub model_type: String,
+    /// What the names of layers begin with that predict further tokens, which are not read.
+    pub further_layers: Vec<String>,
     /// Rows and columns of the blocks that weights of eight bits have factors for.
     weight_blocks: Option<[i64; 2]>,
     /// What it takes.
@@ -276,6 +278,7 @@ fn bert(
         prefix: config.family.prefix(),
         heads: config.num_attention_heads,
         model_type,
+        further_layers: Vec::new(),
         weight_blocks: None,
         limits,
     })
@@ -321,6 +324,7 @@ fn causal(
         prefix: "model.",
         heads: config.num_attention_heads,
         model_type,
+        further_layers: further,
         weight_blocks: config.weight_blocks(),
         limits,
     })

@@ -105,6 +105,9 @@ impl Class {
         for left in ["num_labels", "id2label", "label2id", "problem_type"] {
             config.remove(left);
         }
+        if config.contains_key("num_nextn_predict_layers") {
+            config.insert("num_nextn_predict_layers".into(), json!(0));
+        }
         let was_quantized = config.remove("quantization_config").is_some();
         if self.head.is_some() {
             let names = model.labels.iter().enumerate();

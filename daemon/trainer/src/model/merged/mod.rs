@@ -173,7 +173,13 @@ impl Folder<'_> {
         let table = below.ends_with("position_ids") || below.ends_with("rotary_emb.inv_freq");
         // The factors of weights of eight bits are in the weights that are written.
         let factors = below.strip_suffix(FACTORS).is_some_and(|weight| weights.has(weight));
-        let table = table || factors;
+        let further = self
+            .model
+            .encoder
+            .further_layers
+            .iter()
+            .any(|layer| stored.starts_with(layer));
+        let table = table || factors || further;
         if HEADS.iter().any(|head| stored.starts_with(head)) || table || (of_pooler && !self.class.pooler) {
             return None;
         }
