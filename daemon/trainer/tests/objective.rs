@@ -385,6 +385,51 @@ fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Ten
 }
 
 #[test]
+fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
+    let g = golden("fisher.safetensors");
+    let whole = tapped(&g);
+    let (examples, tokens) = g["mask"].size2().unwrap();
+    // The first layer as one that is given every token, padding too, in another order.
+    let order: Vec<i64> = (0..examples * tokens).rev().collect();
+    let places = Tensor::from_slice(&order);
+    let routed = |x: &Tensor| x.flatten(0, 1).index_select(0, &places);
+    let x = routed(&g["x"]);
+    let first = x.linear(&(&g["frozen1"] + leaf(&g["delta1"])), None::<&Tensor>);
+    let back = Tensor::zeros([examples * tokens, first.size()[1]], (Kind::Double, tch::Device::Cpu));
+    let hidden = back
+        .index_add(0, &places, &first)
+        .reshape([examples, tokens, -1])
+        .tanh();
+    let second = hidden.linear(&(&g["frozen2"] + &g["delta2"]), None::<&Tensor>).tanh();
+    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
+    let pooled =
+        (second * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+    let logits = pooled.linear(&g["weight"], Some(&g["bias"]));
+    let tap = Tap {
+        name: "first".into(),
+        output: first.shallow_clone(),
+        trained: Trained::Routed {
+            input: x,
+            places: places.shallow_clone(),
+        },
+    };
+    let mask = whole.mask;
+    let squares = squared_gradients(
+        &Tapped {
+            logits,
+            taps: vec![tap],
+            mask,
+        },
+        &Labels::Expected,
+        Rows::Examples,
+    )
+    .unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 7).unwrap();
+    assert_close(&estimate.mean().unwrap()["first"], &g["exact/first"], 1e-12, "routed");
+}
+
+#[test]
 fn avalanches_fisher_is_ours_with_batches_of_one_and_none_with_batches_of_four() {
     let g = golden("fisher.safetensors");
     let peers = golden("fisher-peers.safetensors");
@@ -499,6 +544,16 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));
     assert_eq!(entries["site"].fisher, values(&[3.], &[1, 1]));
     assert_eq!(entries["site"].anchor, sites[0].product().unwrap());
+    // What no example reached keeps what was known of it, at where it is now.
+    let reached: BTreeMap<_, _> = mean
+        .iter()
+        .filter(|(name, _)| *name != "site")
+        .map(|(n, t)| (n.clone(), t.copy()))
+        .collect();
+    let unseen = FisherState::accumulate(Some(&parent), 0.5, &reached, &held(&sites, &weight, &bias)).unwrap();
+    let unseen: BTreeMap<&str, &Entry> = unseen.entries().collect();
+    assert_eq!(unseen["site"].fisher, values(&[2.], &[1, 1]));
+    assert_eq!(unseen["site"].anchor, entries["site"].anchor);
     assert_eq!(entries["site"].anchor, values(&[3.], &[1, 1]));
 
     let dir = tempfile::tempdir().unwrap();

@@ -176,6 +176,21 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
             let input = widened(&input.f_detach()?)?;
             Ok(gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?)
         }
+        Trained::Routed { input, places } => {
+            // [b, n]: 1 where the token is the example's, and no padding.
+            let (examples, tokens) = mask.size2()?;
+            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
+            let seen = mask.f_flatten(0, 1)?.f_index_select(0, places)?;
+            let numbers = Tensor::f_arange(examples, (Kind::Int64, places.device()))?.f_unsqueeze(1)?;
+            let own = places
+                .f_floor_divide_scalar(tokens)?
+                .f_unsqueeze(0)?
+                .f_eq_tensor(&numbers)?;
+            let own = own.f_to_kind(gradient.kind())?.f_mul(&seen)?;
+            let input = widened(&input.f_detach()?)?;
+            let of_each = own.f_unsqueeze(2)?.f_mul(&gradient.f_unsqueeze(0)?)?;
+            Ok(of_each.f_transpose(1, 2)?.f_matmul(&input)?)
+        }
         // Of a layer that reads one vector an example.
         Trained::Bias if gradient.dim() == 2 => Ok(gradient.shallow_clone()),
         Trained::Bias => {

@@ -5,6 +5,7 @@ use super::bottleneck::{self, BottleneckSite, Bottlenecks};
 use super::classifier::Classifier;
 use super::compute::Compute;
 use super::encoder::Encoder;
+use super::experts;
 use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
 use super::rows::TrainedRows;
@@ -214,13 +215,17 @@ fn attach(
     let (hidden, table) = (encoder.limits.hidden_size, encoder.word_embeddings_name());
     let asked = settings.modules_to_save.as_slice();
     let names: Vec<String> = encoder.linears().iter().map(|linear| linear.name.clone()).collect();
+    experts::check(&names, settings)?;
     for target in &settings.target_modules {
         if !names
             .iter()
             .any(|name| lora::is_target(name, std::slice::from_ref(target)))
         {
-            let message =
-                format!("target module \"{target}\" is no linear layer of the base model, which has {names:?}");
+            let ends = names.iter().filter_map(|name| name.rsplit('.').next());
+            let ends: BTreeSet<&str> = ends.collect();
+            let message = format!(
+                "target module \"{target}\" is no linear layer of the base model; ends of their names are {ends:?}"
+            );
             return Err(TrainerError::new(JobEnd::BadJob, message));
         }
     }

@@ -9,6 +9,7 @@ mod config;
 mod decoder;
 mod device;
 mod encoder;
+mod experts;
 mod generate;
 mod head;
 mod importance;

@@ -41,6 +41,22 @@ impl Pass<'_> {
         Ok(output)
     }
 
+    /// The same for some of a batch's tokens, [n, in]; `places` says which, I64 [n], counted through [b, t].
+    pub fn routed(&mut self, layer: &Linear, input: &Tensor, places: &Tensor) -> Result<Tensor, TrainerError> {
+        let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
+        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
+            taps.push(Tap {
+                name: layer.name.clone(),
+                output: output.shallow_clone(),
+                trained: Trained::Routed {
+                    input: input.shallow_clone(),
+                    places: places.shallow_clone(),
+                },
+            });
+        }
+        Ok(output)
+    }
+
     /// What follows a sub-layer that reads `input` and gives `said`, both [b, t, hidden]: `norm(said + input)`, with a bottleneck
     /// where one stands there.
     pub fn join(

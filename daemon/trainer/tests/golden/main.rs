@@ -4,6 +4,7 @@ mod bottlenecks;
 mod common;
 mod damage;
 mod decoders;
+mod experts;
 mod merged;
 mod methods;
 mod minilm;
