@@ -311,7 +311,7 @@ impl Runner {
             .collect();
         let logits = match self.stream.task {
             Task::SequenceClassification => (4 * labels.len() * examples) as u64,
-            Task::TokenClassification | Task::CausalLm => 0,
+            _ => 0,
         };
         ((self.stream_bytes + logits) as f64 * self.arguments.memory) as u64
     }
@@ -377,6 +377,7 @@ impl Runner {
             parent,
             files: BTreeMap::new(),
             labels: planned.labels,
+            threshold: None,
             terms: Vec::new(),
             train,
             validation: Vec::new(),

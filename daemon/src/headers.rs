@@ -181,6 +181,19 @@ pub fn sites(tensors: &[Tensor], targets: &[String]) -> Vec<(u64, u64)> {
     linear.collect()
 }
 
+/// Numbers in the modules that are trained whole: those that have one of these names, or stand in one that has.
+pub fn saved(tensors: &[Tensor], modules: &[String]) -> u64 {
+    let is_saved = |tensor: &&Tensor| {
+        let ends = tensor.name.match_indices('.').map(|(at, _)| &tensor.name[..at]);
+        let mut paths = ends.flat_map(|path| modules.iter().map(move |module| (path, module)));
+        paths.any(|(path, module)| {
+            let rest = path.strip_suffix(module.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    };
+    tensors.iter().filter(is_saved).map(Tensor::numbers).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +225,11 @@ mod tests {
         let mut found = sites(&tensors, &targets);
         found.sort();
         assert_eq!(found, [(32, 16), (32, 16), (32, 32), (32, 32)]);
+        let whole = |name: &str| saved(&tensors, &[name.to_owned()]);
+        assert_eq!(
+            [whole("k_proj"), whole("mlp"), whole("proj")],
+            [2 * 32 * 16, 2 * 3 * 32 * 40, 0]
+        );
         let bytes: u64 = tensors.iter().map(Tensor::bytes).sum();
         assert_eq!(bytes, 4 * tensors.iter().map(Tensor::numbers).sum::<u64>());
     }

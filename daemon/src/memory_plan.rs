@@ -29,6 +29,7 @@ pub fn step(
         Method::Lora(lora) => {
             let sites = headers::sites(&tensors, &lora.target_modules);
             let adapter = lora_parameters(&sites, u64::from(lora.largest_rank()));
+            let adapter = adapter + headers::saved(&tensors, &lora.modules_to_save);
             (sites, adapter)
         }
         Method::PromptTuning(_) => (Vec::new(), prompt_parameters(virtual_tokens, described.shape.hidden)),

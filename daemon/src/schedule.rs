@@ -293,6 +293,7 @@ pub fn make_manifest(engine: &Engine, domain: &Domain) -> Result<Manifest> {
         parent: engine.current(name)?.map(|c| c.version),
         files,
         labels: Vec::new(),
+        threshold: (domain.task == Task::MultiLabelClassification).then_some(domain.label_threshold),
         terms: Vec::new(),
         train: Vec::new(),
         validation: Vec::new(),

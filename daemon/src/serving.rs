@@ -51,6 +51,7 @@ fn refused(domain: &Domain, method: &Method, own: &[String]) -> Vec<Refusal> {
                 true => own,
                 false => &lora.target_modules,
             },
+            modules_to_save: &lora.modules_to_save,
             dora: lora.use_dora,
         },
         Method::PromptTuning(_) => AdapterKind::PromptTuning,

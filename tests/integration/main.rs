@@ -14,6 +14,7 @@ mod guarding;
 mod harness;
 mod intake;
 mod invariants;
+mod labels;
 mod learning;
 mod markers;
 mod methods;

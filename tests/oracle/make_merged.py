@@ -17,14 +17,18 @@ CASES = {
     **{name: (name, AutoModelForTokenClassification, 0) for name in ("tokens_bert", "tokens_xlmr", "tokens_llama")},
     **{name: (name, AutoModelForCausalLM, 0) for name in ("causal_llama", "causal_qwen2", "causal_qwen3")},
     **{name: (name, AutoModelForCausalLM, 0) for name in ("causal_deepseek_v2_lite", "causal_deepseek_v2", "causal_deepseek_v3")},
-    **{f"{kind}_bert": ("tiny", AutoModelForSequenceClassification, 0) for kind in ("rslora", "patterns", "dora")},
-    **{f"{kind}_llama": ("causal_llama", AutoModelForCausalLM, 0) for kind in ("rslora", "patterns", "dora")},
+    **{f"{kind}_bert": ("tiny", AutoModelForSequenceClassification, 0) for kind in ("rslora", "patterns", "dora", "saved")},
+    **{f"{kind}_llama": ("causal_llama", AutoModelForCausalLM, 0) for kind in ("rslora", "patterns", "dora", "saved")},
+    "deepseek_v3_fp8": ("deepseek_v3_fp8", AutoModel, 0),
 }  # fmt: skip
 
 
 def shapes(base, kind, grown):
     config = AutoConfig.from_pretrained(GOLDEN / base / "base", num_labels=3)
     config.vocab_size += grown
+    # What is written of eight bits is plain numbers.
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
     names = {name: list(tensor.shape) for name, tensor in on_disk(kind.from_config(config)).items()}
     if config.tie_word_embeddings and kind is AutoModelForCausalLM:
         del names["lm_head.weight"]

@@ -2,7 +2,7 @@
 
 use crate::folders::resolve;
 use crate::learning::{read_gate, read_learning};
-use crate::section::{Located, Section, choose, nearest};
+use crate::section::{Located, Section, above, choose, nearest};
 use crate::sources::read_sources;
 use crate::types::{Domain, Intake, Schedule};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wengu_decide::schedule::{CronExpr, QuietHours, quiet_all_day};
 use wengu_decide::serving::{Server, ServerKind};
-use wengu_protocol::job::Task;
+use wengu_protocol::job::{DEFAULT_THRESHOLD, Task};
 
 /// A domain and what has to be compared with the rest of the file.
 pub(crate) struct ReadDomain {
@@ -59,10 +59,18 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         "task",
         &[
             ("sequence_classification", Task::SequenceClassification),
+            ("multi_label_classification", Task::MultiLabelClassification),
             ("token_classification", Task::TokenClassification),
             ("causal_lm", Task::CausalLm),
         ],
     );
+    let several = task == Task::MultiLabelClassification;
+    if !several && section.is_set("label_threshold") {
+        let message = "only a text with any number of labels has labels that apply from a probability on";
+        let remedy = "leave it out, or set `task = \"multi_label_classification\"`";
+        section.report.error(&section.at("label_threshold"), message, remedy);
+    }
+    let label_threshold = section.number("label_threshold", above(0.0..1.0), DEFAULT_THRESHOLD);
     let is_served = section.is_set("serve");
     let serve = Some(section.table("serve")).filter(|_| is_served).and_then(read_serve);
     let domain = Domain {
@@ -72,8 +80,9 @@ pub(crate) fn read_domain(name: &str, mut section: Section<'_>, base: &Path) -> 
         plugin_config: section.json_table("plugin_config"),
         model: model.as_ref().map_or_else(String::new, |model| model.value.clone()),
         task,
+        label_threshold,
         serve,
-        intake: read_intake(section.table("intake")),
+        intake: read_intake(section.table("intake"), several),
         schedule: read_schedule(section.table("schedule")),
         learning: read_learning(section.table("learning"), task),
         gate: read_gate(section.table("gate"), task),
@@ -102,7 +111,7 @@ fn read_serve(mut section: Section<'_>) -> Option<Server> {
     })
 }
 
-fn read_intake(mut section: Section<'_>) -> Intake {
+fn read_intake(mut section: Section<'_>, several: bool) -> Intake {
     let report = section.report;
     let field = |text: Option<Located<String>>, default: &str| text.map_or(default.to_string(), |text| text.value);
     let encoding = section.string("encoding");
@@ -113,9 +122,18 @@ fn read_intake(mut section: Section<'_>) -> Intake {
         let remedy = "use a label of the WHATWG standard, as in \"gb18030\", \"gbk\", \"big5\", \"windows-1252\"";
         report.error(&label.place, message, remedy);
     }
+    let separator = section.string("label_separator");
+    if let Some(separator) = &separator
+        && (!several || separator.value.trim().is_empty())
+    {
+        let message = "it stands between the labels of a text that may have several";
+        let remedy = "leave it out, or set `task = \"multi_label_classification\"` and write it as in \"|\"";
+        report.error(&separator.place, message, remedy);
+    }
     let intake = Intake {
         text_field: field(section.string("text_field"), "text"),
         label_field: field(section.string("label_field"), "label"),
+        label_separator: field(separator, ";"),
         case_field: section.string("case_field").map(|field| field.value),
         settle: Duration::from_millis(section.integer("settle_ms", 0..=3_600_000, 2000)),
         rescan: Duration::from_secs(section.integer("rescan_s", 1..=86_400, 300)),

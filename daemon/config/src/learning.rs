@@ -27,7 +27,8 @@ const FITTED: [&str; 10] = [
 const HELD_OUT_PERCENT_MAX: u32 = 60;
 
 pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
-    let by_text = task == Task::SequenceClassification;
+    // Of one label each, and of one or any number.
+    let (by_label, by_text) = (task == Task::SequenceClassification, task.is_by_text());
     let report = section.report;
     let small = |section: &mut Section<'_>, name, most: u32, default: u32| {
         section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
@@ -60,8 +61,8 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                 &[("kl", DistillLoss::Kl), ("logits", DistillLoss::Logits)],
             ),
             distill_new_alpha: section.number("distill_new_alpha", 0.0..=100.0, if by_text { 0.5 } else { 0.0 }),
-            prior_correction: section.number("prior_correction", 0.0..=10.0, if by_text { 1.0 } else { 0.0 }),
-            discriminant_weight: section.number("discriminant_weight", 0.0..=10.0, if by_text { 0.3 } else { 0.0 }),
+            prior_correction: section.number("prior_correction", 0.0..=10.0, if by_label { 1.0 } else { 0.0 }),
+            discriminant_weight: section.number("discriminant_weight", 0.0..=10.0, if by_label { 0.3 } else { 0.0 }),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
             fisher: section.choice(
@@ -140,17 +141,17 @@ fn check_learning(section: &Section<'_>, learning: &Learning) {
 /// Settings that a task cannot have.
 fn check_task(section: &Section<'_>, learning: &Learning, task: Task) {
     let report = section.report;
-    if task != Task::SequenceClassification && learning.term_tokens > 0 {
+    if !task.is_by_text() && learning.term_tokens > 0 {
         let message = "terms have tokens of their own only where texts are classified";
         let remedy = "leave it out, or set `task = \"sequence_classification\"`";
         report.error(&section.at("term_tokens"), message, remedy);
     }
     if task != Task::SequenceClassification && learning.training.prior_correction > 0.0 {
-        let message = "logits are corrected for how often labels are replayed only where texts are classified";
+        let message = "logits are corrected for how often labels are replayed only where a text has one label";
         report.error(&section.at("prior_correction"), message, "leave it out");
     }
     if task != Task::SequenceClassification && learning.training.discriminant_weight > 0.0 {
-        let message = "a discriminant of class means is added only where texts are classified";
+        let message = "a discriminant of class means is added only where a text has one label";
         report.error(&section.at("discriminant_weight"), message, "leave it out");
     }
     if task != Task::CausalLm {

@@ -13,6 +13,7 @@ const METHODS: [(&str, &[&str]); 3] = [
             "alpha",
             "dropout",
             "target_modules",
+            "modules_to_save",
             "use_rslora",
             "use_dora",
             "rank_pattern",
@@ -77,11 +78,13 @@ fn read_lora(section: &mut Section<'_>) -> Lora {
             .error(&section.at("target_modules"), "names no layer", remedy);
     }
     let modules = modules.unwrap_or_default().into_iter();
+    let saved = section.strings("modules_to_save").unwrap_or_default().into_iter();
     Lora {
         rank: section.integer("rank", 1..=512, 8) as u32,
         alpha: section.number("alpha", above(0.0..1024.0), 16.0),
         dropout: section.number("dropout", 0.0..1.0, 0.05),
         target_modules: modules.map(|module| module.value).collect(),
+        modules_to_save: saved.map(|module| module.value).collect(),
         use_rslora: section.boolean("use_rslora", false),
         use_dora: section.boolean("use_dora", false),
         rank_pattern: read_patterns(section, "rank_pattern", "rank_pattern = { \"o_proj\" = 4 }", |rank| {

@@ -151,6 +151,8 @@ pub struct Domain {
     pub model: String,
     /// What the model answers.
     pub task: Task,
+    /// Of labels that each apply or do not: the probability from which one does.
+    pub label_threshold: f64,
     /// `serve`: the server that must be able to load its versions' adapters; None: any adapter is trained.
     pub serve: Option<Server>,
     /// `[domains.NAME.intake]`.
@@ -172,6 +174,8 @@ pub struct Intake {
     pub text_field: String,
     /// Field that holds the gold label.
     pub label_field: String,
+    /// Between the labels of a text that may have several, where a format has no lists.
+    pub label_separator: String,
     /// Field that names the case file; without it a file is one case.
     pub case_field: Option<String>,
     /// A file is taken when size, mtime and inode have stood still this long.

@@ -18,6 +18,7 @@ fn example_spelled_out() -> String {
         "plugin_config",
         "serve",
         "target_modules",
+        "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
         "virtual_tokens",
@@ -25,6 +26,8 @@ fn example_spelled_out() -> String {
         "reduction_factor",
         "non_linearity",
         "case_field",
+        "label_threshold",
+        "label_separator",
         "encoding",
         "max_staleness_hours",
         "quiet_hours",
@@ -39,6 +42,9 @@ fn example_spelled_out() -> String {
         "language",
         "prefix",
         "second_channel",
+        "checklist",
+        "slice_fields",
+        "slice_functions",
     ];
     let put_in = |line: &str| {
         let inside = line.strip_prefix("# ")?;

@@ -119,7 +119,7 @@ const ONE_MISTAKE: &[(&str, &str, &str)] = &[
     (
         "task = \"token_classification\"\n[domains.contracts.learning]\nprior_correction = 1.0",
         "learning.prior_correction",
-        "only where texts are classified",
+        "only where a text has one label",
     ),
     (
         "task = \"causal_lm\"\n[domains.contracts.learning]\ndistill_loss = \"logits\"",

@@ -6,6 +6,7 @@ pub mod footprint;
 pub mod gate;
 pub mod incident;
 pub mod label_model;
+pub mod label_set;
 pub mod marked;
 pub mod memory;
 pub mod memory_plan;

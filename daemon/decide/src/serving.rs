@@ -63,6 +63,8 @@ pub enum AdapterKind<'a> {
         rank: u32,
         /// Ends of the names of the adapted layers.
         target_modules: &'a [String],
+        /// Modules that are trained whole, without a head.
+        modules_to_save: &'a [String],
         /// Whether magnitudes are trained too (DoRA).
         dora: bool,
     },
@@ -141,6 +143,7 @@ pub fn refusals(server: Server, adapter: &Adapter) -> Vec<Refusal> {
         AdapterKind::Lora {
             rank,
             target_modules,
+            modules_to_save,
             dora,
         } => {
             let most = server.max_lora_rank.or(server.kind.default_max_rank());
@@ -151,6 +154,15 @@ pub fn refusals(server: Server, adapter: &Adapter) -> Vec<Refusal> {
                     "learning.rank",
                     format!("rank {rank} is above the {most} that {name} takes"),
                     remedy,
+                );
+            }
+            if let Some(module) = modules_to_save.first() {
+                let message =
+                    format!("{name} takes no whole module such as {module} with an adapter (modules_to_save)");
+                refuse(
+                    "learning.modules_to_save",
+                    message,
+                    format!("leave `modules_to_save` out, or {MERGE}"),
                 );
             }
             if *dora {
@@ -208,6 +220,7 @@ mod tests {
         let kind = AdapterKind::Lora {
             rank: 16,
             target_modules,
+            modules_to_save: &[],
             dora: false,
         };
         let adapter = Adapter {
@@ -236,6 +249,7 @@ mod tests {
             let kind_of = AdapterKind::Lora {
                 rank,
                 target_modules,
+                modules_to_save: &[],
                 dora: false,
             };
             let adapter = Adapter {
@@ -260,6 +274,7 @@ mod tests {
         let kind = AdapterKind::Lora {
             rank: 32,
             target_modules,
+            modules_to_save: &[],
             dora: true,
         };
         let adapter = Adapter {

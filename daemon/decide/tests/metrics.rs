@@ -2,8 +2,11 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use wengu_decide::gate::{ItemLabelSets, label_sets_worse_p};
 use wengu_decide::metrics::{
-    Bleu, BleuTokenizer, Confusion, SpanScores, Tag, exact_match, expected_calibration_error, rouge_l, spans,
+    Bleu, BleuTokenizer, Confusion, LabelSetScores, SpanScores, Tag, exact_match, expected_calibration_error, rouge_l,
+    spans,
 };
 
 fn golden(name: &str) -> Value {
@@ -13,6 +16,51 @@ fn golden(name: &str) -> Value {
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn sets_of_labels_are_counted_as_scikit_learn_does() {
+    let g = golden("label_sets");
+    let sets = |key: &str| -> Vec<BTreeSet<String>> { serde_json::from_value(g[key].clone()).unwrap() };
+    let mut scores = LabelSetScores::default();
+    for (expected, answered) in sets("expected").iter().zip(&sets("answered")) {
+        scores.add(expected, answered);
+    }
+    near(scores.subset_accuracy().unwrap(), &g["subset_accuracy"], "exact sets");
+    near(scores.micro_f1().unwrap(), &g["micro_f1"], "micro F1");
+    near(scores.macro_f1().unwrap(), &g["macro_f1"], "macro F1");
+    let labels = g["labels"].as_object().unwrap();
+    assert_eq!(labels.len(), scores.labels().len());
+    for (label, reference) in labels {
+        let counts = scores.labels()[label];
+        near(counts.precision().unwrap_or(0.0), &reference["precision"], label);
+        near(counts.recall().unwrap_or(0.0), &reference["recall"], label);
+        near(counts.f1().unwrap(), &reference["f1"], label);
+        assert_eq!(Some(counts.expected), reference["support"].as_u64(), "{label}");
+    }
+}
+
+#[test]
+fn chances_of_a_worse_f1_come_near_those_over_all_swaps() {
+    for case in golden("label_sets")["randomisation"].as_array().unwrap() {
+        let sets = |key: &str| -> Vec<BTreeSet<String>> { serde_json::from_value(case[key].clone()).unwrap() };
+        let files: Vec<Option<String>> = serde_json::from_value(case["files"].clone()).unwrap();
+        let (expected, champion, challenger) = (sets("expected"), sets("champion"), sets("challenger"));
+        let item = |i: usize| ItemLabelSets {
+            expected: expected[i].clone(),
+            champion: champion[i].clone(),
+            challenger: challenger[i].clone(),
+            case_file: files[i].clone(),
+        };
+        let items: Vec<ItemLabelSets> = (0..expected.len()).map(item).collect();
+        let (macro_p, micro_p) = label_sets_worse_p(&items);
+        // 10,000 swaps: a standard error of at most 0.005.
+        for (found, key) in [(macro_p, "macro_p"), (micro_p, "micro_p")] {
+            let wanted = case[key].as_f64().unwrap();
+            assert!((found - wanted).abs() < 0.02, "{key}: {found}, over all swaps {wanted}");
+        }
+    }
+    assert_eq!(label_sets_worse_p(&[]), (1.0, 1.0));
 }
 
 fn near(actual: f64, expected: &Value, what: &str) {

@@ -14,7 +14,7 @@ pub(crate) struct Answered {
 /// Takes text and answer out of a record's fields. None where records have one label.
 pub(crate) fn take(fields: &mut Map<String, Value>, options: &Options) -> Result<Option<Answered>, String> {
     match options.answer {
-        AnswerKind::Label => Ok(None),
+        AnswerKind::Label | AnswerKind::Labels => Ok(None),
         AnswerKind::Spans => spans(fields, options).map(Some),
         AnswerKind::Text => text(fields, options).map(Some),
     }

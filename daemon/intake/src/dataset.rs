@@ -43,7 +43,8 @@ impl ClassNames {
     pub fn from_info(info: &Value) -> ClassNames {
         let features = info.get("features").and_then(Value::as_object);
         let names = features.into_iter().flatten().filter_map(|(field, feature)| {
-            let class = [Some(feature), feature.get("feature")]
+            // Older files write a list's class as the one element of a list.
+            let class = [Some(feature), feature.get("feature"), feature.get(0)]
                 .into_iter()
                 .flatten()
                 .find(|class| class.get("_type").and_then(Value::as_str) == Some("ClassLabel"))?;
@@ -91,16 +92,16 @@ mod tests {
     #[test]
     fn numbers_get_the_names_of_their_classes() {
         let class = json!({"names": ["neg", "pos"], "_type": "ClassLabel"});
-        let info = json!({"features": {"label": class, "tags": {"feature": class, "_type": "Sequence"},
+        let info = json!({"features": {"label": class, "tags": {"feature": class, "_type": "Sequence"}, "old": [class],
             "text": {"dtype": "string", "_type": "Value"}}});
         let names = ClassNames::from_info(&info);
-        let Value::Object(mut fields) = json!({"label": 1, "tags": [0, 1, 7], "text": "0"}) else {
+        let Value::Object(mut fields) = json!({"label": 1, "tags": [0, 1, 7], "old": [1], "text": "0"}) else {
             panic!()
         };
         names.name(&mut fields);
         assert_eq!(
             Value::Object(fields),
-            json!({"label": "pos", "tags": ["neg", "pos", 7], "text": "0"})
+            json!({"label": "pos", "tags": ["neg", "pos", 7], "old": ["pos"], "text": "0"})
         );
         let Value::Object(mut fields) = json!({"label": -1}) else {
             panic!()

@@ -1,8 +1,9 @@
 //! `.txt` and `.md`: one record a file.
 
-use crate::IntakeError;
 use crate::json::line_at;
+use crate::labels::{self, LABELS_FIELD};
 use crate::record::{Collector, Draft, clean_case, clean_label};
+use crate::{AnswerKind, IntakeError};
 use serde_json::Value;
 
 pub(crate) fn text(text: &str, collector: &mut Collector<'_>) -> Result<(), IntakeError> {
@@ -83,7 +84,21 @@ fn from_front_matter(front: &str, collector: &Collector<'_>) -> Result<Draft, St
         let is_nested = value.starts_with(['[', '{', '|', '>'])
             || (value.is_empty() && lines.peek().is_some_and(|next| next.starts_with([' ', '\t', '-'])));
         let value = scalar(value);
-        if key == options.label_field {
+        let several = options.answer == AnswerKind::Labels;
+        if several && (key == options.label_field || key == LABELS_FIELD) {
+            // A flow list without quotes, as YAML allows it, or one value with separators; a block list.
+            let inside = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            let items: Vec<Value> = match inside {
+                Some(inside) => inside.split(',').map(|item| scalar(item.trim()).into()).collect(),
+                None => std::iter::from_fn(|| lines.next_if(|next| next.trim_start().starts_with("- ")))
+                    .map(|item| scalar(item.trim_start()[2..].trim()).into())
+                    .collect(),
+            };
+            draft.label = match items.is_empty() {
+                true => labels::of_text(&value, options)?,
+                false => labels::of_list(&items, key).map(Some)?,
+            };
+        } else if key == options.label_field {
             if is_nested {
                 return Err(format!("{key:?} in its front matter is not one value"));
             }

@@ -2,8 +2,9 @@
 
 use crate::answers::{self, Answered};
 use crate::label_studio;
+use crate::labels;
 use crate::record::{Collector, Draft, case_of, label_of, type_name};
-use crate::{IntakeError, Options};
+use crate::{AnswerKind, IntakeError, Options};
 use serde::Deserializer as _;
 use serde::de::{SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -106,8 +107,13 @@ fn from_fields(mut fields: Map<String, Value>, options: &Options) -> Result<Draf
             return Err(format!("it has no field {:?} (it has {found:?})", options.text_field));
         }
     };
-    let label = fields.remove(&options.label_field).unwrap_or(Value::Null);
-    let label = label_of(&label, &options.label_field)?;
+    let label = match options.answer {
+        AnswerKind::Labels => labels::take(&mut fields, options)?,
+        _ => {
+            let label = fields.remove(&options.label_field).unwrap_or(Value::Null);
+            label_of(&label, &options.label_field)?
+        }
+    };
     let case = case_from(&mut fields, options)?;
     Ok(Draft {
         text,

@@ -4,7 +4,7 @@
 //! with a `result` of regions (`labels` with `start`, `end`), choices or text areas. Offsets count UTF-16 code units,
 //! as JavaScript does.
 
-use crate::Options;
+use crate::{AnswerKind, Options};
 use serde_json::{Map, Value, json};
 
 /// The fields of a record, where these are of a task. None: they are not.
@@ -29,7 +29,7 @@ fn answered(data: &Map<String, Value>, annotations: &[Value], options: &Options)
         .get(&options.text_field)
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let read = |annotation: &&Value| answer(annotation, text);
+    let read = |annotation: &&Value| answer(annotation, text, options.answer);
     let answer = match (truth, given.as_slice()) {
         (Some(truth), _) => read(truth)?,
         (None, []) => None,
@@ -50,7 +50,7 @@ fn answered(data: &Map<String, Value>, annotations: &[Value], options: &Options)
 }
 
 /// What one person answered. None: nothing.
-fn answer(annotation: &Value, text: &str) -> Result<Option<Value>, String> {
+fn answer(annotation: &Value, text: &str, asked: AnswerKind) -> Result<Option<Value>, String> {
     let results = annotation.get("result").and_then(Value::as_array);
     let results = results.ok_or("its annotation has no list \"result\"")?;
     let mut spans = Vec::new();
@@ -70,6 +70,11 @@ fn answer(annotation: &Value, text: &str) -> Result<Option<Value>, String> {
         } else {
             words.extend(["choices", "labels", "text"].iter().flat_map(|key| list(key)));
         }
+    }
+    if asked == AnswerKind::Labels && !is_about_spans {
+        // Who hands in a task without a choice says that none applies. Choices come in the order of clicks.
+        words.sort_unstable();
+        return Ok(Some(words.into()));
     }
     match (is_about_spans, words.as_slice()) {
         (true, _) => Ok(Some(Value::Array(spans))),
@@ -131,6 +136,33 @@ mod tests {
             "code units, not characters"
         );
         assert_eq!(read(task("a", json!([]))), Ok(Value::Null));
+    }
+
+    #[test]
+    fn several_choices_are_a_list_where_labels_are_asked_for() {
+        let options = Options {
+            answer: AnswerKind::Labels,
+            ..Options::default()
+        };
+        let read = |annotations: Value| {
+            let Value::Object(task) = task("a", annotations) else {
+                panic!()
+            };
+            let fields = fields(&task, &options).expect("a task");
+            fields.map(|mut fields| fields.remove("label").unwrap_or(Value::Null))
+        };
+        let choices = |words: &[&str]| json!({"result": [{"type": "choices", "value": {"choices": words}}]});
+        assert_eq!(
+            read(json!([choices(&["y", "x"]), choices(&["x", "y"])])),
+            Ok(json!(["x", "y"]))
+        );
+        assert_eq!(read(json!([{"result": []}])), Ok(json!([])));
+        assert_eq!(read(json!([])), Ok(Value::Null));
+        assert!(
+            read(json!([choices(&["y", "x"]), choices(&["x"])]))
+                .unwrap_err()
+                .contains("differ")
+        );
     }
 
     #[test]

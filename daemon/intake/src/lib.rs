@@ -14,7 +14,8 @@
 //! Other formats ([`Format::is_plain`]) are turned into [`Part`]s by a process of their own, and [`extract_parts`] goes on
 //! from there. A `.json` file may be an export of Label Studio; a `dataset_info.json` beside a file names its classes.
 //!
-//! Where the answer is spans or a text ([`AnswerKind`]), structured records bring it as the field's common tools write it.
+//! Where a text has any number of labels, its label field may hold a list, or labels with a separator between them. Where the answer is
+//! spans or a text ([`AnswerKind`]), structured records bring it as the field's common tools write it.
 //!
 //! A sidecar is a second file beside the case file (see [`sidecar_names`]). It labels every record of the file that
 //! has no label of its own; where both speak and differ, the record is rejected.
@@ -27,6 +28,7 @@ mod error;
 mod format;
 mod json;
 mod label_studio;
+mod labels;
 mod parts;
 mod record;
 mod sidecar;
@@ -50,6 +52,10 @@ pub enum AnswerKind {
     /// One label.
     #[default]
     Label,
+    /// Any number of labels: a list in the field `labels` or in the label field, or labels with a separator between them where a format
+    /// has no lists. [`Record::label`] is then the line of [`wengu_decide::label_set`]. An empty list says that no label applies;
+    /// nothing at all says that it is not known.
+    Labels,
     /// Marked spans: `tokens` with BIO `tags`, or a text with a list of spans in the label field. [`Record::label`] is then the
     /// line of [`wengu_decide::marked`].
     Spans,
@@ -66,6 +72,8 @@ pub struct Options {
     pub text_field: String,
     /// Field, column or front matter key that holds the gold label.
     pub label_field: String,
+    /// Between labels where a format has no lists and a text has any number of them.
+    pub label_separator: String,
     /// Field, column or front matter key that names the case.
     pub case_field: Option<String>,
     /// Encoding label for files without a BOM that are not UTF-8. None: detect.
@@ -82,6 +90,7 @@ impl Default for Options {
             answer: AnswerKind::Label,
             text_field: "text".to_owned(),
             label_field: "label".to_owned(),
+            label_separator: ";".to_owned(),
             case_field: None,
             encoding: None,
             max_records: 100_000,

@@ -1,5 +1,6 @@
 //! What all formats share: the checks on one record, and the collecting of records and rejections.
 
+use crate::labels;
 use crate::sidecar::SidecarData;
 use crate::{AnswerKind, Extracted, Format, IntakeError, Options, Place, Record, Rejected};
 use serde_json::{Map, Value};
@@ -117,10 +118,18 @@ impl<'a> Collector<'a> {
         if trimmed.len() != draft.text.len() {
             draft.text = trimmed.to_owned();
         }
-        if self.options.answer != AnswerKind::Label && self.sidecar.label.is_some() {
+        let of_labels = matches!(self.options.answer, AnswerKind::Label | AnswerKind::Labels);
+        if !of_labels && self.sidecar.label.is_some() {
             return Err("the file beside it gives one label, where spans or a text are asked for".to_owned());
         }
-        match (&draft.label, &self.sidecar.label) {
+        let beside = match (self.options.answer, &self.sidecar.label) {
+            (AnswerKind::Labels, beside) => {
+                let beside = beside.as_ref().or(self.sidecar.labels.as_ref());
+                beside.map_or(Ok(None), |text| labels::of_text(text, self.options))?
+            }
+            (_, beside) => beside.clone(),
+        };
+        match (&draft.label, &beside) {
             (Some(own), Some(beside)) if own != beside => {
                 return Err(format!(
                     "its own label is {own:?}, the label file beside it says {beside:?}"

@@ -1,5 +1,6 @@
 //! Labels in a second file beside the case file.
 
+use crate::labels::LABELS_FIELD;
 use crate::record::{case_of, clean_label, label_of};
 use crate::{CLASS_NAMES_FILE, ClassNames, IntakeError};
 use serde_json::{Map, Value};
@@ -42,6 +43,8 @@ pub struct Sidecar<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SidecarData {
     pub label: Option<String>,
+    /// The list under `labels`, as JSON: what a text has that may have any number of them.
+    pub labels: Option<String>,
     pub case: Option<String>,
     pub metadata: Map<String, Value>,
     pub classes: ClassNames,
@@ -64,6 +67,7 @@ impl SidecarData {
                 }
                 _ => merged.label = merged.label.or(data.label),
             }
+            merged.labels = merged.labels.or(data.labels);
             merged.case = merged.case.or(data.case);
             merged.metadata.extend(data.metadata);
             if !data.classes.is_empty() {
@@ -76,6 +80,7 @@ impl SidecarData {
     /// This, and of `other` what this does not say.
     pub fn or(mut self, other: &Self) -> Self {
         self.label = self.label.or_else(|| other.label.clone());
+        self.labels = self.labels.or_else(|| other.labels.clone());
         self.case = self.case.or_else(|| other.case.clone());
         for (key, value) in &other.metadata {
             self.metadata.entry(key.clone()).or_insert_with(|| value.clone());
@@ -107,6 +112,10 @@ impl SidecarData {
                 .map_or(Ok(None), |value| case_of(&value, "case"))?;
             Ok(Self {
                 label,
+                labels: fields
+                    .get(LABELS_FIELD)
+                    .filter(|value| value.is_array())
+                    .map(Value::to_string),
                 case,
                 metadata: fields,
                 ..Self::default()

@@ -1,8 +1,9 @@
 //! `.csv` and `.tsv`: a header, quoted fields that may span lines, LF or CRLF.
 
-use crate::IntakeError;
 use crate::json::count_lines;
+use crate::labels::{self, LABELS_FIELD};
 use crate::record::{Collector, Draft, clean_case, clean_label, trim};
+use crate::{AnswerKind, IntakeError};
 use csv::StringRecord;
 use serde_json::{Map, Value};
 use std::io::Read;
@@ -88,7 +89,10 @@ impl Columns {
             }
             return Err(IntakeError::Header { reason });
         };
-        let label = find(&options.label_field)?;
+        let label = match (find(&options.label_field)?, options.answer) {
+            (None, AnswerKind::Labels) => find(LABELS_FIELD)?,
+            (found, _) => found,
+        };
         let case = options.case_field.as_deref().map(find).transpose()?.flatten();
         Ok(Self {
             names,
@@ -112,7 +116,12 @@ impl Columns {
         if let Some(reason) = collector.refuse_raw(row.as_slice()) {
             return Err(reason);
         }
-        let label = self.label.map(|index| {
+        let several = collector.options.answer == AnswerKind::Labels;
+        let labels = self.label.filter(|_| several).map(|index| {
+            let (column, classes) = (&self.names[index], &collector.sidecar.classes);
+            labels::of_cell(&row[index], column, classes, collector.options)
+        });
+        let label = self.label.filter(|_| !several).map(|index| {
             let number: Option<i64> = row[index].trim().parse().ok();
             let mut named = Map::from_iter([(self.names[index].clone(), number.into())]);
             collector.sidecar.classes.name(&mut named);
@@ -125,7 +134,10 @@ impl Columns {
             .collect();
         Ok(Draft {
             text: row[self.text].to_owned(),
-            label: label.map_or(Ok(None), |label| clean_label(&label))?,
+            label: match labels {
+                Some(labels) => labels?,
+                None => label.map_or(Ok(None), |label| clean_label(&label))?,
+            },
             case: self.case.and_then(|index| clean_case(&row[index])),
             metadata,
         })

@@ -5,7 +5,7 @@ use crate::api::client::Client;
 use crate::api::types::{DomainRequest, PromoteRequest, RollbackAnswer, Status, VersionExplanation, VersionView};
 use crate::clock::human;
 use crate::learn::evaluator::PluginScores;
-use crate::learn::scores::Scores;
+use crate::learn::scores::{BothScores, LabelSets, Scores};
 use anyhow::Result;
 use wengu_decide::metrics::StreamScores;
 
@@ -114,6 +114,38 @@ fn print_learning(scores: &StreamScores, negative_flip_rate: Option<f64>) {
     }
 }
 
+/// Of texts with any number of labels.
+fn print_label_sets(scores: &BothScores, sets: &LabelSets) {
+    let before = scores
+        .champion
+        .as_ref()
+        .and_then(|champion| champion.label_sets.as_ref());
+    let than = |then: Option<f64>| then.map_or(String::new(), |then| format!(" (champion {then:.3})"));
+    println!(
+        "    - exactly the right labels {:.3}{}, micro F1 {:.3}{}",
+        sets.subset_accuracy,
+        than(before.map(|before| before.subset_accuracy)),
+        sets.micro_f1,
+        than(before.map(|before| before.micro_f1)),
+    );
+    if let Some(p) = &scores.worse_p {
+        let (macro_f1, micro_f1) = (p.macro_f1, p.micro_f1);
+        println!("    - p of being worse by chance: {macro_f1:.3} of macro F1, {micro_f1:.3} of micro F1");
+    }
+    for (label, of) in &sets.labels {
+        let told = |share: Option<f64>| share.map_or("-".into(), |share| format!("{share:.3}"));
+        let f1_before = before.and_then(|before| Some(before.labels.get(label)?.f1));
+        println!(
+            "    - {label}: F1 {:.3}{}, precision {}, recall {}, {} texts",
+            of.f1,
+            than(f1_before),
+            told(of.precision),
+            told(of.recall),
+            of.texts
+        );
+    }
+}
+
 fn explain(e: &VersionExplanation) {
     let v = &e.version;
     println!("version {}{}", v.id, if v.serving { " (serving)" } else { "" });
@@ -148,10 +180,13 @@ fn explain(e: &VersionExplanation) {
         println!(
             "over all gate items: macro F1 {:.3}{}{}{} (told, never used to decide)",
             s.challenger.macro_f1,
-            before(s.champion.map(|c| c.macro_f1)),
+            before(s.champion.as_ref().map(|c| c.macro_f1)),
             further("calibration error", &|scores| scores.calibration_error),
             further("F1 of all spans", &|scores| scores.span_f1),
         );
+        if let Some(sets) = &s.challenger.label_sets {
+            print_label_sets(s, sets);
+        }
     }
     if let Some(scores) = e
         .learning

@@ -57,6 +57,7 @@ fn site(script: &str) -> Site {
         parent: None,
         manifest,
         labels: vec!["a".into(), "b".into()],
+        threshold: None,
         files: BTreeMap::from([("adapter/adapter_config.json".to_owned(), config_digest)]),
     };
     fs::write(version.join("lineage.json"), serde_json::to_vec(&lineage).unwrap()).unwrap();

@@ -67,11 +67,13 @@ impl Labeler {
             options: Options {
                 answer: match domain.task {
                     Task::SequenceClassification => AnswerKind::Label,
+                    Task::MultiLabelClassification => AnswerKind::Labels,
                     Task::TokenClassification => AnswerKind::Spans,
                     Task::CausalLm => AnswerKind::Text,
                 },
                 text_field: intake.text_field.clone(),
                 label_field: intake.label_field.clone(),
+                label_separator: intake.label_separator.clone(),
                 case_field: intake.case_field.clone(),
                 encoding: intake.encoding.clone(),
                 ..Options::default()

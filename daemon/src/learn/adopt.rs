@@ -33,6 +33,9 @@ pub struct Lineage {
     pub manifest: Hash,
     /// Labels, in the order of the head's rows.
     pub labels: Vec<String>,
+    /// Of labels that each apply or do not: the probability from which one does. None: another task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// SHA-256 of every file of the directory except this one.
     pub files: BTreeMap<String, String>,
 }
@@ -114,6 +117,7 @@ pub fn adopt(a: &Adoption) -> Result<String> {
         parent: manifest.parent.clone(),
         manifest: a.manifest_hash,
         labels: manifest.labels.clone(),
+        threshold: manifest.threshold,
         files,
     };
     std::fs::write(building.join("lineage.json"), serde_json::to_vec_pretty(&lineage)?)?;
@@ -129,7 +133,7 @@ fn remember(a: &Adoption) -> Result<Memory> {
     let manifest = a.prepared.manifest;
     let (logits, labels) = match manifest.task {
         Task::CausalLm => (Vec::new(), 0),
-        Task::SequenceClassification | Task::TokenClassification => {
+        _ => {
             let (logits, _, labels) = read_rows(&a.job_dir.join(layout::CANDIDATES), "logits")?;
             (logits, labels)
         }

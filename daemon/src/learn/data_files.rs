@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use wengu_decide::label_set;
 use wengu_failpoint::hit;
 use wengu_protocol::CaseText;
 use wengu_protocol::job::{self, DataFile, Job, Task, TermToken};
@@ -57,6 +58,18 @@ impl Row {
             (false, None) => {}
         }
         row
+    }
+
+    /// Of each of the job's labels, 1 where it applies to the text, and 0 where it does not.
+    fn indicators(&self, labels: &HashMap<&str, i64>) -> Result<Vec<f32>> {
+        let mut row = vec![0.0; labels.len()];
+        for label in label_set::parse(&self.label)? {
+            let index = labels
+                .get(label.as_str())
+                .with_context(|| format!("label \"{label}\""))?;
+            row[*index as usize] = 1.0;
+        }
+        Ok(row)
     }
 
     fn is_soft(&self) -> bool {
@@ -179,7 +192,7 @@ impl<'a> Writer<'a> {
                     .label_index
                     .get(row.label.as_str())
                     .with_context(|| format!("label \"{}\"", row.label))?,
-                Task::TokenClassification | Task::CausalLm => -1,
+                _ => -1,
             });
             weights.push(weight(&row.source));
         }
@@ -196,13 +209,18 @@ impl<'a> Writer<'a> {
             (DataFile::LABELS, TensorView::new(Dtype::I64, vec![n], &labels)?),
             (DataFile::WEIGHTS, TensorView::new(Dtype::F32, vec![n], &weights)?),
         ];
-        if self.manifest.task != Task::SequenceClassification {
+        if !self.manifest.task.is_by_text() {
             let view = TensorView::new(Dtype::I64, vec![token_labels.len()], &asked)?;
             tensors.push((DataFile::TOKEN_LABELS, view));
         }
-        if rows.iter().any(Row::is_soft) {
-            let all = rows.iter().flat_map(|row| row.probabilities(&self.label_index));
-            soft = all.flat_map(f32::to_le_bytes).collect();
+        let several = self.manifest.task == Task::MultiLabelClassification;
+        if several || rows.iter().any(Row::is_soft) {
+            let all = rows.iter().map(|row| match several {
+                true => row.indicators(&self.label_index),
+                false => Ok(row.probabilities(&self.label_index)),
+            });
+            let all: Vec<Vec<f32>> = all.collect::<Result<_>>()?;
+            soft = all.into_iter().flatten().flat_map(f32::to_le_bytes).collect();
             let shape = vec![n, self.label_index.len()];
             tensors.push((
                 DataFile::LABEL_PROBABILITIES,

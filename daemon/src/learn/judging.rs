@@ -4,6 +4,7 @@
 use super::examples::LabelSource;
 use super::manifest::Item;
 use super::outcome::{Answer, Answers, Judgement};
+use super::task;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use wengu_decide::gate::{
@@ -131,11 +132,15 @@ pub(super) fn slices(task: Task, item: &Item) -> Vec<String> {
         LabelSource::Gold => "gold",
         LabelSource::Weak { .. } | LabelSource::None => "weak",
     };
-    let label = (task == Task::SequenceClassification).then(|| format!("label={}", item.label));
+    let mut labels: Vec<String> = task::of_text(task, &item.label).into_iter().collect();
+    if labels.is_empty() && task == Task::MultiLabelClassification {
+        labels.push("(none)".to_owned());
+    }
+    let labels = labels.into_iter().map(|label| format!("label={label}"));
     let language = item.language.iter().map(|language| format!("language={language}"));
     let named = item.slices.iter().cloned();
     language
-        .chain(label)
+        .chain(labels)
         .chain([format!("source={source}")])
         .chain(named)
         .collect()

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub files: BTreeMap<String, Hash>,
     /// The label set after the run; the parent's labels come first.
     pub labels: Vec<String>,
+    /// Of labels that each apply or do not: the probability from which one does. None: the task has no such labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// Terms with a token of their own, in the order of their ids; the parent's come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<String>,

@@ -156,11 +156,13 @@ impl Memory {
             "logits of {} candidates do not fit",
             candidates.len()
         );
+        let classes = super::task::classes(task, candidates.iter().map(|c| c.label.as_str()));
         let offered: Vec<wengu_decide::memory::Candidate> = candidates
             .iter()
-            .map(|c| wengu_decide::memory::Candidate {
+            .zip(classes)
+            .map(|(c, class)| wengu_decide::memory::Candidate {
                 id: c.text_id.clone(),
-                class: super::task::class(task, &c.label),
+                class,
                 bytes: (c.text.len() + c.answers as usize * labels * 4) as u64,
                 source: c.case.clone(),
                 fingerprint: Some(wengu_decide::near::fingerprint(&c.text)),

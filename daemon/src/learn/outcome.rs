@@ -5,7 +5,7 @@ use super::judging::{self, Basis};
 use super::manifest::{Item, Manifest};
 use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
 use super::said::Reader;
-use super::scores::{BothScores, Said, scores};
+use super::scores::{BothScores, Said, scores, worse_p};
 use super::watched::{self, Watched};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -110,15 +110,15 @@ fn worth(expected: &str, said: &str, score: Option<f64>) -> f64 {
 
 /// Judges the finished job in `job_dir`.
 pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Option<Repeat>) -> Result<Judgement> {
-    let (manifest, parent_labels) = (prepared.manifest, prepared.parent_labels.as_slice());
+    let manifest = prepared.manifest;
     // A first causal model is judged against the base model, which answers in the same way.
     let first = manifest.parent.is_none() && manifest.task != Task::CausalLm;
     let mut reader = Reader::new(store, manifest)?;
     let mut both = |set: &str, items: &[Item]| -> Result<(Vec<Said>, Option<Vec<Said>>)> {
-        let challenger = reader.read(job_dir, layout::CHALLENGER, set, items, &manifest.labels)?;
+        let challenger = reader.read(job_dir, layout::CHALLENGER, set, items, manifest.model())?;
         let champion = match first {
             true => None,
-            false => Some(reader.read(job_dir, layout::CHAMPION, set, items, parent_labels)?),
+            false => Some(reader.read(job_dir, layout::CHAMPION, set, items, prepared.parent_model())?),
         };
         Ok((challenger, champion))
     };
@@ -166,7 +166,11 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
     let scores = scores(manifest.task, &expected, &by_challenger)?;
     Ok(Judgement {
         schema: JUDGEMENT_SCHEMA,
-        scores: scores.map(|challenger| BothScores { challenger, champion }),
+        scores: scores.map(|challenger| BothScores {
+            worse_p: worse_p(manifest.task, &answers),
+            challenger,
+            champion,
+        }),
         plugin_scores: None,
         verdict,
         audit: accuracy(&audit),
@@ -232,7 +236,7 @@ pub fn add_baseline(
     let mut reader = Reader::new(store, manifest)?;
     for m in manifests {
         if let Some(era) = eras.iter_mut().find(|e| e.era == m.run) {
-            let said = reader.read(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, &manifest.labels)?;
+            let said = reader.read(job_dir, layout::CHALLENGER, &era_name(m.run), &m.gate, manifest.model())?;
             let answers = said.iter().zip(&m.gate);
             let right: f64 = answers
                 .map(|(said, item)| Answer::new(manifest.task, item, None, said).challenger_worth())

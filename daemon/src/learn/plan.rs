@@ -157,10 +157,12 @@ impl Plan {
         let chosen = |item: &Item| split::side(&of_run, &item.text_id, &held_out) == Side::Gate;
         let (mut taken, mut kept): (Vec<Item>, Vec<Item>) =
             std::mem::take(&mut self.train).into_iter().partition(chosen);
-        if task == Task::SequenceClassification {
-            let learned: BTreeSet<String> = kept.iter().map(|item| item.label.clone()).collect();
+        if task.is_by_text() {
+            let learned: BTreeSet<String> = kept.iter().flat_map(|item| task::of_text(task, &item.label)).collect();
             let back: Vec<Item>;
-            (taken, back) = taken.into_iter().partition(|item| learned.contains(&item.label));
+            (taken, back) = taken
+                .into_iter()
+                .partition(|item| task::unknown_label(task, &learned, &item.label).is_none());
             kept.extend(back);
             kept.sort_by(|a, b| a.text_id.cmp(&b.text_id));
         }

@@ -85,6 +85,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         parent,
         anchor,
         labels: manifest.labels.clone(),
+        threshold: manifest.threshold,
         method: manifest.method.clone(),
         learning: manifest.learning.clone(),
         gradient_checkpointing: manifest.gradient_checkpointing,
@@ -99,7 +100,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
             candidates,
             learned: match manifest.task {
                 Task::SequenceClassification => learned(prepared),
-                Task::TokenClassification | Task::CausalLm => Vec::new(),
+                _ => Vec::new(),
             },
         },
     })
@@ -145,6 +146,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         parent,
         anchor: None,
         labels: manifest.labels.clone(),
+        threshold: manifest.threshold,
         method,
         learning,
         gradient_checkpointing: manifest.gradient_checkpointing,

@@ -3,15 +3,46 @@
 use super::data_files::Objects;
 use super::manifest::{Item, Manifest};
 use super::memory::read_rows;
-use super::scores::{Said, said};
+use super::prepare::Prepared;
+use super::scores::{Said, said, said_set};
 use super::task::Encoder;
 use anyhow::{Context, Result, ensure};
 use std::collections::HashMap;
 use std::path::Path;
 use wengu_decide::marked;
-use wengu_decide::metrics::{Tag, argmax_rows};
-use wengu_protocol::job::Task;
+use wengu_decide::metrics::{Tag, argmax_rows, labels_above};
+use wengu_protocol::job::{DEFAULT_THRESHOLD, Task};
 use wengu_store::Store;
+
+/// What answers mean that a model gave.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// Its labels, in the order of its logits.
+    pub labels: &'a [String],
+    /// Of labels that each apply or do not: the probability from which one does.
+    pub threshold: f64,
+}
+
+impl Manifest {
+    /// The model that the run makes.
+    pub(super) fn model(&self) -> Model<'_> {
+        Model {
+            labels: &self.labels,
+            threshold: self.threshold.unwrap_or(DEFAULT_THRESHOLD),
+        }
+    }
+}
+
+impl Prepared<'_> {
+    /// The version in service.
+    pub(super) fn parent_model(&self) -> Model<'_> {
+        let threshold = self.ancestors.last().and_then(|manifest| manifest.threshold);
+        Model {
+            labels: &self.parent_labels,
+            threshold: threshold.unwrap_or(DEFAULT_THRESHOLD),
+        }
+    }
+}
 
 /// Reads the predictions of a run's jobs.
 pub struct Reader<'a> {
@@ -24,7 +55,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// For a run.
     pub fn new(store: &'a Store, manifest: &Manifest) -> Result<Reader<'a>> {
-        let by_token = manifest.task != Task::SequenceClassification;
+        let by_token = !manifest.task.is_by_text();
         let load = || Encoder::load(manifest.task, &manifest.base.path, manifest.max_length);
         Ok(Reader {
             task: manifest.task,
@@ -40,7 +71,7 @@ impl<'a> Reader<'a> {
         kind: &str,
         set: &str,
         items: &[Item],
-        labels: &[String],
+        Model { labels, threshold }: Model,
     ) -> Result<Vec<Said>> {
         if items.is_empty() {
             return Ok(Vec::new());
@@ -50,6 +81,10 @@ impl<'a> Reader<'a> {
             None => {
                 let (logits, rows, columns) = read_rows(&path, "logits")?;
                 self::fits(&path, (rows, columns), (items.len(), labels.len()))?;
+                if self.task == Task::MultiLabelClassification {
+                    let sets = labels_above(&logits, columns, threshold).with_context(|| path.display().to_string())?;
+                    return Ok(sets.iter().map(|set| said_set(set, labels)).collect());
+                }
                 let best = argmax_rows(&logits, columns).with_context(|| path.display().to_string())?;
                 said(&logits, &best, labels)
             }

@@ -4,7 +4,7 @@ use super::examples::LabelSource;
 use anyhow::{Context, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use wengu_decide::marked;
+use wengu_decide::{label_set, marked};
 use wengu_protocol::job::Task;
 use wengu_tokenize::{ChatTemplate, Segment, Tokenizer};
 
@@ -13,6 +13,7 @@ pub fn labels<'a>(task: Task, known: &[String], learned: impl Iterator<Item = &'
     let mut labels = known.to_vec();
     let new: BTreeSet<String> = match task {
         Task::SequenceClassification => learned.map(str::to_owned).collect(),
+        Task::MultiLabelClassification => learned.flat_map(of_set).collect(),
         Task::TokenClassification => {
             if labels.is_empty() {
                 labels.push(marked::OUTSIDE.to_owned());
@@ -23,7 +24,7 @@ pub fn labels<'a>(task: Task, known: &[String], learned: impl Iterator<Item = &'
     };
     let all: Vec<String> = match task {
         Task::TokenClassification => marked::tags(new),
-        Task::SequenceClassification | Task::CausalLm => new.into_iter().collect(),
+        _ => new.into_iter().collect(),
     };
     let held: BTreeSet<String> = labels.iter().cloned().collect();
     labels.extend(all.into_iter().filter(|label| !held.contains(label)));
@@ -33,7 +34,9 @@ pub fn labels<'a>(task: Task, known: &[String], learned: impl Iterator<Item = &'
 /// The first label that the right answer needs and the model does not have.
 pub fn unknown_label(task: Task, labels: &BTreeSet<String>, answer: &str) -> Option<String> {
     match task {
-        Task::SequenceClassification => (!labels.contains(answer)).then(|| answer.to_owned()),
+        Task::SequenceClassification | Task::MultiLabelClassification => {
+            of_text(task, answer).into_iter().find(|label| !labels.contains(label))
+        }
         Task::TokenClassification => {
             let mut kinds = marked::kinds(answer).into_iter();
             kinds.find(|kind| !labels.contains(&format!("B-{kind}")))
@@ -42,12 +45,33 @@ pub fn unknown_label(task: Task, labels: &BTreeSet<String>, answer: &str) -> Opt
     }
 }
 
-/// The class that an example counts for where the memory is balanced.
-pub fn class(task: Task, answer: &str) -> String {
+/// The labels of a text with this right answer.
+pub fn of_text(task: Task, answer: &str) -> BTreeSet<String> {
     match task {
-        Task::SequenceClassification => answer.to_owned(),
-        Task::TokenClassification => marked::kinds(answer).into_iter().collect::<Vec<_>>().join("\n"),
-        Task::CausalLm => String::new(),
+        Task::SequenceClassification => BTreeSet::from([answer.to_owned()]),
+        Task::MultiLabelClassification => of_set(answer),
+        Task::TokenClassification | Task::CausalLm => BTreeSet::new(),
+    }
+}
+
+/// The labels of a line that intake has written.
+fn of_set(answer: &str) -> BTreeSet<String> {
+    label_set::parse(answer).unwrap_or_default()
+}
+
+/// The class that each example, by its right answer, counts for where the memory is balanced.
+pub fn classes<'a>(task: Task, answers: impl Iterator<Item = &'a str>) -> Vec<String> {
+    match task {
+        Task::SequenceClassification => answers.map(str::to_owned).collect(),
+        Task::MultiLabelClassification => {
+            let sets: Vec<BTreeSet<String>> = answers.map(of_set).collect();
+            label_set::rarest(&sets).into_iter().map(str::to_owned).collect()
+        }
+        Task::TokenClassification => {
+            let kinds = answers.map(|answer| marked::kinds(answer).into_iter().collect::<Vec<_>>());
+            kinds.map(|kinds| kinds.join("\n")).collect()
+        }
+        Task::CausalLm => answers.map(|_| String::new()).collect(),
     }
 }
 
@@ -55,7 +79,7 @@ pub fn class(task: Task, answer: &str) -> String {
 pub struct Encoded {
     /// Token ids.
     pub ids: Vec<i32>,
-    /// The label of each token that is asked for, -1 for the others; empty where the example has one label.
+    /// The label of each token that is asked for, -1 for the others; empty where labels are of the text.
     pub token_labels: Vec<i64>,
 }
 
@@ -63,7 +87,7 @@ impl Encoded {
     /// Answers that the model gives to it.
     pub fn answers(&self, task: Task) -> u32 {
         match task {
-            Task::SequenceClassification => 1,
+            Task::SequenceClassification | Task::MultiLabelClassification => 1,
             Task::TokenClassification | Task::CausalLm => {
                 self.token_labels.iter().filter(|label| **label >= 0).count() as u32
             }
@@ -108,7 +132,7 @@ impl Encoder {
     ) -> Result<Encoded> {
         let signed = |ids: &[u32]| ids.iter().map(|id| *id as i32).collect::<Vec<i32>>();
         match self.task {
-            Task::SequenceClassification => Ok(Encoded {
+            Task::SequenceClassification | Task::MultiLabelClassification => Ok(Encoded {
                 ids: signed(&self.tokenizer.encode(text, segments, self.max_length)?),
                 token_labels: Vec::new(),
             }),
@@ -164,6 +188,19 @@ pub fn weight(source: &LabelSource) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_with_several_labels_needs_all_of_them() {
+        let task = Task::MultiLabelClassification;
+        let first = labels(task, &["b".to_owned()], [r#"["a","c"]"#, "[]", r#"["b"]"#].into_iter());
+        assert_eq!(first, ["b", "a", "c"]);
+        let known: BTreeSet<String> = first.into_iter().collect();
+        assert_eq!(unknown_label(task, &known, r#"["a","b"]"#), None);
+        assert_eq!(unknown_label(task, &known, "[]"), None);
+        assert_eq!(unknown_label(task, &known, r#"["a","d"]"#).as_deref(), Some("d"));
+        let answers = [r#"["a","b"]"#, r#"["a"]"#, "[]"];
+        assert_eq!(classes(task, answers.into_iter()), ["b", "a", ""]);
+    }
 
     #[test]
     fn tags_grow_at_the_end_and_outside_is_the_first() {

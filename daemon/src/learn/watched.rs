@@ -5,12 +5,13 @@ use super::data_files::Writer;
 use super::manifest::{Asked, Item, Manifest};
 use super::memory::read_rows;
 use super::prepare::{Prepared, audit_name};
-use super::said::Reader;
+use super::said::{Model, Reader};
 use super::scores::Said;
 use super::sources::Answered;
+use super::task;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use wengu_decide::gate::ItemOutcome;
 use wengu_decide::sources::stands_out;
@@ -58,8 +59,19 @@ fn anchor_manifest<'a>(prepared: &Prepared<'a>) -> Option<&'a Manifest> {
 
 /// New examples whose labels `labels` has, and that are asked.
 fn fresh<'a>(manifest: &'a Manifest, labels: &[String]) -> Vec<&'a Item> {
-    let known = |item: &&Item| manifest.task != Task::SequenceClassification || labels.contains(&item.label);
-    manifest.train.iter().filter(known).take(FRESH_MAX).collect()
+    let known = knows(manifest.task, labels);
+    manifest
+        .train
+        .iter()
+        .filter(|item| known(item))
+        .take(FRESH_MAX)
+        .collect()
+}
+
+/// Whether a model with these labels could answer the item right.
+fn knows(task: Task, labels: &[String]) -> impl Fn(&Item) -> bool {
+    let labels: BTreeSet<String> = labels.iter().cloned().collect();
+    move |item| !task.is_by_text() || task::unknown_label(task, &labels, &item.label).is_none()
 }
 
 /// Examples of new sources that are asked about, each source about as many.
@@ -132,7 +144,7 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
     let of_probation = owned(on_probation.iter().map(|asked| &asked.item).collect());
     let asked = owned(fresh(manifest, &prepared.parent_labels));
     let both: Vec<Item> = of_probation.iter().chain(&asked).cloned().collect();
-    let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, &prepared.parent_labels)?;
+    let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, prepared.parent_model())?;
     let of_asked = said.split_off(of_probation.len());
     let losses = probabilities(job_dir, &of_probation, &prepared.parent_labels)?;
     watched.asked = on_probation
@@ -159,8 +171,8 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
         .zip(&asked)
         .map(|(said, item)| is_right(said, item))
         .collect();
-    let mut right = |kind: &str, set: &str, items: &[Item], labels: &[String]| -> Result<Vec<bool>> {
-        let said = reader.read(job_dir, kind, set, items, labels)?;
+    let mut right = |kind: &str, set: &str, items: &[Item], model: Model| -> Result<Vec<bool>> {
+        let said = reader.read(job_dir, kind, set, items, model)?;
         Ok(said
             .iter()
             .zip(items)
@@ -173,9 +185,9 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
         return Ok(watched);
     };
     watched.anchor.clone_from(&manifest.anchor);
-    let known = |item: &Item| manifest.task != Task::SequenceClassification || anchor.labels.contains(&item.label);
+    let known = knows(manifest.task, &anchor.labels);
     let of_both = owned(fresh(manifest, &anchor.labels));
-    let by_anchor = right(layout::ANCHOR, layout::FRESH, &of_both, &anchor.labels)?;
+    let by_anchor = right(layout::ANCHOR, layout::FRESH, &of_both, anchor.model())?;
     let by_item: BTreeMap<&str, bool> = asked.iter().map(|item| item.text_id.as_str()).zip(serving).collect();
     for (item, anchor_right) in of_both.iter().zip(by_anchor) {
         if let Some(serving_right) = by_item.get(item.text_id.as_str()) {
@@ -184,9 +196,9 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
     }
     for era in prepared.ancestors.iter().chain([manifest]) {
         let name = audit_name(era.run);
-        let by_anchor = right(layout::ANCHOR, &name, &era.audit, &anchor.labels)?;
-        let before = right(layout::CHAMPION, &name, &era.audit, &prepared.parent_labels)?;
-        let after = right(layout::CHALLENGER, &name, &era.audit, &manifest.labels)?;
+        let by_anchor = right(layout::ANCHOR, &name, &era.audit, anchor.model())?;
+        let before = right(layout::CHAMPION, &name, &era.audit, parent)?;
+        let after = right(layout::CHALLENGER, &name, &era.audit, manifest.model())?;
         for (place, item) in era.audit.iter().enumerate().filter(|(_, item)| known(item)) {
             watched.before.push(outcome(item, by_anchor[place], before[place]));
             watched.after.push(outcome(item, by_anchor[place], after[place]));

@@ -22,15 +22,6 @@ pub fn merge(spec: &Path) -> Result<Merged, TrainerError> {
 
 /// Writes the merged model.
 pub fn run(spec: &Merge) -> Result<Merged, TrainerError> {
-    let model = Model::load(
-        spec.task,
-        &spec.base,
-        Some(&spec.version),
-        &spec.version.labels,
-        &spec.method,
-        &spec.term_tokens,
-        0.0,
-        0,
-    )?;
+    let model = Model::load_to_merge(spec.task, &spec.base, &spec.version, &spec.method, &spec.term_tokens)?;
     model.write_merged(&spec.out, spec.precision)
 }

@@ -7,7 +7,8 @@ use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
 use wengu_trainer::model::{HEAD, Held, LoraSite, Tap, Tapped, Trained, held_head};
 use wengu_trainer::objective::{
-    Ewc, cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
+    Ewc, binary_cross_entropy_sum, binary_distillation_sum, cross_entropy_sum, distillation_sum, logit_distance_sum,
+    prior_correction, soft_cross_entropy_sum,
 };
 use wengu_trainer::optim::AdamW;
 
@@ -41,6 +42,57 @@ fn cross_entropy_and_its_gradient() {
     value.backward();
     assert_close(&value.detach(), &g["ce.value"], 1e-13, "value");
     assert_close(&logits.grad(), &g["ce.gradient"], 1e-13, "gradient");
+}
+
+#[test]
+fn of_several_labels_the_loss_is_transformers_and_finite_far_out() {
+    let g = golden("multi_label.safetensors");
+    let logits = leaf(&g["bce.logits"]);
+    let value = binary_cross_entropy_sum(&logits, &g["bce.targets"], &g["bce.weights"]).unwrap();
+    value.backward();
+    assert_close(&value.detach(), &g["bce.value"], 1e-13, "value");
+    assert_close(&logits.grad(), &g["bce.gradient"], 1e-13, "gradient");
+    let far = leaf(&Tensor::from_slice(&[1e4f32, -1e4, 0.0]).reshape([1, 3]));
+    let targets = Tensor::from_slice(&[0f32, 1.0, 1.0]).reshape([1, 3]);
+    let value = binary_cross_entropy_sum(&far, &targets, &Tensor::from_slice(&[3f32])).unwrap();
+    value.backward();
+    assert!((value.double_value(&[]) - (2e4 + 2f64.ln())).abs() < 0.01);
+    assert_close(
+        &far.grad(),
+        &Tensor::from_slice(&[1f32, -1.0, -0.5]).reshape([1, 3]),
+        1e-6,
+        "far out",
+    );
+}
+
+#[test]
+fn of_several_labels_distillation_is_the_divergence_of_each_that_the_teacher_knew() {
+    let g = golden("multi_label.safetensors");
+    for temperature in [1, 2, 5] {
+        let of = |name: &str| &g[&format!("kd.{temperature}.{name}")];
+        let student = leaf(of("student"));
+        let value = binary_distillation_sum(&student, of("teacher"), f64::from(temperature)).unwrap();
+        value.backward();
+        assert_close(&value.detach(), of("value"), 1e-12, "value");
+        assert_close(&student.grad(), of("gradient"), 1e-12, "gradient");
+        assert_eq!(student.grad().narrow(1, 4, 3).abs().max().double_value(&[]), 0.0);
+    }
+}
+
+#[test]
+fn of_several_labels_the_fisher_is_that_of_its_definition() {
+    let (net, g) = (golden("fisher.safetensors"), golden("multi_label.safetensors"));
+    for (estimator, labels) in [
+        ("exact", Labels::EveryOutcome),
+        ("given", Labels::Outcomes(g["outcomes"].shallow_clone())),
+    ] {
+        let mean = fisher(&net, &labels);
+        assert_eq!(mean.len(), 4);
+        for (name, fisher) in mean {
+            let what = format!("{estimator}/{name}");
+            assert_close(&fisher, &g[&what], 1e-12, &what);
+        }
+    }
 }
 
 #[test]
@@ -333,6 +385,51 @@ fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Ten
 }
 
 #[test]
+fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
+    let g = golden("fisher.safetensors");
+    let whole = tapped(&g);
+    let (examples, tokens) = g["mask"].size2().unwrap();
+    // The first layer as one that is given every token, padding too, in another order.
+    let order: Vec<i64> = (0..examples * tokens).rev().collect();
+    let places = Tensor::from_slice(&order);
+    let routed = |x: &Tensor| x.flatten(0, 1).index_select(0, &places);
+    let x = routed(&g["x"]);
+    let first = x.linear(&(&g["frozen1"] + leaf(&g["delta1"])), None::<&Tensor>);
+    let back = Tensor::zeros([examples * tokens, first.size()[1]], (Kind::Double, tch::Device::Cpu));
+    let hidden = back
+        .index_add(0, &places, &first)
+        .reshape([examples, tokens, -1])
+        .tanh();
+    let second = hidden.linear(&(&g["frozen2"] + &g["delta2"]), None::<&Tensor>).tanh();
+    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
+    let pooled =
+        (second * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+    let logits = pooled.linear(&g["weight"], Some(&g["bias"]));
+    let tap = Tap {
+        name: "first".into(),
+        output: first.shallow_clone(),
+        trained: Trained::Routed {
+            input: x,
+            places: places.shallow_clone(),
+        },
+    };
+    let mask = whole.mask;
+    let squares = squared_gradients(
+        &Tapped {
+            logits,
+            taps: vec![tap],
+            mask,
+        },
+        &Labels::Expected,
+        Rows::Examples,
+    )
+    .unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 7).unwrap();
+    assert_close(&estimate.mean().unwrap()["first"], &g["exact/first"], 1e-12, "routed");
+}
+
+#[test]
 fn avalanches_fisher_is_ours_with_batches_of_one_and_none_with_batches_of_four() {
     let g = golden("fisher.safetensors");
     let peers = golden("fisher-peers.safetensors");
@@ -447,6 +544,16 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));
     assert_eq!(entries["site"].fisher, values(&[3.], &[1, 1]));
     assert_eq!(entries["site"].anchor, sites[0].product().unwrap());
+    // What no example reached keeps what was known of it, at where it is now.
+    let reached: BTreeMap<_, _> = mean
+        .iter()
+        .filter(|(name, _)| *name != "site")
+        .map(|(n, t)| (n.clone(), t.copy()))
+        .collect();
+    let unseen = FisherState::accumulate(Some(&parent), 0.5, &reached, &held(&sites, &weight, &bias)).unwrap();
+    let unseen: BTreeMap<&str, &Entry> = unseen.entries().collect();
+    assert_eq!(unseen["site"].fisher, values(&[2.], &[1, 1]));
+    assert_eq!(unseen["site"].anchor, entries["site"].anchor);
     assert_eq!(entries["site"].anchor, values(&[3.], &[1, 1]));
 
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Macro-F1, which is no mean over items: paired approximate randomisation and a bootstrap, over items or whole case files.
+//! F1, which is no mean over items: paired approximate randomisation and a bootstrap, over items or whole case files.
 
 use super::compare::{Judged, Level, SEED, writable};
 use super::paired::{RESAMPLES, draw, sorted_quantiles};
@@ -6,9 +6,12 @@ use super::units::group;
 use super::{Comparison, ItemLabels, Metric};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::collections::BTreeSet;
 
 /// Two differences this close are the same: a choice that swaps nothing must count as equal.
 const TIE: f64 = 1e-12;
+/// Ways to swap that are looked at where F1 is told and nothing is decided by it.
+const LABEL_SET_DRAWS: u32 = 10_000;
 
 impl Judged for ItemLabels {
     fn name(&self) -> &str {
@@ -40,7 +43,12 @@ impl Judged for ItemLabels {
         let files = group(items.iter().map(|item| item.case_file.as_deref()));
         let shared = files.as_ref().map(|files| files.len() as u64);
         let units = files.unwrap_or_else(|| (0..items.len()).map(|i| vec![i]).collect());
-        let sample = Sample::new(&items, units);
+        let single = |label: u32| BTreeSet::from([label]);
+        let sets: Vec<Sets<u32>> = items
+            .iter()
+            .map(|item| [item.expected, item.champion, item.challenger].map(single))
+            .collect();
+        let sample = Sample::new(&sets, units);
         let (champion, challenger) = sample.scores(0..sample.units.len());
         let mut differences = sample.resampled();
         let mean = differences.iter().sum::<f64>() / RESAMPLES as f64;
@@ -53,7 +61,7 @@ impl Judged for ItemLabels {
         let p_value = if n == 0 {
             1.0
         } else {
-            sample.worse_p(challenger - champion, level.draws())
+            sample.worse_p(Counts::macro_f1, level.draws())
         };
         Comparison {
             metric: Metric::MacroF1,
@@ -79,12 +87,49 @@ impl Judged for ItemLabels {
     }
 }
 
+/// The labels of one item: expected, champion's and challenger's.
+type Sets<L> = [BTreeSet<L>; 3];
+
+/// The labels that apply to one item and those that both answered, where any number can.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ItemLabelSets {
+    /// What is right.
+    pub expected: BTreeSet<String>,
+    /// What the champion answered.
+    pub champion: BTreeSet<String>,
+    /// What the challenger answered.
+    pub challenger: BTreeSet<String>,
+    /// As for [`super::ItemOutcome::case_file`].
+    pub case_file: Option<String>,
+}
+
+/// Chances that a macro-F1 and a micro-F1 of the challenger at least this much worse come about where both models are alike: over
+/// 10,000 ways to swap their answers, whole case files together. 1 without items.
+pub fn label_sets_worse_p(items: &[ItemLabelSets]) -> (f64, f64) {
+    if items.is_empty() {
+        return (1.0, 1.0);
+    }
+    let files = group(items.iter().map(|item| item.case_file.as_deref()));
+    let units = files.unwrap_or_else(|| (0..items.len()).map(|i| vec![i]).collect());
+    let sets: Vec<Sets<&str>> = items
+        .iter()
+        .map(|item| {
+            [&item.expected, &item.champion, &item.challenger].map(|set| set.iter().map(String::as_str).collect())
+        })
+        .collect();
+    let sample = Sample::new(&sets, units);
+    let p = |statistic| sample.worse_p(statistic, LABEL_SET_DRAWS);
+    (p(Counts::macro_f1), p(Counts::micro_f1))
+}
+
 /// Items as units, with labels numbered densely.
 struct Sample {
-    /// Each unit's items: expected, champion's and challenger's label.
-    units: Vec<Vec<[usize; 3]>>,
+    units: Vec<Vec<[Vec<usize>; 3]>>,
     labels: usize,
 }
+
+/// Of a champion (0) or a challenger (1).
+type Statistic = fn(&Counts, usize) -> f64;
 
 /// What F1 needs of each label, for both models.
 #[derive(Clone)]
@@ -96,13 +141,11 @@ struct Counts {
 }
 
 impl Sample {
-    fn new(items: &[&ItemLabels], units: Vec<Vec<usize>>) -> Sample {
-        let all = |item: &&ItemLabels| [item.expected, item.champion, item.challenger];
-        let mut labels: Vec<u32> = items.iter().flat_map(all).collect();
-        labels.sort_unstable();
-        labels.dedup();
-        let place = |label: u32| labels.binary_search(&label).expect("collected above");
-        let item = |i: usize| all(&items[i]).map(place);
+    fn new<L: Ord>(items: &[Sets<L>], units: Vec<Vec<usize>>) -> Sample {
+        let labels: BTreeSet<&L> = items.iter().flatten().flatten().collect();
+        let labels: Vec<&L> = labels.into_iter().collect();
+        let place = |label: &L| labels.binary_search(&label).expect("collected above");
+        let item = |i: usize| items[i].each_ref().map(|set| set.iter().map(place).collect());
         Sample {
             units: units
                 .into_iter()
@@ -141,15 +184,19 @@ impl Sample {
 
     /// Share of the ways to swap both models' answers, unit by unit, that make the challenger look at least this bad; the
     /// observed one counts in (Noreen 1989; Phipson & Smyth 2010).
-    fn worse_p(&self, observed: f64, draws: u32) -> f64 {
+    fn worse_p(&self, statistic: Statistic, draws: u32) -> f64 {
+        let difference = |counts: &Counts| statistic(counts, 1) - statistic(counts, 0);
+        let mut all = self.counts();
+        self.units.iter().for_each(|unit| all.add(unit, false));
+        let observed = difference(&all);
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         let mut same = self.counts();
-        let differ = |unit: &&Vec<[usize; 3]>| unit.iter().any(|[_, champion, challenger]| champion != challenger);
+        let differ = |unit: &&Vec<[Vec<usize>; 3]>| unit.iter().any(|[_, champion, challenger]| champion != challenger);
         self.units
             .iter()
             .filter(|unit| !differ(unit))
             .for_each(|unit| same.add(unit, false));
-        let swappable: Vec<&Vec<[usize; 3]>> = self.units.iter().filter(differ).collect();
+        let swappable: Vec<&Vec<[Vec<usize>; 3]>> = self.units.iter().filter(differ).collect();
         let mut low = 0;
         let mut bits = 0;
         for _ in 0..draws {
@@ -160,24 +207,26 @@ impl Sample {
                 }
                 counts.add(unit, bits >> (i % 64) & 1 == 1);
             }
-            low += u32::from(counts.macro_f1(1) - counts.macro_f1(0) <= observed + TIE);
+            low += u32::from(difference(&counts) <= observed + TIE);
         }
         f64::from(low + 1) / f64::from(draws + 1)
     }
 }
 
 impl Counts {
-    fn add(&mut self, unit: &[[usize; 3]], swapped: bool) {
-        for &[expected, champion, challenger] in unit {
-            self.support[expected] += 1.0;
+    fn add(&mut self, unit: &[[Vec<usize>; 3]], swapped: bool) {
+        for [expected, champion, challenger] in unit {
+            expected.iter().for_each(|&label| self.support[label] += 1.0);
             let said = if swapped {
                 [challenger, champion]
             } else {
                 [champion, challenger]
             };
-            for (who, label) in said.into_iter().enumerate() {
-                self.answered[who][label] += 1.0;
-                self.right[who][label] += f64::from(u8::from(label == expected));
+            for (who, labels) in said.into_iter().enumerate() {
+                for &label in labels {
+                    self.answered[who][label] += 1.0;
+                    self.right[who][label] += f64::from(u8::from(expected.contains(&label)));
+                }
             }
         }
     }
@@ -193,6 +242,17 @@ impl Counts {
             }
         }
         if labels == 0.0 { 0.0 } else { sum / labels }
+    }
+
+    /// F1 over all decisions together; 0 where no label applies or is answered.
+    fn micro_f1(&self, who: usize) -> f64 {
+        let sum = |counts: &[f64]| counts.iter().sum::<f64>();
+        let whole = sum(&self.support) + sum(&self.answered[who]);
+        if whole == 0.0 {
+            0.0
+        } else {
+            2.0 * sum(&self.right[who]) / whole
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub use family::holm;
 pub use items::{Era, EraOutcomes, EraScores, ItemLabels, ItemOutcome, ItemScores, PairError};
 pub use judge::{Evidence, Stage1, judge, judge_first, judge_stage1};
 pub use levels::{FIRST_STAGE_ALPHA, LevelError, Levels, RUN_ALPHA_MAX, TWO_STAGE_ITEMS, run_alpha};
+pub use macro_f1::{ItemLabelSets, label_sets_worse_p};
 pub use paired::{Paired, one_sided_low, paired};
 pub use simulate::{Share, Simulated, Simulation, SimulationError, simulate};
 pub use verdict::{

@@ -49,7 +49,8 @@ impl DataFile {
     /// number of labels; labels beyond it were unknown to the teacher and take no part in the distillation.
     pub const TEACHER_LOGITS: &'static str = "teacher_logits";
     /// F32 [n, labels], each row summing to 1: what the label is, where that is not certain. Where it is there, training
-    /// is towards these (cross entropy against a distribution), and `labels` holds the likeliest.
+    /// is towards these (cross entropy against a distribution), and `labels` holds the likeliest. Of examples with several
+    /// labels it is the probability that each applies, apart from the others, and `labels` is -1.
     pub const LABEL_PROBABILITIES: &'static str = "label_probabilities";
     /// F32 [n]: weight of the example's loss; 1 where absent.
     pub const WEIGHTS: &'static str = "weights";

@@ -121,6 +121,9 @@ pub struct Lora {
     pub dropout: f64,
     /// Names of the linear layers, as PEFT's `target_modules` (suffix match): "query", "value".
     pub target_modules: Vec<String>,
+    /// Names of modules that are trained whole, as PEFT's `modules_to_save`, without the head: "pooler", "embed_tokens", "lm_head".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules_to_save: Vec<String>,
     /// Scaled by alpha / sqrt(rank) instead (Kalajdzievski 2023).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_rslora: bool,
@@ -149,6 +152,7 @@ impl Default for Lora {
             alpha: 16.0,
             dropout: 0.0,
             target_modules: Vec::new(),
+            modules_to_save: Vec::new(),
             use_rslora: false,
             use_dora: false,
             rank_pattern: BTreeMap::new(),

@@ -57,6 +57,9 @@ pub struct Job {
     pub anchor: Option<Anchor>,
     /// The label set after this job. The parent's labels are its beginning, in the same order. Empty for a causal model.
     pub labels: Vec<String>,
+    /// Of labels that each apply or do not: the probability from which one applies. None: [`DEFAULT_THRESHOLD`], or another task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
     /// What is trained.
     pub method: Method,
     /// How it is trained.
@@ -72,6 +75,13 @@ pub struct Job {
     pub data: Data,
 }
 
+impl Job {
+    /// From this probability on a label applies.
+    pub fn label_threshold(&self) -> f64 {
+        self.threshold.unwrap_or(DEFAULT_THRESHOLD)
+    }
+}
+
 /// What a model answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,11 +89,23 @@ pub enum Task {
     /// One label for an example.
     #[default]
     SequenceClassification,
+    /// Any number of labels for an example, each of which applies or does not.
+    MultiLabelClassification,
     /// One label for each token that is asked for.
     TokenClassification,
     /// The next token, for each token of an answer.
     CausalLm,
 }
+
+impl Task {
+    /// Whether an answer is about an example as a whole, and not about each of its tokens.
+    pub fn is_by_text(self) -> bool {
+        matches!(self, Task::SequenceClassification | Task::MultiLabelClassification)
+    }
+}
+
+/// From this probability on a label applies, where nothing else is said.
+pub const DEFAULT_THRESHOLD: f64 = 0.5;
 
 /// A token that was appended to the base model's vocabulary. Its embedding begins as the mean of its pieces' embeddings
 /// (Gee et al. 2022, "Fast Vocabulary Transfer", section 3) and is trained; no other embedding is.

@@ -32,7 +32,7 @@ impl Asked {
                             "row {row} asks for its first token, which nothing comes before; begin it with a prompt"
                         )
                     })?,
-                    Task::SequenceClassification | Task::TokenClassification => place,
+                    _ => place,
                 };
                 asked.at.push(at);
                 asked.labels.push(label);

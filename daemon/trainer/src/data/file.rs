@@ -49,7 +49,8 @@ pub struct TokenSet {
     asked: Option<Asked>,
     /// One a row; -1 where there is none.
     pub labels: Vec<i64>,
-    /// What the label of each row is, where that is not certain: F32 [n, labels], rows summing to 1.
+    /// What the label of each row is, where that is not certain: F32 [n, labels], rows summing to 1. Where a row has several labels:
+    /// the probability of each.
     pub probabilities: Option<Tensor>,
     /// Weight of each row's loss.
     pub weights: Vec<f32>,
@@ -101,10 +102,12 @@ impl TokenSet {
         )
         .map_err(bad)?;
         same_rows(DataFile::LABELS, labels.len(), n).map_err(bad)?;
-        let by_token = limits.task != Task::SequenceClassification;
+        let by_token = !limits.task.is_by_text();
         let asked = match (by_token, file.tensor(DataFile::TOKEN_LABELS)) {
             (false, Err(_)) => {
-                check_labels(&labels, role, limits.labels, path)?;
+                if limits.task == Task::SequenceClassification {
+                    check_labels(&labels, role, limits.labels, path)?;
+                }
                 None
             }
             (false, Ok(_)) => {
@@ -121,8 +124,14 @@ impl TokenSet {
         let rows_of_others = asked.as_ref().map_or(n, Asked::len);
 
         let probabilities = match file.tensor(DataFile::LABEL_PROBABILITIES) {
+            Err(_) if limits.task == Task::MultiLabelClassification && role != Role::Answer => {
+                let name = DataFile::LABEL_PROBABILITIES;
+                return Err(bad(format!(
+                    "there is no tensor `{name}`, which says what labels each row has"
+                )));
+            }
             Err(_) => None,
-            Ok(view) => Some(label_probabilities(&view, rows_of_others, limits.labels).map_err(bad)?),
+            Ok(view) => Some(label_probabilities(&view, rows_of_others, limits).map_err(bad)?),
         };
 
         let weights = match file.tensor(DataFile::WEIGHTS) {
@@ -159,7 +168,7 @@ impl TokenSet {
             limits,
             lines: match limits.task {
                 Task::CausalLm => Lines::Packed,
-                Task::SequenceClassification | Task::TokenClassification => Lines::OneRow,
+                _ => Lines::OneRow,
             },
             asked,
             labels,
@@ -287,7 +296,7 @@ fn asked(view: &TensorView<'_>, ids: &[i32], offsets: &[usize], limits: Limits) 
     }
     let wrong = |(label, id): (&i64, &i32)| match limits.task {
         Task::CausalLm => *label != -1 && *label != i64::from(*id),
-        Task::SequenceClassification | Task::TokenClassification => *label < -1 || *label >= limits.labels as i64,
+        _ => *label < -1 || *label >= limits.labels as i64,
     };
     if let Some(at) = labels.iter().zip(ids).position(wrong) {
         let row = offsets.partition_point(|&o| o <= at) - 1;
@@ -370,9 +379,10 @@ fn teacher_logits(view: &TensorView<'_>, n: usize, known: usize) -> Result<Tenso
     matrix(&values, rows, width)
 }
 
-fn label_probabilities(view: &TensorView<'_>, n: usize, labels: usize) -> Result<Tensor, String> {
+fn label_probabilities(view: &TensorView<'_>, n: usize, limits: Limits) -> Result<Tensor, String> {
     // Summed in f32 by whoever wrote it.
     const SUM_TOLERANCE: f32 = 1e-4;
+    let labels = limits.labels;
     let name = DataFile::LABEL_PROBABILITIES;
     if view.dtype() != Dtype::F32 || view.shape() != [n, labels] {
         let (found, shape) = (view.dtype(), view.shape());
@@ -383,7 +393,8 @@ fn label_probabilities(view: &TensorView<'_>, n: usize, labels: usize) -> Result
     let values = floats(view);
     for (row, p) in values.chunks(labels).enumerate() {
         let sum: f32 = p.iter().sum();
-        if p.iter().any(|p| !(0.0..=1.0 + SUM_TOLERANCE).contains(p)) || (sum - 1.0).abs() > SUM_TOLERANCE {
+        let apart = limits.task == Task::MultiLabelClassification;
+        if p.iter().any(|p| !(0.0..=1.0 + SUM_TOLERANCE).contains(p)) || (!apart && (sum - 1.0).abs() > SUM_TOLERANCE) {
             return Err(format!("`{name}` of row {row} sums to {sum} or leaves 0..1"));
         }
     }

@@ -1,6 +1,7 @@
 use super::{HEAD_BIAS, HEAD_WEIGHT};
 use crate::error::TrainerError;
 use crate::model::{HEAD, Tap, Tapped, Trained};
+use crate::objective::log_likelihood;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::JobEnd;
@@ -12,6 +13,11 @@ pub enum Labels {
     Expected,
     /// One label an example, I64 [b].
     Given(Tensor),
+    /// Of examples with any number of labels: both outcomes of every label, weighted by the model's own probability of each. As the
+    /// labels are independent, the Fisher is the sum of theirs.
+    EveryOutcome,
+    /// For each label whether it applies, [b, labels].
+    Outcomes(Tensor),
 }
 
 /// What the rows of the logits are.
@@ -70,7 +76,12 @@ pub fn squared_gradients(
     rows: Rows,
 ) -> Result<Vec<(String, Tensor)>, TrainerError> {
     let log_p = logits.f_log_softmax(1, None::<Kind>)?;
-    let p = log_p.f_detach()?.f_exp()?;
+    let p = match labels {
+        Labels::Expected | Labels::Given(_) => log_p.f_detach()?.f_exp()?,
+        Labels::EveryOutcome | Labels::Outcomes(_) => logits.f_detach()?.f_sigmoid()?,
+    };
+    // Of a label that applies with the probability p, or of one that is drawn: E[(y - p)^2].
+    let spread = p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?;
     let (head, layers): (Vec<&Tap>, Vec<&Tap>) = taps.iter().partition(|tap| tap.name == HEAD);
     let mut squares: Vec<(String, Tensor)> = Vec::new();
     match labels {
@@ -86,6 +97,21 @@ pub fn squared_gradients(
         Labels::Given(labels) => {
             let labels = labels.f_to_device(logits.device())?.f_unsqueeze(1)?;
             let target = log_p.f_gather(1, &labels, false)?.f_sum(None::<Kind>)?;
+            add_layers(&mut squares, &target, &layers, mask, None, false)?;
+        }
+        Labels::EveryOutcome => {
+            // The gradient of log p(y) is (y - p) times that of the logit.
+            let classes = logits.size()[1];
+            for class in 0..classes {
+                let last = class + 1 == classes;
+                let target = logits.f_select(1, class)?.f_sum(None::<Kind>)?;
+                let weights = spread.f_select(1, class)?;
+                add_layers(&mut squares, &target, &layers, mask, Some(&weights), !last)?;
+            }
+        }
+        Labels::Outcomes(outcomes) => {
+            let outcomes = outcomes.f_to_device(logits.device())?.f_to_kind(logits.f_kind()?)?;
+            let target = log_likelihood(logits, &outcomes)?.f_sum(None::<Kind>)?;
             add_layers(&mut squares, &target, &layers, mask, None, false)?;
         }
     }
@@ -104,10 +130,11 @@ pub fn squared_gradients(
                 let bias = slope.f_sum_dim_intlist(0, false, None::<Kind>)?;
                 (weight.f_square()?, bias.f_square()?)
             }
-            (_, Rows::Examples) | (Labels::Expected, _) => {
+            _ => {
                 let square = match labels {
-                    Labels::Expected => p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?,
+                    Labels::Expected | Labels::EveryOutcome => spread.shallow_clone(),
                     Labels::Given(labels) => slope(labels)?.f_square()?,
+                    Labels::Outcomes(outcomes) => outcomes.f_to_kind(p.f_kind()?)?.f_sub(&p)?.f_square()?,
                 };
                 let weight = square.f_transpose(0, 1)?.f_matmul(&input.f_square()?)?;
                 (weight, square.f_sum_dim_intlist(0, false, None::<Kind>)?)
@@ -149,6 +176,23 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
             let input = widened(&input.f_detach()?)?;
             Ok(gradient.f_mul(&mask)?.f_transpose(1, 2)?.f_matmul(&input)?)
         }
+        Trained::Routed { input, places } => {
+            // [b, n]: 1 where the token is the example's, and no padding.
+            let (examples, tokens) = mask.size2()?;
+            let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
+            let seen = mask.f_flatten(0, 1)?.f_index_select(0, places)?;
+            let numbers = Tensor::f_arange(examples, (Kind::Int64, places.device()))?.f_unsqueeze(1)?;
+            let own = places
+                .f_floor_divide_scalar(tokens)?
+                .f_unsqueeze(0)?
+                .f_eq_tensor(&numbers)?;
+            let own = own.f_to_kind(gradient.kind())?.f_mul(&seen)?;
+            let input = widened(&input.f_detach()?)?;
+            let of_each = own.f_unsqueeze(2)?.f_mul(&gradient.f_unsqueeze(0)?)?;
+            Ok(of_each.f_transpose(1, 2)?.f_matmul(&input)?)
+        }
+        // Of a layer that reads one vector an example.
+        Trained::Bias if gradient.dim() == 2 => Ok(gradient.shallow_clone()),
         Trained::Bias => {
             let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
             let sum = mask.f_unsqueeze(1)?.f_matmul(gradient)?;

@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::train_loop::{Cancel, Inputs};
 use std::collections::BTreeMap;
 use tch::Tensor;
-use wengu_protocol::job::{JobEnd, Parent, Phase, Repeat, Task, layout};
+use wengu_protocol::job::{Job, JobEnd, Parent, Phase, Repeat, Task, layout};
 
 /// So many batches of the parent's answers are asked for again, one of each set before a second of any.
 const REPEATED_BATCHES: usize = 8;
@@ -58,7 +58,7 @@ pub fn predict_champion(
         let said = said.ok_or_else(|| TrainerError::at(JobEnd::Internal, &path, "holds no answers"))?;
         for (rows, now) in sets[name].first_answers(&champion, batches, progress, cancel)? {
             let before = said.f_index_select(0, &rows)?;
-            let same = decision(dir.job.task, &before)?.f_eq_tensor(&decision(dir.job.task, &now)?)?;
+            let same = decision(&dir.job, &before)?.f_eq_tensor(&decision(&dir.job, &now)?)?;
             repeat.answers += same.numel() as u64;
             repeat.differ += same.numel() as u64 - same.f_sum(tch::Kind::Int64)?.f_int64_value(&[])? as u64;
         }
@@ -67,9 +67,11 @@ pub fn predict_champion(
     Ok((kept, Some(repeat)))
 }
 
-/// What a row of answers decides: the likeliest label, or, of a causal model, whether the token was the likeliest.
-fn decision(task: Task, answers: &Tensor) -> Result<Tensor, TrainerError> {
-    Ok(match task {
+/// What a row of answers decides: the likeliest label, whether each label applies, or, of a causal model, whether the token was the
+/// likeliest.
+fn decision(job: &Job, answers: &Tensor) -> Result<Tensor, TrainerError> {
+    Ok(match job.task {
+        Task::MultiLabelClassification => answers.f_sigmoid()?.f_ge(job.label_threshold())?,
         Task::CausalLm => answers.f_select(1, 1)?,
         Task::SequenceClassification | Task::TokenClassification => answers.f_argmax(1, false)?,
     })

@@ -426,7 +426,7 @@ pub(super) fn prediction(dir: &JobDir, folder: &str, name: &str) -> PathBuf {
 pub(super) fn write_answers(dir: &JobDir, path: &Path, answers: &Tensor) -> Result<(), TrainerError> {
     let name = match dir.job.task {
         Task::CausalLm => "answers",
-        Task::SequenceClassification | Task::TokenClassification => "logits",
+        _ => "logits",
     };
     tensors::write(path, [(name.to_owned(), answers)], None).map_err(|e| {
         if e.end == JobEnd::Internal {

@@ -107,9 +107,17 @@ fn check(job: &Job) -> Result<(), String> {
     }
     let l = &job.learning;
     let exact = l.fisher == FisherEstimate::Exact && l.fisher_examples > 0;
-    ensure(job.task == Task::SequenceClassification || !exact, || {
+    ensure(job.task.is_by_text() || !exact, || {
         "`learning.fisher` \"exact\" would go through every combination of the tokens' labels; take \"sampled\"".into()
     })?;
+    if let Some(threshold) = job.threshold {
+        ensure(job.task == Task::MultiLabelClassification, || {
+            "`threshold` is for texts with any number of labels; leave it out".into()
+        })?;
+        ensure(threshold > 0.0 && threshold < 1.0, || {
+            format!("`threshold` is {threshold}; it has to be more than 0 and less than 1")
+        })?;
+    }
     method(&job.method)?;
     learning(&job.learning)?;
     learned(job)?;

@@ -2,6 +2,7 @@
 
 use super::bottleneck::Bottlenecks;
 use super::rows::TrainedRows;
+use super::saved::{self, SavedModule};
 use super::{Held, LoraSite, ParamGroup};
 use crate::error::TrainerError;
 use tch::Tensor;
@@ -19,6 +20,7 @@ pub enum Adapter {
         settings: Lora,
         sites: Vec<LoraSite>,
         terms: Option<TrainedRows>,
+        saved: Vec<SavedModule>,
     },
     /// Embeddings of virtual tokens that stand before each example (Lester et al. 2021).
     Prompt(TrainedRows),
@@ -36,6 +38,14 @@ impl Adapter {
     pub fn sites(&self) -> &[LoraSite] {
         match self {
             Adapter::Lora { sites, .. } => sites,
+            Adapter::None | Adapter::Prompt(_) | Adapter::Bottleneck(_) => &[],
+        }
+    }
+
+    /// Modules that are trained whole.
+    pub fn saved(&self) -> &[SavedModule] {
+        match self {
+            Adapter::Lora { saved, .. } => saved,
             Adapter::None | Adapter::Prompt(_) | Adapter::Bottleneck(_) => &[],
         }
     }
@@ -76,7 +86,8 @@ impl Adapter {
     pub fn trains_in(&self, layer_prefix: &str) -> bool {
         let low_rank = self.sites().iter().map(|site| &site.name);
         let bottlenecks = self.bottlenecks().into_iter().flat_map(|all| &all.sites);
-        let mut names = low_rank.chain(bottlenecks.map(|site| &site.place.module));
+        let saved = self.saved().iter().map(|module| &module.name);
+        let mut names = low_rank.chain(saved).chain(bottlenecks.map(|site| &site.place.module));
         names.any(|name| name.starts_with(layer_prefix))
     }
 
@@ -92,6 +103,8 @@ impl Adapter {
                 add(name, &dora.magnitude, ParamGroup::Magnitude);
             }
         }
+        all.extend(saved::trainable(self.saved()));
+        let mut add = |name: String, tensor: &Tensor, group| all.push((name, tensor.shallow_clone(), group));
         if let Some(terms) = self.terms() {
             add(format!("{table}.trainable_tokens"), &terms.rows, ParamGroup::Embeddings);
         }
@@ -118,7 +131,9 @@ impl Adapter {
                 grows: false,
             })
         });
+        let whole = saved::held(self.saved()).into_iter();
         let bottlenecks = self.bottlenecks().map(Bottlenecks::held).unwrap_or_default();
-        products.chain(prompt).chain(bottlenecks.into_iter().map(Ok)).collect()
+        let further = whole.chain(bottlenecks).map(Ok);
+        products.chain(prompt).chain(further).collect()
     }
 }

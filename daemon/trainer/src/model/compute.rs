@@ -13,6 +13,9 @@ pub struct Compute {
     pub kind: Kind,
     /// Of all tensors of the model.
     pub device: Device,
+    /// Whether the frozen weights are read. A model without them is right in everything but its answers: it is for merging, which
+    /// reads tensor by tensor.
+    pub reads_weights: bool,
 }
 
 impl Compute {
@@ -20,6 +23,7 @@ impl Compute {
     pub const PLAIN: Compute = Compute {
         kind: Kind::Float,
         device: Device::Cpu,
+        reads_weights: true,
     };
 
     /// As the job asks.
@@ -29,7 +33,11 @@ impl Compute {
             Precision::Bf16 => Kind::BFloat16,
         };
         let device = super::device::find(base.device).map_err(|message| TrainerError::new(JobEnd::BadJob, message))?;
-        Ok(Compute { kind, device })
+        Ok(Compute {
+            kind,
+            device,
+            reads_weights: true,
+        })
     }
 }
 

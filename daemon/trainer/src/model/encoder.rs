@@ -30,6 +30,10 @@ pub struct Encoder {
     pub heads: i64,
     /// As config.json has it.
     pub model_type: String,
+    /// What the names of layers begin with that predict further tokens, which are not read.
+    pub further_layers: Vec<String>,
+    /// Rows and columns of the blocks that weights of eight bits have factors for.
+    weight_blocks: Option<[i64; 2]>,
     /// What it takes.
     pub limits: ModelLimits,
 }
@@ -89,7 +93,7 @@ impl Encoder {
                     )));
                 }
                 let pooling = Pooling::load(folder, default)?;
-                let with_pooler = pooling == Pooling::Pooler && task == Task::SequenceClassification;
+                let with_pooler = pooling == Pooling::Pooler && task.is_by_text();
                 bert(weights, &config, with_pooler, model_type).map(|encoder| (encoder, pooling))
             }
             "llama" | "qwen2" | "qwen3" | "deepseek_v2" | "deepseek_v3" => {
@@ -205,9 +209,19 @@ impl Encoder {
         }
     }
 
+    /// Rows and columns of the blocks of weights of eight bits.
+    pub fn weight_blocks(&self) -> Option<[i64; 2]> {
+        self.weight_blocks
+    }
+
     /// The embeddings of the base model's vocabulary, [vocabulary, hidden].
     pub fn word_embeddings(&self) -> &Tensor {
         &self.word_embeddings
+    }
+
+    /// The same, to be replaced.
+    pub fn word_embeddings_mut(&mut self) -> &mut Tensor {
+        &mut self.word_embeddings
     }
 
     /// The name of the table of embeddings, as PEFT names it.
@@ -264,6 +278,8 @@ fn bert(
         prefix: config.family.prefix(),
         heads: config.num_attention_heads,
         model_type,
+        further_layers: Vec::new(),
+        weight_blocks: None,
         limits,
     })
 }
@@ -308,6 +324,8 @@ fn causal(
         prefix: "model.",
         heads: config.num_attention_heads,
         model_type,
+        further_layers: further,
+        weight_blocks: config.weight_blocks(),
         limits,
     })
 }

@@ -1,6 +1,7 @@
 //! What turns vectors into answers: a classifier that is trained, or a causal model's own frozen output layer.
 
 use super::classifier::Classifier;
+use super::lora::as_input;
 use crate::error::TrainerError;
 use tch::{Device, Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Task};
@@ -9,7 +10,7 @@ use wengu_protocol::job::{JobEnd, Task};
 pub enum Head {
     /// One row a label, trained.
     Classifier(Classifier),
-    /// One row an entry of the vocabulary, [vocabulary, hidden], frozen.
+    /// One row an entry of the vocabulary, [vocabulary, hidden]; frozen, or one of the adapter's modules.
     Language(Tensor),
 }
 
@@ -22,7 +23,11 @@ impl Head {
                 let vectors = vectors.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
                 classifier.forward(&vectors, dropout)
             }
-            Head::Language(weight) => Ok(vectors.f_linear(weight, None::<&Tensor>)?.f_to_kind(Kind::Float)?),
+            Head::Language(weight) => {
+                // Where it is trained it is F32 on the processor.
+                let weight = as_input(weight, vectors)?;
+                Ok(vectors.f_linear(&weight, None::<&Tensor>)?.f_to_kind(Kind::Float)?)
+            }
         }
     }
 

@@ -22,6 +22,13 @@ pub enum Trained {
     /// The weight [out, in] (of an adapter: what it adds to it): `sum_t g_t (x) a_t`, with what the layer saw, a, [b, t, in] or
     /// [b, in].
     Weight(Tensor),
+    /// The weight [out, in] of a layer that reads some of the tokens: [`Trained::Weight`] over those of the example.
+    Routed {
+        /// What it saw, [n, in].
+        input: Tensor,
+        /// Which tokens these are, I64 [n], counted through [b, t].
+        places: Tensor,
+    },
     /// The bias [out]: `sum_t g_t`.
     Bias,
     /// Rows [count, out] of a table that was looked up: the sum of g over the places of each row.

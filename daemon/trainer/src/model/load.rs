@@ -5,15 +5,17 @@ use super::bottleneck::{self, BottleneckSite, Bottlenecks};
 use super::classifier::Classifier;
 use super::compute::Compute;
 use super::encoder::Encoder;
+use super::experts;
 use super::head::{Head, check_labels as check_label_count};
 use super::lora::{self, Linear};
 use super::rows::TrainedRows;
+use super::saved::{self, SavedModule};
 use super::{LoraSite, Model};
 use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::job::files::sha256_file;
 use crate::peft::{self, TokenRows};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tch::Tensor;
 use wengu_protocol::job::{BaseModel, Bottleneck, JobEnd, Lora, Method, Parent, PromptTuning, Task, TermToken};
@@ -32,10 +34,43 @@ impl Model {
         head_dropout: f64,
         seed: u64,
     ) -> Result<Model, TrainerError> {
+        let compute = Compute::of(base)?;
+        Model::load_in(compute, task, base, parent, labels, method, terms, head_dropout, seed)
+    }
+
+    /// A version without the frozen weights of its base model, to be merged into them.
+    pub fn load_to_merge(
+        task: Task,
+        base: &BaseModel,
+        version: &Parent,
+        method: &Method,
+        terms: &[TermToken],
+    ) -> Result<Model, TrainerError> {
+        let compute = Compute {
+            reads_weights: false,
+            ..Compute::of(base)?
+        };
+        let labels = &version.labels;
+        Model::load_in(compute, task, base, Some(version), labels, method, terms, 0.0, 0)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the job")]
+    fn load_in(
+        compute: Compute,
+        task: Task,
+        base: &BaseModel,
+        parent: Option<&Parent>,
+        labels: &[String],
+        method: &Method,
+        terms: &[TermToken],
+        head_dropout: f64,
+        seed: u64,
+    ) -> Result<Model, TrainerError> {
         check_label_count(task, labels)?;
         check_labels(labels, parent.map_or(&[], |parent| &parent.labels))?;
         check_digests(base)?;
-        let (mut encoder, pooling) = Encoder::load(&base.path, task, Compute::of(base)?)?;
+        let (mut encoder, pooling) = Encoder::load(&base.path, task, compute)?;
+        let mut output = encoder.output.take();
 
         let hidden = encoder.limits.hidden_size;
         let old = match (task, parent) {
@@ -62,12 +97,18 @@ impl Model {
             }
             (Method::Lora(settings), adapter) => {
                 check(settings)?;
-                let (sites, rows) = attach(&mut encoder, settings, adapter, keys, old_head, seed)?;
+                let Attached { sites, rows, saved } =
+                    attach((&mut encoder, &mut output), settings, adapter, keys, old_head, seed)?;
                 let known = known_rows(parent, terms, rows)?;
+                if !terms.is_empty() && saved.iter().any(|module| module.is_table) {
+                    let message = "`term_tokens` and a table of embeddings in `modules_to_save` do not go together; leave out one";
+                    return Err(TrainerError::new(JobEnd::BadJob, message));
+                }
                 Adapter::Lora {
                     settings: settings.clone(),
                     sites,
                     terms: TrainedRows::of_terms(terms, known, encoder.word_embeddings())?,
+                    saved,
                 }
             }
             (Method::PromptTuning(settings), adapter) => {
@@ -78,7 +119,7 @@ impl Model {
                 sites: bottlenecks(&encoder, settings, adapter, keys, seed)?,
             }),
         };
-        let head = match encoder.output.take() {
+        let head = match output {
             Some(output) => Head::Language(output),
             None => Head::Classifier(Classifier::grow(old, labels.len() as i64, hidden, head_dropout, seed)?),
         };
@@ -91,8 +132,16 @@ impl Model {
             head,
             labels,
             base_path,
+            computes: (compute.kind, compute.device),
         })
     }
+}
+
+/// What a low-rank adapter trains.
+struct Attached {
+    sites: Vec<LoraSite>,
+    rows: Option<TokenRows>,
+    saved: Vec<SavedModule>,
 }
 
 /// The parent's rows of term tokens, which must be the first of `terms`.
@@ -156,22 +205,27 @@ fn check(lora: &Lora) -> Result<(), TrainerError> {
 
 /// Marks the layers that are adapted and gives their sites: the parent's, or fresh ones.
 fn attach(
-    encoder: &mut Encoder,
+    (encoder, output): (&mut Encoder, &mut Option<Tensor>),
     settings: &Lora,
     parent: Option<&Path>,
     keys: peft::Keys,
     head: Option<(&Tensor, &Tensor)>,
     seed: u64,
-) -> Result<(Vec<LoraSite>, Option<TokenRows>), TrainerError> {
+) -> Result<Attached, TrainerError> {
     let (hidden, table) = (encoder.limits.hidden_size, encoder.word_embeddings_name());
+    let asked = settings.modules_to_save.as_slice();
     let names: Vec<String> = encoder.linears().iter().map(|linear| linear.name.clone()).collect();
+    experts::check(&names, settings)?;
     for target in &settings.target_modules {
         if !names
             .iter()
             .any(|name| lora::is_target(name, std::slice::from_ref(target)))
         {
-            let message =
-                format!("target module \"{target}\" is no linear layer of the base model, which has {names:?}");
+            let ends = names.iter().filter_map(|name| name.rsplit('.').next());
+            let ends: BTreeSet<&str> = ends.collect();
+            let message = format!(
+                "target module \"{target}\" is no linear layer of the base model; ends of their names are {ends:?}"
+            );
             return Err(TrainerError::new(JobEnd::BadJob, message));
         }
     }
@@ -192,18 +246,38 @@ fn attach(
                 .map_err(|message| TrainerError::new(JobEnd::BadJob, message))?;
             lora::fresh_site(linear, rank, scaling, settings.use_dora, seed)
         });
-        return Ok((fresh.collect::<Result<_, _>>()?, None));
+        return Ok(Attached {
+            sites: fresh.collect::<Result<_, _>>()?,
+            rows: None,
+            saved: saved::take(encoder, output, asked, &BTreeMap::new())?,
+        });
     };
     let layers: Vec<(String, Tensor)> = adapted
         .iter()
         .map(|linear| (linear.name.clone(), linear.weight.shallow_clone()))
         .collect();
-    let (config, sites, rows) = peft::read(dir, keys, &layers, (table, hidden), head)?;
+    let shapes = saved::shapes(encoder, output.as_ref(), asked);
+    let parts = peft::Parts {
+        layers: &layers,
+        table: (table, hidden),
+        saved: &shapes,
+        head,
+    };
+    let (config, read) = peft::read(dir, keys, &parts)?;
     let of_parent = Lora {
         // These may change from one update to the next.
         dropout: settings.dropout,
         target_modules: settings.target_modules.clone(),
         ..config.method()
+    };
+    // PEFT keeps them as a set.
+    let of_set = |lora: &Lora| lora.modules_to_save.iter().cloned().collect::<BTreeSet<_>>();
+    let of_parent = match of_set(&of_parent) == of_set(settings) {
+        true => Lora {
+            modules_to_save: settings.modules_to_save.clone(),
+            ..of_parent
+        },
+        false => of_parent,
     };
     if of_parent != *settings {
         let message = format!(
@@ -213,7 +287,11 @@ fn attach(
         );
         return Err(TrainerError::new(JobEnd::BadJob, message));
     }
-    Ok((sites, rows))
+    Ok(Attached {
+        sites: read.sites,
+        rows: read.rows,
+        saved: saved::take(encoder, output, asked, &read.saved)?,
+    })
 }
 
 /// The parent's prompt, or a fresh one.
@@ -280,6 +358,9 @@ fn described(lora: &Lora) -> String {
         if holds {
             text += &format!(", {name}");
         }
+    }
+    if !lora.modules_to_save.is_empty() {
+        text += &format!(", the whole modules {:?}", lora.modules_to_save);
     }
     if !lora.rank_pattern.is_empty() || !lora.alpha_pattern.is_empty() {
         text += &format!(", ranks {:?} and alphas {:?}", lora.rank_pattern, lora.alpha_pattern);

@@ -12,6 +12,8 @@ pub struct Linear {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
     pub site: Option<usize>,
+    /// Weight and bias are trained.
+    pub is_saved: bool,
 }
 
 /// Dropout with the masks of one seed.
@@ -93,12 +95,19 @@ impl LoraSite {
 
     /// What the adapter adds to the layer's weight, F32 [out, in]: `s B A`, or with DoRA `m (W + s B A) / |W + s B A| - W`.
     pub fn product(&self) -> Result<Tensor, TrainerError> {
+        match &self.dora {
+            None => self.update(),
+            Some(dora) => self.product_on(&on_processor(&dora.base)?),
+        }
+    }
+
+    /// The same on a weight W, F32 [out, in].
+    fn product_on(&self, base: &Tensor) -> Result<Tensor, TrainerError> {
         let update = self.update()?;
         let Some(dora) = &self.dora else { return Ok(update) };
-        let base = on_processor(&dora.base)?;
         let moved = base.f_add(&update)?;
         let scale = dora.magnitude.f_div(&row_lengths(&moved)?)?.f_unsqueeze(1)?;
-        Ok(moved.f_mul(&scale)?.f_sub(&base)?)
+        Ok(moved.f_mul(&scale)?.f_sub(base)?)
     }
 }
 
@@ -120,7 +129,7 @@ pub fn as_input(trained: &Tensor, input: &Tensor) -> Result<Tensor, TrainerError
 
 /// A weight F32 [out, in] with a site's update in it: the layer computes the same without the adapter.
 pub fn merged(site: &LoraSite, weight: &Tensor) -> Result<Tensor, TrainerError> {
-    Ok(weight.f_add(&site.product()?)?)
+    Ok(weight.f_add(&site.product_on(weight)?)?)
 }
 
 impl Linear {
@@ -139,6 +148,7 @@ impl Linear {
             name,
             weight,
             site: None,
+            is_saved: false,
         })
     }
 
@@ -149,6 +159,10 @@ impl Linear {
         sites: &[LoraSite],
         dropout: Option<Dropout>,
     ) -> Result<Tensor, TrainerError> {
+        if self.is_saved {
+            let bias = self.bias.as_ref().map(|bias| as_input(bias, input)).transpose()?;
+            return Ok(input.f_linear(&as_input(&self.weight, input)?, bias.as_ref())?);
+        }
         let output = input.f_linear(&self.weight, self.bias.as_ref())?;
         let Some(site) = self.site.map(|index| &sites[index]) else {
             return Ok(output);

@@ -9,6 +9,7 @@ mod config;
 mod decoder;
 mod device;
 mod encoder;
+mod experts;
 mod generate;
 mod head;
 mod importance;
@@ -22,6 +23,7 @@ mod random;
 mod recompute;
 mod rows;
 mod save;
+mod saved;
 pub(crate) mod weights;
 
 pub use crate::peft::LoraSite;
@@ -30,6 +32,7 @@ pub use generate::{Generation, Sampling};
 pub use importance::{HEAD, Held, Tap, Tapped, Trained, held_head};
 pub use pooling::Pooling;
 pub use recompute::Recompute;
+pub(crate) use saved::HEADS;
 
 use crate::error::TrainerError;
 use crate::job::tensors::copy_exact;
@@ -81,6 +84,8 @@ pub struct Model {
     head: Head,
     labels: Vec<String>,
     base_path: PathBuf,
+    /// In which numbers the frozen part computes, and where.
+    computes: (tch::Kind, tch::Device),
 }
 
 impl Model {
@@ -201,6 +206,7 @@ impl Model {
         let share = self.adapter.dropout();
         Pass {
             adapter: &self.adapter,
+            computes: self.computes,
             dropout: dropout.map(|seed| Dropout { seed, share }),
             taps,
         }
@@ -208,7 +214,7 @@ impl Model {
 
     /// The vectors that the head answers, [n, hidden], from the last layer's [b, t, hidden].
     fn pooled(&self, hidden: &Tensor, batch: &Batch, pass: &mut Pass) -> Result<Tensor, TrainerError> {
-        if self.task != Task::SequenceClassification {
+        if !self.task.is_by_text() {
             let tokens = hidden.f_flatten(0, 1)?;
             return match &batch.items {
                 Some(items) => Ok(tokens.f_index_select(0, items)?),

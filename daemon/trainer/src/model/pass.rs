@@ -5,11 +5,13 @@ use super::bottleneck::SubLayer;
 use super::lora::{Dropout, Linear};
 use super::{Tap, Trained};
 use crate::error::TrainerError;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// What goes along with one forward pass.
 pub struct Pass<'a> {
     pub adapter: &'a Adapter,
+    /// What the frozen part computes in and where.
+    pub computes: (Kind, Device),
     /// Dropout on the adapters' input. The base model's own dropout is left out: its weights do not change.
     pub dropout: Option<Dropout>,
     /// Where inputs and outputs of what is trained are kept.
@@ -20,11 +22,36 @@ impl Pass<'_> {
     /// A linear layer, with its site where it is adapted.
     pub fn linear(&mut self, layer: &Linear, input: &Tensor) -> Result<Tensor, TrainerError> {
         let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
+        if let (Some(taps), true) = (self.taps.as_mut(), layer.is_saved) {
+            let tap = |part: &str, trained| Tap {
+                name: format!("{}.{part}", layer.name),
+                output: output.shallow_clone(),
+                trained,
+            };
+            taps.push(tap("weight", Trained::Weight(input.shallow_clone())));
+            taps.extend(layer.bias.as_ref().map(|_| tap("bias", Trained::Bias)));
+        }
         if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
             taps.push(Tap {
                 name: layer.name.clone(),
                 output: output.shallow_clone(),
                 trained: Trained::Weight(input.shallow_clone()),
+            });
+        }
+        Ok(output)
+    }
+
+    /// The same for some of a batch's tokens, [n, in]; `places` says which, I64 [n], counted through [b, t].
+    pub fn routed(&mut self, layer: &Linear, input: &Tensor, places: &Tensor) -> Result<Tensor, TrainerError> {
+        let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
+        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
+            taps.push(Tap {
+                name: layer.name.clone(),
+                output: output.shallow_clone(),
+                trained: Trained::Routed {
+                    input: input.shallow_clone(),
+                    places: places.shallow_clone(),
+                },
             });
         }
         Ok(output)
@@ -49,6 +76,9 @@ impl Pass<'_> {
     pub fn look_up(&mut self, table: &Tensor, ids: &Tensor) -> Result<Tensor, TrainerError> {
         let rows = self.adapter.terms().or(self.adapter.prompt());
         let Some(rows) = rows else {
+            if table.requires_grad() {
+                return look_up_trained(table, ids, self.computes);
+            }
             return Ok(Tensor::f_embedding(table, ids, -1, false, false)?);
         };
         let output = rows.look_up(table, ids)?;
@@ -64,4 +94,10 @@ impl Pass<'_> {
         }
         Ok(output)
     }
+}
+
+/// Embeddings from a table that is trained: its rows are read where it lies and sent to where the model computes.
+fn look_up_trained(table: &Tensor, ids: &Tensor, (kind, device): (Kind, Device)) -> Result<Tensor, TrainerError> {
+    let rows = Tensor::f_embedding(table, &ids.f_to_device(table.device())?, -1, false, false)?;
+    Ok(rows.f_to_device(device)?.f_to_kind(kind)?)
 }

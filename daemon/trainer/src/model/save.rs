@@ -5,7 +5,7 @@ use super::bottleneck::Bottlenecks;
 use super::head::Head;
 use super::merged::family_name;
 use super::pooling::Pooling;
-use super::{Model, bert, lora};
+use super::{Model, bert, lora, saved};
 use crate::adapter_hub;
 use crate::error::TrainerError;
 use crate::peft;
@@ -18,14 +18,21 @@ impl Model {
         let task = Model::adapter_task(self.task, self.pooling);
         match &self.adapter {
             Adapter::None => Ok(()),
-            Adapter::Lora { settings, sites, terms } => {
+            Adapter::Lora {
+                settings,
+                sites,
+                terms,
+                saved,
+            } => {
                 let unused = self.unused_modules(&settings.target_modules);
                 let config = peft::AdapterConfig::lora(task, &self.base_path, settings, &unused);
                 let config = config.with_token_rows(terms.as_ref().map(|terms| terms.ids()));
                 let table = self.encoder.word_embeddings_name();
                 let rows = terms.as_ref().map(|terms| (table, &terms.rows));
                 let keys = peft::Keys::new(task, self.encoder.prefix());
-                peft::write(dir, &config, keys, sites, rows, self.head())
+                let saved = saved::trainable(saved).into_iter();
+                let saved: Vec<_> = saved.map(|(name, tensor, _)| (name, tensor)).collect();
+                peft::write(dir, &config, keys, sites, (rows, &saved), self.head())
             }
             Adapter::Prompt(prompt) => {
                 let shape = peft::BaseShape {
@@ -61,15 +68,17 @@ impl Model {
         match (task, pooling) {
             (Task::TokenClassification, _) => peft::Task::TokenClassification,
             (Task::CausalLm, _) => peft::Task::CausalLm,
-            (Task::SequenceClassification, Pooling::Pooler) => peft::Task::SequenceClassification,
-            (Task::SequenceClassification, _) => peft::Task::FeatureExtraction,
+            (Task::SequenceClassification | Task::MultiLabelClassification, Pooling::Pooler) => {
+                peft::Task::SequenceClassification
+            }
+            (Task::SequenceClassification | Task::MultiLabelClassification, _) => peft::Task::FeatureExtraction,
         }
     }
 
     /// Layers that PEFT would adapt and that take no part in this model's answer.
     fn unused_modules(&self, target_modules: &[String]) -> Vec<String> {
         let pooler = bert::POOLER_DENSE;
-        let loaded = self.task == Task::SequenceClassification;
+        let loaded = self.task.is_by_text();
         let unused = loaded && self.pooling != Pooling::Pooler && lora::is_target(pooler, target_modules);
         if unused { vec![pooler.to_owned()] } else { Vec::new() }
     }

@@ -58,6 +58,8 @@ pub struct TensorFiles {
 
 const WEIGHTS_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
+/// What the name of the factors of a weight of eight bits ends in after the weight's own.
+pub const FACTORS: &str = "_scale_inv";
 
 #[derive(Deserialize)]
 struct Index {
@@ -248,27 +250,46 @@ impl Weights<'_> {
         if view.data().len() as i64 != shape.iter().product::<i64>() * width {
             return Err(bad(format!("tensor {stored} has {} bytes", view.data().len())));
         }
+        if !self.compute.reads_weights {
+            if kind == Kind::Float8e4m3fn {
+                let _checked = self.factors(&stored, shape)?;
+            }
+            self.taken.borrow_mut().insert(stored);
+            // One number, whatever the shape.
+            return Ok(Tensor::f_zeros([1], (wanted, self.compute.device))?.f_expand(shape, true)?);
+        }
         let mut held = Tensor::f_from_data_size(view.data(), shape, kind)?;
         if kind == Kind::Float8e4m3fn {
-            held = self.dequantized(&stored, &held.f_to_kind(Kind::Float)?)?;
+            held = self.dequantized(&stored, &held)?;
         }
         self.taken.borrow_mut().insert(stored);
         Ok(held.f_to_device(self.compute.device)?.f_to_kind(wanted)?)
     }
 
-    /// A weight [rows, columns] with its blocks times their factors, which `NAME_scale_inv` holds (DeepSeek-V3, section 3.3).
+    /// A weight of eight bits [rows, columns] with its blocks times their factors, F32 (DeepSeek-V3, section 3.3).
     fn dequantized(&self, stored: &str, weight: &Tensor) -> Result<Tensor, TrainerError> {
-        let name = format!("{stored}_scale_inv");
+        let size = weight.size();
+        let ([rows, columns], factors) = self.factors(stored, &size)?;
+        let factors = factors
+            .f_repeat_interleave_self_int(rows, 0, None)?
+            .f_narrow(0, 0, size[0])?
+            .f_repeat_interleave_self_int(columns, 1, None)?
+            .f_narrow(1, 0, size[1])?;
+        Ok(weight.f_to_kind(Kind::Float)?.f_mul(&factors)?)
+    }
+
+    /// The size of a weight's blocks, and their factors, which `NAME_scale_inv` holds.
+    fn factors(&self, stored: &str, size: &[i64]) -> Result<([i64; 2], Tensor), TrainerError> {
+        let name = format!("{stored}{FACTORS}");
         let bad = |message: String| TrainerError::at(JobEnd::BadModel, self.path, message);
-        let Some([rows, columns]) = self.blocks else {
+        let (Some([rows, columns]), &[outputs, inputs]) = (self.blocks, size) else {
             let message = format!("tensor {stored} has 8 bits, but config.json has no quantization_config with blocks");
             return Err(bad(message));
         };
         let (_, view) = self
             .view(&name)
             .ok_or_else(|| bad(format!("tensor {name} is missing: the factors of {stored}")))?;
-        let size = weight.size2()?;
-        let expected = [(size.0, rows), (size.1, columns)].map(|(n, block)| (n as usize).div_ceil(block as usize));
+        let expected = [(outputs, rows), (inputs, columns)].map(|(n, block)| (n as usize).div_ceil(block as usize));
         if view.dtype() != Dtype::F32 || view.shape() != expected || view.data().len() != 4 * expected[0] * expected[1]
         {
             let (dtype, shape) = (view.dtype(), view.shape());
@@ -276,12 +297,31 @@ impl Weights<'_> {
                 "tensor {name} is {dtype:?} {shape:?}; F32 {expected:?} is expected"
             )));
         }
-        let factors = Tensor::f_from_data_size(view.data(), &expected.map(|n| n as i64), Kind::Float)?
-            .f_repeat_interleave_self_int(rows, 0, None)?
-            .f_narrow(0, 0, size.0)?
-            .f_repeat_interleave_self_int(columns, 1, None)?
-            .f_narrow(1, 0, size.1)?;
+        let factors = Tensor::f_from_data_size(view.data(), &expected.map(|n| n as i64), Kind::Float)?;
         self.taken.borrow_mut().insert(name);
-        Ok(weight.f_mul(&factors)?)
+        Ok(([rows, columns], factors))
+    }
+
+    /// The values of a tensor as it is stored, F32; of one with eight bits what its blocks' factors make of it.
+    pub fn values(&self, stored: &str) -> Result<Tensor, TrainerError> {
+        let (path, view) = self
+            .view(stored)
+            .ok_or_else(|| TrainerError::at(JobEnd::BadModel, self.path, format!("tensor {stored} is missing")))?;
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F8_E4M3 => Kind::Float8e4m3fn,
+            other => {
+                let message = format!("tensor {stored} has type {other:?}; F32, F16, BF16 and F8_E4M3 can be merged");
+                return Err(TrainerError::at(JobEnd::BadModel, path, message));
+            }
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        let held = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+        match kind {
+            Kind::Float8e4m3fn => self.dequantized(stored, &held),
+            _ => Ok(held.f_to_kind(Kind::Float)?),
+        }
     }
 }

@@ -2,9 +2,11 @@
 //! optimizer step, so that the split into micro-batches does not change the gradient.
 
 mod ewc;
+mod label_set;
 mod prior;
 
 pub use ewc::Ewc;
+pub use label_set::{binary_cross_entropy_sum, binary_distillation_sum, log_likelihood};
 pub use prior::prior_correction;
 
 use crate::error::TrainerError;

@@ -78,10 +78,12 @@ impl AdamW {
         let correction1 = 1.0 - BETA1.powf(self.updates as f64);
         let correction2 = 1.0 - BETA2.powf(self.updates as f64);
         for slot in &mut self.slots {
-            let gradient = slot.parameter.f_grad()?;
-            if !gradient.defined() {
-                continue;
-            }
+            // An expert that no token was sent to yet has none, and after a restart has none again: it counts as zero, as it would
+            // after the first step that reaches it.
+            let gradient = match slot.parameter.f_grad()? {
+                gradient if gradient.defined() => gradient,
+                _ => slot.parameter.f_zeros_like()?,
+            };
             let rate = if slot.head { head_learning_rate } else { learning_rate };
             let _ = slot.parameter.f_mul_scalar_(1.0 - rate * slot.weight_decay)?;
             let _ = slot.m.f_lerp_(&gradient, 1.0 - BETA1)?;

@@ -1,7 +1,8 @@
 //! adapter_config.json.
 
+use crate::model::HEADS;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use wengu_protocol::job::Lora;
 
@@ -128,7 +129,12 @@ fn none() -> String {
 impl AdapterConfig {
     /// A LoRA adapter's configuration.
     pub fn lora(task_type: Task, base: &Path, lora: &Lora, exclude_modules: &[String]) -> AdapterConfig {
-        let classifies = task_type.has_head();
+        let heads = HEADS
+            .iter()
+            .filter(|_| task_type.has_head())
+            .map(|head| (*head).to_owned());
+        let saved: BTreeSet<String> = lora.modules_to_save.iter().cloned().chain(heads).collect();
+        let saved: Vec<String> = saved.into_iter().collect();
         AdapterConfig {
             alpha_pattern: lora.alpha_pattern.clone(),
             base_model_name_or_path: Some(base.display().to_string()),
@@ -140,7 +146,7 @@ impl AdapterConfig {
             lora_alpha: lora.alpha,
             lora_bias: false,
             lora_dropout: lora.dropout,
-            modules_to_save: classifies.then(|| vec!["classifier".to_owned(), "score".to_owned()]),
+            modules_to_save: (!saved.is_empty()).then_some(saved),
             peft_type: "LORA".into(),
             r: lora.rank,
             rank_pattern: lora.rank_pattern.clone(),
@@ -169,6 +175,11 @@ impl AdapterConfig {
             alpha: self.lora_alpha,
             dropout: self.lora_dropout,
             target_modules: self.target_modules.clone(),
+            modules_to_save: {
+                let saved = self.modules_to_save.iter().flatten();
+                let own = saved.filter(|name| !self.task_type.has_head() || !HEADS.contains(&name.as_str()));
+                own.cloned().collect()
+            },
             use_rslora: self.use_rslora,
             use_dora: self.use_dora,
             rank_pattern: self.rank_pattern.clone(),

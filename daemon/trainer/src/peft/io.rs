@@ -7,7 +7,7 @@ use crate::job::tensors::encode;
 use crate::model::weights::{TensorFile, Weights};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 use wengu_protocol::job::JobEnd;
@@ -18,7 +18,7 @@ pub fn write(
     config: &AdapterConfig,
     keys: Keys,
     sites: &[LoraSite],
-    rows: Option<(&str, &Tensor)>,
+    (rows, saved): (Option<(&str, &Tensor)>, &[(String, Tensor)]),
     head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(), TrainerError> {
     let mut tensors: Vec<(String, &Tensor)> = Vec::new();
@@ -29,6 +29,7 @@ pub fn write(
         tensors.extend(dora.map(|dora| (keys.magnitude(&site.name), &dora.magnitude)));
     }
     tensors.extend(rows.map(|(table, rows)| (keys.rows(table), rows)));
+    tensors.extend(saved.iter().map(|(name, tensor)| (keys.saved(name), tensor)));
     if let Some((weight, bias)) = head.filter(|_| keys.task.has_head()) {
         tensors.extend([(keys.head("weight"), weight), (keys.head("bias"), bias)]);
     }
@@ -100,14 +101,31 @@ pub(super) fn check_head(
     Ok(())
 }
 
-/// Reads a directory that adapts exactly `layers`, given as their names and weights, and rows of the `table` of embeddings, of `hidden` numbers. The tensors require gradients.
-pub fn read(
-    dir: &Path,
-    keys: Keys,
-    layers: &[(String, Tensor)],
-    (table, hidden): (&str, i64),
-    head: Option<(&Tensor, &Tensor)>,
-) -> Result<(AdapterConfig, Vec<LoraSite>, Option<TokenRows>), TrainerError> {
+/// The parts of a model that a directory is for.
+pub struct Parts<'a> {
+    /// The layers that are adapted: names and weights.
+    pub layers: &'a [(String, Tensor)],
+    /// The table of embeddings: its name, and the numbers of a row.
+    pub table: (&'a str, i64),
+    /// Tensors of the modules that are carried whole: names and shapes.
+    pub saved: &'a BTreeMap<String, Vec<i64>>,
+    /// The head's weight and bias.
+    pub head: Option<(&'a Tensor, &'a Tensor)>,
+}
+
+/// What a directory holds for them.
+pub struct ReadParts {
+    /// Low-rank updates. They require gradients.
+    pub sites: Vec<LoraSite>,
+    /// Rows of the table.
+    pub rows: Option<TokenRows>,
+    /// Tensors of modules that are carried whole, by name.
+    pub saved: BTreeMap<String, Tensor>,
+}
+
+/// Reads a directory that is for exactly these parts.
+pub fn read(dir: &Path, keys: Keys, parts: &Parts) -> Result<(AdapterConfig, ReadParts), TrainerError> {
+    let (layers, (table, hidden), head) = (parts.layers, parts.table, parts.head);
     let (path, config) = read_config::<AdapterConfig>(dir, "LORA")?;
     let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
     config.check().map_err(|message| bad(&message))?;
@@ -131,8 +149,14 @@ pub fn read(
     }
     let ids = config.trainable_token_indices.clone().filter(|ids| !ids.is_empty());
     expected.extend(ids.is_some().then(|| keys.rows(table)));
+    expected.extend(parts.saved.keys().map(|name| keys.saved(name)));
     check_names(&weights, &expected)?;
     check_head(&weights, head, |part| keys.head(part))?;
+    let saved = parts.saved.iter().map(|(name, shape)| {
+        let tensor = weights.tensor(&keys.saved(name), shape)?;
+        Ok((name.clone(), tensor))
+    });
+    let saved = saved.collect::<Result<_, TrainerError>>()?;
     let method = config.method();
     let sites = layers.iter().map(|(name, weight)| {
         let (outputs, inputs) = weight.size2()?;
@@ -161,7 +185,7 @@ pub fn read(
             Some(TokenRows { ids, rows })
         }
     };
-    Ok((config, sites, rows))
+    Ok((config, ReadParts { sites, rows, saved }))
 }
 
 /// The first names and how many more there are.

@@ -38,6 +38,14 @@ impl Keys {
         format!("{}{layer}", self.below())
     }
 
+    /// A tensor of a module that is carried whole; a causal model's output layer stands beside the bare model.
+    pub fn saved(self, tensor: &str) -> String {
+        match tensor.starts_with("lm_head.") {
+            true => format!("base_model.model.{tensor}"),
+            false => format!("base_model.model.{}{tensor}", self.below()),
+        }
+    }
+
     /// The rows of the embedding table.
     pub fn rows(self, table: &str) -> String {
         format!(

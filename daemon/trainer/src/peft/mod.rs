@@ -12,7 +12,7 @@ mod prompt;
 
 pub use config::{AdapterConfig, Task};
 pub(crate) use io::check_names;
-pub use io::{read, tensor_bytes, write};
+pub use io::{Parts, ReadParts, read, tensor_bytes, write};
 pub use keys::Keys;
 pub use pattern::rank_and_scaling;
 pub use prompt::{BaseShape, PromptConfig, read_prompt, write_prompt};

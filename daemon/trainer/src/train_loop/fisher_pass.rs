@@ -1,4 +1,4 @@
-use super::{Cancel, Inputs};
+use super::{Cancel, Inputs, inputs};
 use crate::data::batch::by_length;
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
@@ -26,7 +26,7 @@ pub fn estimate_fisher(
     let lengths = train.lengths();
     let chosen: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
     let (size, kind) = match job.task {
-        Task::SequenceClassification => (FISHER_BATCH, Rows::Examples),
+        Task::SequenceClassification | Task::MultiLabelClassification => (FISHER_BATCH, Rows::Examples),
         Task::TokenClassification | Task::CausalLm => (1, Rows::TokensOfOneExample),
     };
     let batches = by_length(&chosen, size);
@@ -36,12 +36,19 @@ pub fn estimate_fisher(
         cancel.check()?;
         let batch: Vec<usize> = batch.into_iter().map(|place| rows[place]).collect();
         let tapped = train.tapped(model, &batch)?;
+        let several = job.task == Task::MultiLabelClassification;
+        let answers = train.set().answers_of(&batch);
         let labels = match job.learning.fisher {
+            FisherEstimate::Exact if several => Labels::EveryOutcome,
             FisherEstimate::Exact => Labels::Expected,
-            FisherEstimate::Sampled => {
-                Labels::Given(drawn_labels(&tapped.logits, &train.set().answers_of(&batch), job.seed)?)
-            }
-            FisherEstimate::Empirical => Labels::Given(Tensor::f_from_slice(&train.set().answer_labels(&batch))?),
+            FisherEstimate::Sampled if several => Labels::Outcomes(drawn_outcomes(&tapped.logits, &answers, job.seed)?),
+            FisherEstimate::Sampled => Labels::Given(drawn_labels(&tapped.logits, &answers, job.seed)?),
+            FisherEstimate::Empirical => match &train.set().probabilities {
+                Some(probabilities) if several => {
+                    Labels::Outcomes(probabilities.f_index_select(0, &inputs::index(&answers)?)?)
+                }
+                _ => Labels::Given(Tensor::f_from_slice(&train.set().answer_labels(&batch))?),
+            },
         };
         estimate.add(squared_gradients(&tapped, &labels, kind)?, batch.len())?;
         progress.step(train.token_count(&batch))?;
@@ -74,9 +81,48 @@ fn drawn_labels(logits: &Tensor, rows: &[usize], seed: u64) -> Result<Tensor, Tr
     Ok(Tensor::f_from_slice(&drawn)?)
 }
 
+/// For each row whether each label applies, F32 [rows, labels], from the model's own distribution. A row's draws do not depend on the
+/// batch that it is in.
+fn drawn_outcomes(logits: &Tensor, rows: &[usize], seed: u64) -> Result<Tensor, TrainerError> {
+    let p = logits.f_detach()?.f_to_kind(Kind::Double)?.f_sigmoid()?;
+    let shape = p.size();
+    let mut flat = vec![0f64; p.numel()];
+    p.f_copy_data(&mut flat, p.numel())?;
+    let of_row = |(&row, p): (&usize, &[f64])| {
+        let mut stream = Stream::new(seed, Purpose::FisherLabels, row as u64);
+        let drawn = p.iter().map(|p| f32::from(u8::from(stream.unit() < *p)));
+        drawn.collect::<Vec<f32>>()
+    };
+    let drawn: Vec<f32> = rows
+        .iter()
+        .zip(flat.chunks(shape[1] as usize))
+        .flat_map(of_row)
+        .collect();
+    Ok(Tensor::f_from_slice(&drawn)?.f_reshape(shape)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outcomes_are_drawn_label_by_label() {
+        let rows: Vec<usize> = (0..4000).collect();
+        let logits = Tensor::from_slice(&[0.25f64.ln(), 0.0, 30.0]).repeat([4000, 1]);
+        let drawn = drawn_outcomes(&logits, &rows, 9).unwrap();
+        for (label, p) in [(0, 0.2), (1, 0.5), (2, 1.0)] {
+            let share = drawn.select(1, label).mean(Kind::Double).double_value(&[]);
+            let error = (p * (1.0 - p) / 4000.0f64).sqrt();
+            assert!((share - p).abs() <= 5.0 * error, "{label}: {share}");
+        }
+        // Two labels of a row are drawn apart.
+        let both = (drawn.select(1, 0) * drawn.select(1, 1))
+            .mean(Kind::Double)
+            .double_value(&[]);
+        assert!((both - 0.1).abs() < 0.03, "{both}");
+        let again = drawn_outcomes(&logits.narrow(0, 0, 2), &rows[7..9], 9).unwrap();
+        assert_eq!(again, drawn.narrow(0, 7, 2));
+    }
 
     #[test]
     fn labels_are_drawn_from_the_models_own_distribution() {

@@ -146,7 +146,7 @@ impl Inputs {
         let logits = self.logits(model, rows, None)?;
         match model.task() {
             Task::CausalLm => token_answers(&logits, &Tensor::f_from_slice(&self.set.answer_labels(rows))?),
-            Task::SequenceClassification | Task::TokenClassification => Ok(logits),
+            _ => Ok(logits),
         }
     }
 

@@ -124,7 +124,8 @@ impl Training<'_> {
                 if let Some(validation) = self.validation {
                     progress.end()?;
                     progress.begin(Phase::Validate, 0, Inputs::answer_steps(validation.set()))?;
-                    let score = stopping::validation_score(self.model, validation, progress)?;
+                    let score =
+                        stopping::validation_score(self.model, validation, self.job.label_threshold(), progress)?;
                     if state.stopping.take((state.step / per_epoch) as u32, score) {
                         best = snapshot::take(self.model);
                     }

@@ -7,10 +7,11 @@ use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::model::Recompute;
 use crate::objective::{
-    cross_entropy_sum, distillation_sum, logit_distance_sum, prior_correction, soft_cross_entropy_sum,
+    binary_cross_entropy_sum, binary_distillation_sum, cross_entropy_sum, distillation_sum, logit_distance_sum,
+    prior_correction, soft_cross_entropy_sum,
 };
 use tch::Tensor;
-use wengu_protocol::job::DistillLoss;
+use wengu_protocol::job::{DistillLoss, Task};
 
 /// Examples of a step that are learned from in the same way.
 struct Part<'a> {
@@ -118,13 +119,17 @@ impl Training<'_> {
             let (logits, kept) = self.answers(inputs, rows, self.dropout_seed(step, index, stream))?;
             let mut losses = Vec::new();
             if part.labelled {
-                let loss = labelled_loss(inputs, rows, &logits, correction)?.f_div_scalar(answers)?;
+                let loss = labelled_loss(self.job.task, inputs, rows, &logits, correction)?.f_div_scalar(answers)?;
                 terms[stream.min(1) as usize] += loss.f_double_value(&[])?;
                 losses.push(loss);
             }
             if let Some((Distilled { weight, loss }, teacher)) = taught {
+                let temperature = self.job.learning.distill_temperature;
                 let distance = match loss {
-                    DistillLoss::Kl => distillation_sum(&logits, &teacher, self.job.learning.distill_temperature)?,
+                    DistillLoss::Kl if self.job.task == Task::MultiLabelClassification => {
+                        binary_distillation_sum(&logits, &teacher, temperature)?
+                    }
+                    DistillLoss::Kl => distillation_sum(&logits, &teacher, temperature)?,
                     DistillLoss::Logits => logit_distance_sum(&logits, &teacher)?,
                 };
                 let loss = distance.f_mul_scalar(weight / answers)?;
@@ -189,6 +194,7 @@ impl Training<'_> {
 }
 
 fn labelled_loss(
+    task: Task,
     inputs: &Inputs,
     rows: &[usize],
     logits: &Tensor,
@@ -201,7 +207,10 @@ fn labelled_loss(
     let weights = Tensor::f_from_slice(&set.answer_weights(rows))?;
     if let Some(probabilities) = &set.probabilities {
         let probabilities = probabilities.f_index_select(0, &inputs::index(&set.answers_of(rows))?)?;
-        return soft_cross_entropy_sum(logits, &probabilities, &weights);
+        return match task {
+            Task::MultiLabelClassification => binary_cross_entropy_sum(logits, &probabilities, &weights),
+            _ => soft_cross_entropy_sum(logits, &probabilities, &weights),
+        };
     }
     cross_entropy_sum(logits, &Tensor::f_from_slice(&set.answer_labels(rows))?, &weights)
 }

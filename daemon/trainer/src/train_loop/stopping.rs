@@ -5,8 +5,8 @@ use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::Model;
 use serde::{Deserialize, Serialize};
-use tch::Kind;
-use wengu_decide::metrics::{Confusion, argmax_rows};
+use tch::{Kind, Tensor};
+use wengu_decide::metrics::{Confusion, LabelSetScores, argmax_rows, labels_above};
 use wengu_protocol::job::{JobEnd, Task};
 
 /// The best epoch so far, and how many came after it.
@@ -47,7 +47,12 @@ impl Stopping {
 }
 
 /// Macro F1 over labels, or, of a causal model, the mean log-probability of the answers' tokens.
-pub fn validation_score(model: &Model, set: &Inputs, progress: &mut ProgressLog) -> Result<f64, TrainerError> {
+pub fn validation_score(
+    model: &Model,
+    set: &Inputs,
+    threshold: f64,
+    progress: &mut ProgressLog,
+) -> Result<f64, TrainerError> {
     // A stop waits for the end of the set: the epoch's steps are worth a checkpoint.
     let answers = set.answers(model, progress, &super::Cancel::default())?;
     if model.task() == Task::CausalLm {
@@ -57,11 +62,39 @@ pub fn validation_score(model: &Model, set: &Inputs, progress: &mut ProgressLog)
     let labels = answers.size()[1] as usize;
     let mut logits = vec![0f32; answers.numel()];
     answers.f_copy_data(&mut logits, answers.numel())?;
+    if let Some(probabilities) = set
+        .set()
+        .probabilities
+        .as_ref()
+        .filter(|_| model.task() == Task::MultiLabelClassification)
+    {
+        return label_set_score(&logits, probabilities, threshold);
+    }
     let said = argmax_rows(&logits, labels).map_err(internal)?;
     let rows: Vec<usize> = (0..set.set().len()).collect();
     let expected: Vec<u32> = set.set().answer_labels(&rows).iter().map(|&l| l as u32).collect();
     let confusion = Confusion::new(labels, &expected, &said).map_err(internal)?;
     Ok(confusion.macro_f1().unwrap_or(0.0))
+}
+
+/// Macro F1 of labels that each apply or do not.
+fn label_set_score(logits: &[f32], probabilities: &Tensor, threshold: f64) -> Result<f64, TrainerError> {
+    let labels = probabilities.size()[1] as usize;
+    let mut wanted = vec![0f32; probabilities.numel()];
+    probabilities.f_copy_data(&mut wanted, probabilities.numel())?;
+    let internal = |error: wengu_decide::metrics::MetricsError| TrainerError::new(JobEnd::Internal, error.to_string());
+    let named = |labels: &[usize]| labels.iter().map(usize::to_string).collect();
+    let mut scores = LabelSetScores::default();
+    for (row, said) in labels_above(logits, labels, threshold)
+        .map_err(internal)?
+        .iter()
+        .enumerate()
+    {
+        let wanted = &wanted[row * labels..][..labels];
+        let wanted: Vec<usize> = (0..labels).filter(|&label| wanted[label] >= 0.5).collect();
+        scores.add(&named(&wanted), &named(said));
+    }
+    Ok(scores.macro_f1().unwrap_or(0.0))
 }
 
 #[cfg(test)]

@@ -140,6 +140,13 @@ pub fn method_of(adapter: &Path) -> Lora {
         alpha: serde_json::from_value(of("lora_alpha")).unwrap(),
         dropout: 0.0,
         target_modules: serde_json::from_value(of("target_modules")).unwrap(),
+        modules_to_save: {
+            let saved: Option<Vec<String>> = serde_json::from_value(of("modules_to_save")).unwrap();
+            let saved = saved.unwrap_or_default().into_iter();
+            saved
+                .filter(|name| !["classifier", "score"].contains(&name.as_str()))
+                .collect()
+        },
         use_rslora: of("use_rslora") == true,
         use_dora: of("use_dora") == true,
         rank_pattern: serde_json::from_value(of("rank_pattern")).unwrap(),

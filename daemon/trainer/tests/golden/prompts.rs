@@ -24,7 +24,7 @@ fn method(virtual_tokens: u32) -> Method {
 
 fn load(task: Task, base_name: &str, parent: Option<&Parent>, virtual_tokens: u32) -> Result<Model, TrainerError> {
     let labels: &[&str] = match task {
-        Task::SequenceClassification => &LABELS,
+        Task::SequenceClassification | Task::MultiLabelClassification => &LABELS,
         Task::TokenClassification => &NAMES,
         Task::CausalLm => &[],
     };

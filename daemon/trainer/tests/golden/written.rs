@@ -148,6 +148,11 @@ fn adapters_of_other_kinds_are_as_peft_writes_them() {
     check("rslora", &golden("tiny/base"), &of(&|lora| lora.use_rslora = true), &[]);
     check("dora", &golden("tiny/base"), &of(&|lora| lora.use_dora = true), &[]);
     check("patterns", &golden("tiny/base"), &of(&patterns), &[]);
+    let saved = |lora: &mut Lora| {
+        lora.target_modules = strings(&["query", "value"]);
+        lora.modules_to_save = strings(&["pooler", "word_embeddings"]);
+    };
+    check("saved", &golden("tiny/base"), &of(&saved), &[]);
 }
 
 #[test]

@@ -153,6 +153,20 @@ pub fn write_set(path: &Path, rows: &[Row], teacher: Option<&Tensor>) {
     std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
+/// Writes a data file of rows with any number of `known` labels, with teacher logits [n, width] where given.
+pub fn write_label_sets(path: &Path, rows: &[(Vec<i32>, Vec<usize>)], known: usize, teacher: Option<&Tensor>) {
+    let single: Vec<Row> = rows.iter().map(|(tokens, _)| (tokens.clone(), -1)).collect();
+    write_set(path, &single, teacher);
+    let mut tensors = Tensor::read_safetensors(path).unwrap();
+    let indicators: Vec<f32> = rows
+        .iter()
+        .flat_map(|(_, set)| (0..known).map(|label| f32::from(u8::from(set.contains(&label)))))
+        .collect();
+    let indicators = Tensor::from_slice(&indicators).reshape([rows.len() as i64, known as i64]);
+    tensors.push((DataFile::LABEL_PROBABILITIES.to_owned(), indicators));
+    Tensor::write_safetensors(&tensors, path).unwrap();
+}
+
 /// A folder with a base model and jobs.
 pub struct Bench {
     pub folder: tempfile::TempDir,
@@ -181,6 +195,7 @@ impl Bench {
             parent: None,
             anchor: None,
             labels: labels(4),
+            threshold: None,
             method: Method::Lora(Lora {
                 rank: 4,
                 alpha: 8.0,

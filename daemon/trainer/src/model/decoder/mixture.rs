@@ -1,5 +1,6 @@
 //! Mixture of experts: each token is read by a few feed-forward layers that a router chooses, and by the shared ones.
 
+use super::super::lora::Linear;
 use super::super::pass::Pass;
 use super::super::weights::Weights;
 use super::deepseek::{DeepSeek, Routing};
@@ -15,9 +16,9 @@ pub struct Mixture {
 }
 
 struct Expert {
-    gate: Tensor,
-    up: Tensor,
-    down: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
 }
 
 struct Router {
@@ -39,12 +40,19 @@ impl Mixture {
     ) -> Result<Mixture, TrainerError> {
         let (count, inner) = (shape.n_routed_experts, shape.moe_intermediate_size);
         let expert = |index: i64| {
-            let part =
-                |part: &str, size: [i64; 2]| weights.tensor(&format!("{name}.experts.{index}.{part}.weight"), &size);
+            let part = |part: &str, inputs, outputs| {
+                Linear::load(
+                    weights,
+                    format!("{name}.experts.{index}.{part}"),
+                    inputs,
+                    outputs,
+                    false,
+                )
+            };
             Ok(Expert {
-                gate: part("gate_proj", [inner, hidden])?,
-                up: part("up_proj", [inner, hidden])?,
-                down: part("down_proj", [hidden, inner])?,
+                gate: part("gate_proj", hidden, inner)?,
+                up: part("up_proj", hidden, inner)?,
+                down: part("down_proj", inner, hidden)?,
             })
         };
         let correction = match shape.routing() {
@@ -72,6 +80,13 @@ impl Mixture {
         })
     }
 
+    /// The layers of the routed experts.
+    pub fn linears(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.experts
+            .iter_mut()
+            .flat_map(|Expert { gate, up, down }| [gate, up, down])
+    }
+
     /// From [b, t, hidden] to [b, t, hidden].
     pub fn forward(&self, input: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
         let tokens = input.f_flatten(0, -2)?;
@@ -89,9 +104,9 @@ impl Mixture {
             let index = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to_device(tokens.device());
             let (places, rows) = (index(&places)?, index(&rows)?);
             let seen = tokens.f_index_select(0, &rows)?;
-            let gate = seen.f_linear(&expert.gate, None::<&Tensor>)?.f_silu()?;
-            let inner = gate.f_mul(&seen.f_linear(&expert.up, None::<&Tensor>)?)?;
-            let said = inner.f_linear(&expert.down, None::<&Tensor>)?;
+            let gate = pass.routed(&expert.gate, &seen, &rows)?.f_silu()?;
+            let inner = gate.f_mul(&pass.routed(&expert.up, &seen, &rows)?)?;
+            let said = pass.routed(&expert.down, &inner, &rows)?;
             let weight = weights.f_index_select(0, &places)?.f_unsqueeze(1)?;
             sum = sum.f_index_add(0, &rows, &said.f_mul(&weight)?.f_to_kind(tokens.kind())?)?;
         }

@@ -96,10 +96,12 @@ impl Layer {
             Attention::Grouped(attention) => attention.linears(),
             Attention::Latent(attention) => attention.linears(),
         };
-        // In a model with experts, `gate_proj` and its like mean the routed experts to peft (0.21: `target_parameters`), which
-        // stay as they are here. Adapting other layers of these names would not load there.
-        if let (false, FeedForward::Dense(gated)) = (latent, &mut self.feed_forward) {
-            all.extend(gated.linears());
+        match (latent, &mut self.feed_forward) {
+            (false, FeedForward::Dense(gated)) => all.extend(gated.linears()),
+            // In a model with experts, `gate_proj` and its like mean the routed experts to peft (0.21), not the dense layers and
+            // not the shared experts. Adapting others of these names would not load there.
+            (true, FeedForward::Experts(mixture)) => all.extend(mixture.linears()),
+            (true, FeedForward::Dense(_)) | (false, FeedForward::Experts(_)) => {}
         }
         all
     }

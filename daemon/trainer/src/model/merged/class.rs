@@ -75,11 +75,11 @@ impl Class {
         Ok(match (model.task, model.pooling) {
             (Task::CausalLm, _) => in_model("CausalLM", None, false),
             (Task::TokenClassification, _) => in_model("TokenClassification", with_bias, false),
-            (Task::SequenceClassification, Pooling::Pooler) => in_model("SequenceClassification", with_bias, true),
-            (Task::SequenceClassification, Pooling::Last) if decoder && unbiased => {
+            (_, Pooling::Pooler) => in_model("SequenceClassification", with_bias, true),
+            (_, Pooling::Last) if decoder && unbiased => {
                 in_model("SequenceClassification", Some(HeadNames { weight, bias: None }), false)
             }
-            (Task::SequenceClassification, pooling) => {
+            (_, pooling) => {
                 let why = match pooling {
                     Pooling::Last if decoder => {
                         format!("transformers' {family}ForSequenceClassification has no bias, and this head has one")
@@ -105,6 +105,10 @@ impl Class {
         for left in ["num_labels", "id2label", "label2id", "problem_type"] {
             config.remove(left);
         }
+        if config.contains_key("num_nextn_predict_layers") {
+            config.insert("num_nextn_predict_layers".into(), json!(0));
+        }
+        let was_quantized = config.remove("quantization_config").is_some();
         if self.head.is_some() {
             let names = model.labels.iter().enumerate();
             let by_id: Map<String, Value> = names.clone().map(|(id, name)| (id.to_string(), json!(name))).collect();
@@ -112,10 +116,15 @@ impl Class {
             config.insert("id2label".into(), by_id.into());
             config.insert("label2id".into(), by_name.into());
         }
-        if self.head.is_some() && model.task == Task::SequenceClassification {
-            config.insert("problem_type".into(), json!("single_label_classification"));
+        let problem = match model.task {
+            Task::SequenceClassification => Some("single_label_classification"),
+            Task::MultiLabelClassification => Some("multi_label_classification"),
+            Task::TokenClassification | Task::CausalLm => None,
+        };
+        if let Some(problem) = problem.filter(|_| self.head.is_some()) {
+            config.insert("problem_type".into(), json!(problem));
         }
-        if let Some(precision) = precision {
+        if let Some(precision) = precision.or(was_quantized.then_some(Precision::Bf16)) {
             let name = match precision {
                 Precision::F32 => "float32",
                 Precision::Bf16 => "bfloat16",

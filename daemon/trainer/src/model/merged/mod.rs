@@ -1,11 +1,11 @@
-//! Writes a model as a Hugging Face folder without an adapter. Files are those of the base model, tensor by tensor, so that
-//! what is held in memory beside the loaded model is one tensor.
+//! Writes a model as a Hugging Face folder without an adapter. Files are those of the base model, tensor by tensor from the mapped files, so
+//! that what is held in memory is the adapter and one tensor.
 
 mod class;
 mod tensors;
 
 use super::bert::POOLER_DENSE;
-use super::weights::{TensorFiles, Weights};
+use super::weights::{FACTORS, TensorFiles, Weights};
 use super::{Model, lora};
 use crate::error::TrainerError;
 use crate::job::files::{create_dirs, write_failed, write_json};
@@ -44,17 +44,7 @@ impl Model {
             .filter_map(|l| Some((format!("{}.weight", l.name), l.site?)))
             .collect();
         let files = TensorFiles::open(&self.base_path)?;
-        let mut weights = files.parse()?;
-        if let Some((_, name, _)) = weights
-            .all()
-            .into_iter()
-            .find(|(_, _, view)| view.dtype() == Dtype::F8_E4M3)
-        {
-            let message = format!(
-                "tensor {name} has 8 bits, which a merged weight does not fit into; export the adapter, or train on a BF16 copy"
-            );
-            return Err(TrainerError::at(JobEnd::BadModel, &path, message));
-        }
+        let mut weights = files.parse()?.in_blocks(self.encoder.weight_blocks());
         let table = format!("{}.weight", self.encoder.word_embeddings_name());
         if !weights.has(&table) {
             weights = weights.below(self.encoder.prefix());
@@ -122,7 +112,12 @@ impl Folder<'_> {
             let Some((name, source, mut shape)) = self.tensor(weights, stored, &view) else {
                 continue;
             };
-            let dtype = self.precision.map_or(view.dtype(), tensors::dtype);
+            // Eight bits would lose the update. Such a model's other numbers are BF16 too.
+            let stored_as = match view.dtype() {
+                Dtype::F8_E4M3 => Dtype::BF16,
+                other => other,
+            };
+            let dtype = self.precision.map_or(stored_as, tensors::dtype);
             if weights.name_below_prefix(stored) == self.table {
                 table_dtype = dtype;
                 shape[0] = self.model.vocab_size() as usize;
@@ -159,13 +154,16 @@ impl Folder<'_> {
     /// A stored tensor's name, content and shape in the merged model; None where it has no place there.
     fn tensor<'s>(
         &'s self,
-        weights: &Weights,
-        stored: &str,
+        weights: &'s Weights,
+        stored: &'s str,
         view: &TensorView<'s>,
     ) -> Option<(String, Source<'s>, Vec<usize>)> {
         let shape = view.shape().to_vec();
         let keeps_output = self.model.task == Task::CausalLm && stored == LM_HEAD;
         if keeps_output {
+            if let Some(tensor) = self.saved(LM_HEAD) {
+                return Some((stored.to_owned(), tensor, shape));
+            }
             return Some((stored.to_owned(), Source::Stored(view.clone()), shape));
         }
         let below = weights.name_below_prefix(stored);
@@ -173,6 +171,15 @@ impl Folder<'_> {
             .strip_prefix(POOLER_DENSE)
             .is_some_and(|rest| rest.starts_with('.'));
         let table = below.ends_with("position_ids") || below.ends_with("rotary_emb.inv_freq");
+        // The factors of weights of eight bits are in the weights that are written.
+        let factors = below.strip_suffix(FACTORS).is_some_and(|weight| weights.has(weight));
+        let further = self
+            .model
+            .encoder
+            .further_layers
+            .iter()
+            .any(|layer| stored.starts_with(layer));
+        let table = table || factors || further;
         if HEADS.iter().any(|head| stored.starts_with(head)) || table || (of_pooler && !self.class.pooler) {
             return None;
         }
@@ -180,20 +187,31 @@ impl Folder<'_> {
         let name = below.replace("LayerNorm.gamma", "LayerNorm.weight");
         let name = name.replace("LayerNorm.beta", "LayerNorm.bias");
         let model = self.model;
+        if let Some(tensor) = self.saved(&name) {
+            return Some((format!("{}{name}", self.class.prefix), tensor, shape));
+        }
         let source = match self.sites.get(&name) {
-            Some(&site) => {
-                let view = view.clone();
-                Source::Values(Box::new(move || {
-                    lora::merged(&model.adapters()[site], &tensors::values(&view)?)
-                }))
-            }
+            Some(&site) => Source::Values(Box::new(move || {
+                lora::merged(&model.adapters()[site], &weights.values(stored)?)
+            })),
             None if name == self.table && model.adapter.terms().is_some() => {
-                let view = view.clone();
-                Source::Values(Box::new(move || model.with_terms(&tensors::values(&view)?)))
+                Source::Values(Box::new(move || model.with_terms(&weights.values(stored)?)))
             }
+            None if view.dtype() == Dtype::F8_E4M3 => Source::Values(Box::new(move || weights.values(stored))),
             None => Source::Stored(view.clone()),
         };
         Some((format!("{}{name}", self.class.prefix), source, shape))
+    }
+
+    /// A tensor of a module that was trained whole.
+    fn saved<'s>(&'s self, name: &str) -> Option<Source<'s>> {
+        let modules = self.model.adapter.saved().iter();
+        let mut tensors = modules.flat_map(|module| {
+            let tensors = module.tensors();
+            tensors.map(|(part, tensor)| (format!("{}.{part}", module.name), tensor))
+        });
+        let (_, tensor) = tensors.find(|(own, _)| own == name)?;
+        Some(Source::Values(Box::new(move || Ok(tensor.f_detach()?))))
     }
 
     /// The head's tensors, where the class has them.
