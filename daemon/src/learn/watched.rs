@@ -144,7 +144,8 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
     let of_probation = owned(on_probation.iter().map(|asked| &asked.item).collect());
     let asked = owned(fresh(manifest, &prepared.parent_labels));
     let both: Vec<Item> = of_probation.iter().chain(&asked).cloned().collect();
-    let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, prepared.parent_model())?;
+    let parent = prepared.parent_model();
+    let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, parent)?;
     let of_asked = said.split_off(of_probation.len());
     let losses = probabilities(job_dir, &of_probation, &prepared.parent_labels)?;
     watched.asked = on_probation
