@@ -12,13 +12,16 @@ use std::path::{Path, PathBuf};
 use tch::Tensor;
 use wengu_protocol::job::JobEnd;
 
+/// What an adapter carries whole: rows of new tokens, and modules that were trained with all their weights.
+pub type Whole<'a> = (Option<(&'a str, &'a Tensor)>, &'a [(String, Tensor)]);
+
 /// Writes the directory. The same input gives the same bytes.
 pub fn write(
     dir: &Path,
     config: &AdapterConfig,
     keys: Keys,
     sites: &[LoraSite],
-    (rows, saved): (Option<(&str, &Tensor)>, &[(String, Tensor)]),
+    (rows, saved): Whole<'_>,
     head: Option<(&Tensor, &Tensor)>,
 ) -> Result<(), TrainerError> {
     let mut tensors: Vec<(String, &Tensor)> = Vec::new();

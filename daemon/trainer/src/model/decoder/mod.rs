@@ -57,7 +57,7 @@ enum Attention {
 }
 
 enum FeedForward {
-    Dense(Gated),
+    Dense(Box<Gated>),
     Experts(Box<Mixture>),
 }
 
@@ -74,13 +74,10 @@ impl Layer {
             Some(shape) if shape.has_experts(index) => {
                 FeedForward::Experts(Box::new(Mixture::load(weights, &name("mlp"), hidden, bias, shape)?))
             }
-            _ => FeedForward::Dense(Gated::load(
-                weights,
-                &name("mlp"),
-                hidden,
-                config.intermediate_size,
-                bias,
-            )?),
+            _ => {
+                let width = config.intermediate_size;
+                FeedForward::Dense(Box::new(Gated::load(weights, &name("mlp"), hidden, width, bias)?))
+            }
         };
         Ok(Layer {
             input_norm: norm("input_layernorm")?,
