@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store/                     journal, objects, index (the store's own)
-//! jobs/DOMAIN/RUN/           job directories of open and failed runs
+//! jobs/DOMAIN/RUN/           job directories of open and failed runs, unless `[trainer] jobs_dir` is elsewhere
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
 //! forget/                    marks of what was forgotten, orders under way, receipts, their key
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
+    jobs: PathBuf,
 }
 
 impl Layout {
@@ -25,6 +26,18 @@ impl Layout {
     pub fn new(state_dir: &Path) -> Self {
         Layout {
             root: state_dir.to_path_buf(),
+            jobs: state_dir.join("jobs"),
+        }
+    }
+
+    /// The same with its jobs elsewhere.
+    pub fn with_jobs(self, jobs: Option<&Path>) -> Self {
+        match jobs {
+            Some(jobs) => Layout {
+                jobs: jobs.to_path_buf(),
+                ..self
+            },
+            None => self,
         }
     }
 
@@ -33,18 +46,28 @@ impl Layout {
         self.root.join("store")
     }
 
+    /// All job directories.
+    pub fn jobs(&self) -> PathBuf {
+        self.jobs.clone()
+    }
+
     /// The job directory of a run, or of one of its baselines.
     pub fn job(&self, domain: &str, run: u64, baseline: Option<&str>) -> PathBuf {
         let name = match baseline {
             None => format!("{run:04}"),
             Some(b) => format!("{run:04}-{b}"),
         };
-        self.root.join("jobs").join(domain).join(name)
+        self.jobs.join(domain).join(name)
+    }
+
+    /// All versions of all domains.
+    pub fn all_versions(&self) -> PathBuf {
+        self.root.join("versions")
     }
 
     /// All versions of a domain.
     pub fn versions(&self, domain: &str) -> PathBuf {
-        self.root.join("versions").join(domain)
+        self.all_versions().join(domain)
     }
 
     /// One version's directory.
@@ -64,7 +87,12 @@ impl Layout {
 
     /// Where case files that come over the API are put, to be taken like others.
     pub fn feedback(&self, domain: &str) -> PathBuf {
-        self.root.join("feedback").join(domain)
+        self.all_feedback().join(domain)
+    }
+
+    /// The same of all domains.
+    pub fn all_feedback(&self) -> PathBuf {
+        self.root.join("feedback")
     }
 
     /// What forgetting keeps.

@@ -30,5 +30,6 @@ pub mod outbox;
 mod quarantine;
 mod rollback;
 mod schedule;
+pub mod sealing;
 mod serving;
 mod tls;

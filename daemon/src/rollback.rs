@@ -106,7 +106,7 @@ fn serve(
         bail!("an update of domain {domain} is under way; wait for its verdict (`wengu status`) and try again");
     }
     crate::forget::require_free(engine, &domain)?;
-    verify_version(&engine.layout.version(&domain, &target))
+    verify_version(&engine.layout.version(&domain, &target), engine.key())
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
     hit("rollback.verified");
     let lock = engine.lock(&domain);

@@ -222,7 +222,11 @@ fn killed_at_random_moments() {
                     let mut wait = || {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         // Most lives are short; some must be long enough to get something done.
-                        let longest = if n.is_multiple_of(5) { undisturbed_ms } else { undisturbed_ms / 4 };
+                        let longest = if n.is_multiple_of(5) {
+                            undisturbed_ms
+                        } else {
+                            undisturbed_ms / 4
+                        };
                         Some(Duration::from_millis(random(seed, n) % longest))
                     };
                     let found = job::run("", &mut wait);
