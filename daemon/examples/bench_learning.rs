@@ -235,7 +235,7 @@ impl Runner {
                         judgement: &judgement,
                         versions_dir: &self.versions(),
                     })?;
-                    let memory = Memory::load(&self.versions().join(&id))?;
+                    let memory = Memory::load(&self.versions().join(&id), None)?;
                     (Some(id), memory)
                 }
             };

@@ -7,6 +7,7 @@ use crate::intact;
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
+use crate::sealing;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -88,29 +89,34 @@ pub struct LiveRun {
 }
 
 /// How the configuration has the store opened.
-pub fn store_options(config: &Config) -> Options {
+///
+/// # Errors
+/// It names a key that cannot be used.
+pub fn store_options(config: &Config) -> Result<Options> {
     let index = match config.store.index {
         StoreIndex::Sled => IndexKind::Sled,
         StoreIndex::Redb => IndexKind::Redb,
     };
-    Options {
+    Ok(Options {
         index,
         reserve_bytes: disk::store_floor_bytes(&config.disk),
+        key: sealing::key(config)?,
         ..Options::default()
-    }
+    })
 }
 
 impl Engine {
     /// Opens the store and brings what follows from it in line.
     pub fn open(config: Config) -> Result<Arc<Engine>> {
-        let layout = Layout::new(&config.state_dir);
+        let layout = Layout::new(&config.state_dir).with_jobs(config.trainer.jobs_dir.as_deref());
+        let options = store_options(&config)?;
         std::fs::create_dir_all(&config.state_dir).with_context(|| config.state_dir.display().to_string())?;
         for name in config.domains.keys() {
             let feedback = layout.feedback(name);
             std::fs::create_dir_all(&feedback).with_context(|| feedback.display().to_string())?;
         }
         let disk = Disk::open(&config.state_dir, layout.reserve(), config.disk);
-        let (store, report) = Store::open(&layout.store(), store_options(&config))?;
+        let (store, report) = Store::open(&layout.store(), options)?;
         tracing::info!(?report, "store opened");
         let engine = Engine {
             locks: config
@@ -143,6 +149,11 @@ impl Engine {
         }
         forget::recover(&engine)?;
         Ok(Arc::new(engine))
+    }
+
+    /// What everything is sealed with.
+    pub fn key(&self) -> Option<&wengu_seal::Key> {
+        self.store.objects().key().map(AsRef::as_ref)
     }
 
     /// Held while a domain's records are read, changed and written back: intake, scheduler, runner and rollback all do.

@@ -5,6 +5,7 @@ use crate::layout::Layout;
 use crate::learn::adopt::{Lineage, copy_all, sync_all, verify_version};
 use crate::learn::manifest::Manifest;
 use crate::model::TOKENIZER_FILES;
+use crate::sealing;
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use serde::Serialize;
@@ -53,7 +54,8 @@ pub fn merged(
     precision: Option<Precision>,
 ) -> Result<Exported> {
     let version = find(config, domain, id)?;
-    let bytes = Objects::read(&Layout::new(&config.state_dir).store(), &version.lineage.manifest)?;
+    let store = Layout::new(&config.state_dir).store();
+    let bytes = Objects::read(&store, sealing::key(config)?, &version.lineage.manifest)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).context("the version's manifest")?;
     if let Some(reason) = manifest.method.why_not_merged() {
         bail!("version {}: {reason} (--adapter)", version.lineage.id);
@@ -132,7 +134,7 @@ fn find(config: &Config, domain: &str, id: Option<&str>) -> Result<Version> {
     if id.contains('/') || id.starts_with('.') || !dir.is_dir() {
         bail!("domain {domain} has no version {id}; `wengu versions {domain}` lists them");
     }
-    let lineage = verify_version(&dir)?;
+    let lineage = verify_version(&dir, sealing::key(config)?.as_deref())?;
     Ok(Version { dir, lineage })
 }
 

@@ -2,6 +2,7 @@
 //! own that is watched like the others, and goes the way of all case files.
 
 use crate::engine::Engine;
+use crate::sealing;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -46,6 +47,7 @@ pub fn take(engine: &Engine, request: &FeedbackRequest) -> Result<FeedbackTaken>
     let mut line = serde_json::to_vec(&record)?;
     line.push(b'\n');
     let path = folder.join(file_name(request));
+    let line = sealing::feedback(engine.key(), line)?;
     durable::write_file(&path, &line).with_context(|| path.display().to_string())?;
     Ok(FeedbackTaken { path })
 }

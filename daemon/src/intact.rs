@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 /// Checks every file against the lineage, and the lineage, which nothing else vouches for, against the store.
 pub fn check(engine: &Engine, domain: &str, id: &str) -> Result<()> {
     let dir = engine.layout.version(domain, id);
-    let lineage = verify_version(&dir)?;
+    let lineage = verify_version(&dir, engine.key())?;
     let version = engine.version(domain, id)?;
     let run = engine.run(domain, version.run)?;
     let manifest = engine.manifest(&run.manifest)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! store/                     journal, objects, index (the store's own)
-//! jobs/DOMAIN/RUN/           job directories of open and failed runs
+//! jobs/DOMAIN/RUN/           job directories of open and failed runs, unless `[trainer] jobs_dir` is elsewhere
 //! jobs/DOMAIN/tune-…/        what is being fitted: its plan, what its trials said, their job directories
 //! versions/DOMAIN/ID/        immutable version directories
 //! versions/DOMAIN/current    symlink to the one in service
@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
+    jobs: PathBuf,
 }
 
 impl Layout {
@@ -26,6 +27,18 @@ impl Layout {
     pub fn new(state_dir: &Path) -> Self {
         Layout {
             root: state_dir.to_path_buf(),
+            jobs: state_dir.join("jobs"),
+        }
+    }
+
+    /// The same with its jobs elsewhere.
+    pub fn with_jobs(self, jobs: Option<&Path>) -> Self {
+        match jobs {
+            Some(jobs) => Layout {
+                jobs: jobs.to_path_buf(),
+                ..self
+            },
+            None => self,
         }
     }
 
@@ -34,24 +47,34 @@ impl Layout {
         self.root.join("store")
     }
 
+    /// All job directories.
+    pub fn jobs(&self) -> PathBuf {
+        self.jobs.clone()
+    }
+
     /// The job directory of a run, or of one of its baselines.
     pub fn job(&self, domain: &str, run: u64, baseline: Option<&str>) -> PathBuf {
         let name = match baseline {
             None => format!("{run:04}"),
             Some(b) => format!("{run:04}-{b}"),
         };
-        self.root.join("jobs").join(domain).join(name)
+        self.jobs.join(domain).join(name)
+    }
+
+    /// All versions of all domains.
+    pub fn all_versions(&self) -> PathBuf {
+        self.root.join("versions")
     }
 
     /// Where hyper-parameters of a domain are being fitted, since somebody asked at this time. Forgetting clears it with the job
     /// directories.
     pub fn tuning(&self, domain: &str, asked_ms: i64) -> PathBuf {
-        self.root.join("jobs").join(domain).join(format!("tune-{asked_ms}"))
+        self.jobs.join(domain).join(format!("tune-{asked_ms}"))
     }
 
     /// All versions of a domain.
     pub fn versions(&self, domain: &str) -> PathBuf {
-        self.root.join("versions").join(domain)
+        self.all_versions().join(domain)
     }
 
     /// One version's directory.
@@ -71,7 +94,12 @@ impl Layout {
 
     /// Where case files that come over the API are put, to be taken like others.
     pub fn feedback(&self, domain: &str) -> PathBuf {
-        self.root.join("feedback").join(domain)
+        self.all_feedback().join(domain)
+    }
+
+    /// The same of all domains.
+    pub fn all_feedback(&self) -> PathBuf {
+        self.root.join("feedback")
     }
 
     /// What forgetting keeps.

@@ -31,5 +31,6 @@ pub mod outbox;
 mod quarantine;
 mod rollback;
 mod schedule;
+pub mod sealing;
 mod serving;
 mod tls;

@@ -8,7 +8,7 @@ mod list;
 use crate::journal::frame::SEGMENT_HEADER;
 use crate::journal::scan::{Frames, scan};
 use crate::journal::segment_paths;
-use crate::{Hash, Objects, Options, Store, StoreError, durable, space, verify};
+use crate::{Hash, Objects, Options, Store, StoreError, durable, sealing, space, verify};
 use list::{Entry, List};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -49,20 +49,21 @@ pub(crate) fn write(
             let name = path.file_name().expect("segments have names").to_string_lossy();
             copies.take(&path, &format!("journal/{name}"), bytes, 0o600)?;
         }
+        if objects.key().is_some() {
+            copies.take(&store.join(sealing::NOTE), sealing::NOTE, u64::MAX, 0o600)?;
+        }
         // After the journal: a record never names an object that was not durable before it.
         for hash in objects.list()?.0 {
             let name = hash.to_string();
-            let entry = match copies.take(
-                &objects.path(&hash),
-                &format!("objects/{}/{}", &name[..2], &name[2..]),
-                u64::MAX,
-                0o400,
-            ) {
+            let name = format!("objects/{}/{}", &name[..2], &name[2..]);
+            let entry = match copies.take(&objects.path(&hash), &name, u64::MAX, 0o400) {
                 // It was forgotten meanwhile. Whether a record needs it is asked below.
                 Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
             };
-            if entry.blake3 != hash {
+            if objects.key().is_some() {
+                objects.check_copy(&staging.join(&name), &hash)?;
+            } else if entry.blake3 != hash {
                 return Err(StoreError::ObjectDamaged {
                     path: objects.path(&hash),
                     found: entry.blake3,
@@ -117,6 +118,7 @@ pub fn check(backup: &Path) -> Result<BackupReport, StoreError> {
 /// Makes a store in `store`, which must be missing or empty, from a backup. It gets its name when it has verified.
 pub fn restore(backup: &Path, store: &Path, options: &Options) -> Result<BackupReport, StoreError> {
     refuse_taken(store, "a restore never overwrites a store: move it aside first")?;
+    sealing::admit(backup, options.key.as_deref())?;
     let report = check(backup)?;
     staged(store, "restoring", |staging| {
         let list = List::read(backup)?;

@@ -4,6 +4,7 @@ use crate::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use wengu_seal::{KeyId, SealError};
 
 /// Why the store refused or failed. Clonable, since one failed fsync fails every commit of its group.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -198,6 +199,77 @@ pub enum StoreError {
         /// The hash of the bytes that are there.
         found: Hash,
     },
+    /// A sealed object does not open.
+    #[error(
+        "the object {}: {why}{}", path.display(),
+        if why.is_damage() { "; restore it from a backup or put the original again" } else { "" }
+    )]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: SealError,
+    },
+    /// The store, or an object, is sealed, and no key was given.
+    #[error(
+        "{} is sealed with the key {key}, and no key is given: name its file or credential under [encryption]",
+        path.display()
+    )]
+    KeyNeeded {
+        /// The store or the object.
+        path: PathBuf,
+        /// The key that it names.
+        key: KeyId,
+    },
+    /// The store is sealed with another key.
+    #[error(
+        "the store {} is sealed with the key {found}, the key given is {given}: name the right one, or change it with \
+         `wengu store encrypt --old-key-file FILE`", dir.display()
+    )]
+    OtherKey {
+        /// The store.
+        dir: PathBuf,
+        /// The key that it names.
+        found: KeyId,
+        /// The key that was given.
+        given: KeyId,
+    },
+    /// The store is sealed with another key, and is to be sealed with a new one.
+    #[error("the store {} is sealed with the key {key}: name its file with --old-key-file", dir.display())]
+    OldKeyNeeded {
+        /// The store.
+        dir: PathBuf,
+        /// The key that it names.
+        key: KeyId,
+    },
+    /// There is a key, and the store is not sealed.
+    #[error(
+        "the store {} is not encrypted, and a key is given: run `wengu store encrypt`, or take [encryption] out",
+        dir.display()
+    )]
+    NotEncrypted {
+        /// The store.
+        dir: PathBuf,
+    },
+    /// The encryption of a store was interrupted.
+    #[error(
+        "the encryption of the store {} with the key {key} was interrupted: run `wengu store encrypt` with that key again",
+        dir.display()
+    )]
+    EncryptionUnfinished {
+        /// The store.
+        dir: PathBuf,
+        /// The key that it is being sealed with.
+        key: KeyId,
+    },
+    /// What says which key a store is sealed with cannot be read.
+    #[error("{}: {what}; remove it and run `wengu store encrypt`, which looks at every object", path.display())]
+    KeyNote {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The audit log is not the one that somebody noted a hash of.
     #[error("the audit log was changed: commit {seq} was noted with hash {noted}, now {found}")]
     AuditBroken {
@@ -255,8 +327,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the key is not the one that is needed, or is missing; the store is as it was.
+    pub fn is_about_key(&self) -> bool {
+        match self {
+            StoreError::Sealed { why, .. } => !why.is_damage(),
+            StoreError::KeyNeeded { .. }
+            | StoreError::OtherKey { .. }
+            | StoreError::OldKeyNeeded { .. }
+            | StoreError::NotEncrypted { .. }
+            | StoreError::EncryptionUnfinished { .. }
+            | StoreError::KeyNote { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether what is kept is not what was written, so that only a backup helps.
     pub fn is_damage(&self) -> bool {
+        if let StoreError::Sealed { why, .. } = self {
+            return why.is_damage();
+        }
         matches!(
             self,
             StoreError::JournalCorrupt { .. }

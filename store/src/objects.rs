@@ -1,15 +1,20 @@
-//! Immutable files named by the hash of their bytes: `objects/ab/cdef…`.
+//! Immutable files named by the hash of their bytes: `objects/ab/cdef…`. In a store with a key they are sealed; the name
+//! is that of what was put.
+
+mod content;
 
 use crate::{Hash, StoreError, durable, space};
+use content::{In, Out};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use wengu_failpoint::hit;
+use wengu_seal::Key;
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -17,6 +22,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Objects {
     dir: PathBuf,
+    key: Option<Arc<Key>>,
     reserve_bytes: u64,
     next_temporary: AtomicU64,
     /// The directories whose names are durable. One that is only there may be gone after a power cut.
@@ -25,7 +31,7 @@ pub struct Objects {
 
 impl Objects {
     /// Removes what interrupted puts have left. Only for the holder of the store's lock.
-    pub(crate) fn open(dir: PathBuf, reserve_bytes: u64) -> Result<Self, StoreError> {
+    pub(crate) fn open(dir: PathBuf, reserve_bytes: u64, key: Option<Arc<Key>>) -> Result<Self, StoreError> {
         let temporary = dir.join("tmp");
         create_dir(&temporary)?;
         let shards = read_dir(&dir)?.into_iter().collect();
@@ -34,11 +40,26 @@ impl Objects {
             fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
         }
         Ok(Objects {
-            dir,
             reserve_bytes,
-            next_temporary: AtomicU64::new(0),
             shards: Mutex::new(shards),
+            ..Objects::of(dir, key)
         })
+    }
+
+    /// Objects that are only read.
+    pub(crate) fn of(dir: PathBuf, key: Option<Arc<Key>>) -> Self {
+        Objects {
+            dir,
+            key,
+            reserve_bytes: 0,
+            next_temporary: AtomicU64::new(0),
+            shards: Mutex::default(),
+        }
+    }
+
+    /// What they are sealed with.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref()
     }
 
     /// Stores these bytes.
@@ -82,7 +103,8 @@ impl Objects {
 
     fn write(&self, reader: &mut impl Read, limit_bytes: u64, temporary: &Path) -> Result<(Hash, u64), StoreError> {
         let failed = |what: &'static str| move |e| StoreError::io(what, temporary, e);
-        let mut file = File::create_new(temporary).map_err(failed("create"))?;
+        let file = File::create_new(temporary).map_err(failed("create"))?;
+        let mut out = Out::new(self.key.as_deref(), file).map_err(failed("write"))?;
         let mut hasher = blake3::Hasher::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut len = 0u64;
@@ -99,8 +121,9 @@ impl Objects {
             }
             space::check(&self.dir, read as u64, self.reserve_bytes)?;
             hasher.update(&chunk[..read]);
-            file.write_all(&chunk[..read]).map_err(failed("write"))?;
+            out.write_all(&chunk[..read]).map_err(failed("write"))?;
         }
+        let file = out.finish().map_err(failed("write"))?;
         // Case files are private: for the owner only, and not for writing.
         file.set_permissions(Permissions::from_mode(0o400))
             .map_err(failed("set the mode of"))?;
@@ -124,40 +147,57 @@ impl Objects {
         durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))
     }
 
+    /// Puts an object of the same store that is not sealed, or with another key, in its own place.
+    pub(crate) fn take_over(&self, from: &Objects, hash: &Hash) -> Result<(), StoreError> {
+        let path = from.path(hash);
+        let file = File::open(&path).map_err(|e| from.read_failed(hash, e))?;
+        let content = In::new(from.key.as_deref(), file).map_err(|e| content::unread(&path, e))?;
+        self.put_reader(content, u64::MAX).map(|_| ())
+    }
+
     /// The bytes of an object, after checking that they are the right ones.
     pub fn get(&self, hash: &Hash) -> Result<Vec<u8>, StoreError> {
         let path = self.path(hash);
-        let bytes = fs::read(&path).map_err(|e| self.read_failed(hash, e))?;
+        let file = File::open(&path).map_err(|e| self.read_failed(hash, e))?;
+        let bytes = content::read_all(self.key.as_deref(), file).map_err(|e| content::unread(&path, e))?;
         match Hash::of(&bytes) {
             found if found == *hash => Ok(bytes),
-            found => Err(StoreError::ObjectDamaged { path, found }),
+            found => Err(content::other(&path, &bytes, found)),
         }
     }
 
     /// The bytes of an object of the store in `store`, for a process that does not hold the store: objects never change.
-    pub fn read(store: &Path, hash: &Hash) -> Result<Vec<u8>, StoreError> {
-        let objects = Objects {
-            dir: store.join("objects"),
-            reserve_bytes: 0,
-            next_temporary: AtomicU64::new(0),
-            shards: Mutex::default(),
-        };
-        objects.get(hash)
+    pub fn read(store: &Path, key: Option<Arc<Key>>, hash: &Hash) -> Result<Vec<u8>, StoreError> {
+        Objects::of(store.join("objects"), key).get(hash)
     }
 
     /// Checks an object's bytes without holding them in memory. Returns their number.
     pub fn check(&self, hash: &Hash) -> Result<u64, StoreError> {
         let path = self.path(hash);
+        let file = File::open(&path).map_err(|e| self.read_failed(hash, e))?;
+        self.check_bytes(&path, file, hash)
+    }
+
+    /// Checks a copy of an object.
+    pub(crate) fn check_copy(&self, path: &Path, hash: &Hash) -> Result<(), StoreError> {
+        let file = File::open(path).map_err(|e| StoreError::io("read", path, e))?;
+        self.check_bytes(path, file, hash).map(|_| ())
+    }
+
+    fn check_bytes(&self, path: &Path, file: File, hash: &Hash) -> Result<u64, StoreError> {
         let mut hasher = blake3::Hasher::new();
-        let mut file = File::open(&path).map_err(|e| self.read_failed(hash, e))?;
-        let len = io::copy(&mut file, &mut hasher).map_err(|e| StoreError::io("read", &path, e))?;
+        let mut content = In::new(self.key.as_deref(), file).map_err(|e| content::unread(path, e))?;
+        let len = io::copy(&mut content, &mut hasher).map_err(|e| content::unread(path, e))?;
         match Hash::from(hasher.finalize()) {
             found if found == *hash => Ok(len),
-            found => Err(StoreError::ObjectDamaged { path, found }),
+            found => Err(StoreError::ObjectDamaged {
+                path: path.to_path_buf(),
+                found,
+            }),
         }
     }
 
-    /// Where an object is, or would be. Its bytes are unchecked, and for reading only.
+    /// Where an object is, or would be. Its bytes are unchecked, sealed where there is a key, and for reading only.
     pub fn path(&self, hash: &Hash) -> PathBuf {
         let name = hash.to_string();
         self.dir.join(&name[..2]).join(&name[2..])

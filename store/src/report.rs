@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use wengu_seal::Key;
 
 /// The engine of the index. The journal is the truth for both: another one is filled from it at the next open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +42,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Throw the index away and build it from the journal, whatever state it is in.
     pub rebuild_index: bool,
+    /// What objects are sealed with; None: they are kept as they are.
+    pub key: Option<Arc<Key>>,
 }
 
 impl Default for Options {
@@ -52,6 +56,7 @@ impl Default for Options {
             checkpoint_commits: 1024,
             reserve_bytes: 64 << 20,
             rebuild_index: false,
+            key: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::index::{self, Index};
 use crate::journal::scan::scan;
 use crate::journal::write::Journal;
 use crate::lock::Lock;
+use crate::sealing::{self, Note};
 use crate::{
     BackupReport, Batch, DiskIo, Events, IndexKind, IndexSize, JournalIo, Objects, OpenReport, Options, RebuildReason,
     Record, RedactReport, Redaction, References, StoreError, VerifyReport, backup, durable, record, recover,
@@ -51,14 +52,19 @@ impl Store {
     /// As [`Store::open`], with other file operations for the journal: for tests that break them.
     pub fn open_with(dir: &Path, options: Options, io: Box<dyn JournalIo>) -> Result<(Store, OpenReport), StoreError> {
         let journal_dir = dir.join("journal");
+        sealing::admit(dir, options.key.as_deref())?;
         for path in [dir, &journal_dir, &dir.join("objects"), &dir.join("quarantine")] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(|e| StoreError::io("create", path, e))?;
         }
         let lock = Lock::take(dir)?;
+        // Once more: until now another process might have encrypted it.
+        if let (true, Some(key)) = (sealing::admit(dir, options.key.as_deref())?, &options.key) {
+            Note::write(dir, key.id(), None)?;
+        }
         durable::fsync_dir(dir).map_err(|e| StoreError::io("fsync", dir, e))?;
         durable::remove_temporaries(&journal_dir).map_err(|e| StoreError::io("clean", &journal_dir, e))?;
-        let objects = Objects::open(dir.join("objects"), options.reserve_bytes)?;
+        let objects = Objects::open(dir.join("objects"), options.reserve_bytes, options.key.clone())?;
 
         let index_dir = dir.join(options.index.dir_name());
         let existed = index_dir.exists();

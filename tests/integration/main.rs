@@ -8,6 +8,7 @@ mod children;
 mod command_line;
 mod crash;
 mod documents;
+mod encryption;
 mod export;
 mod forgetting;
 mod guarding;

@@ -2,8 +2,9 @@
 
 use crate::api::check_people;
 use crate::folders::normal;
-use crate::problem::Problem;
+use crate::problem::{Problem, Severity};
 use crate::types::{Config, Source};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub fn check_environment(config: &Config) -> Vec<Problem> {
     check.models();
     check.secrets();
     check.tls();
+    check.encryption();
     check.problems.extend(check_people(config));
     check.program(
         "trainer.command",
@@ -182,6 +184,31 @@ impl Check<'_> {
             _ => "make one with `wengu webhook secret` and let only wengu's user read it",
         };
         self.private(&format!("webhooks.{webhook}.{what}_{kind}"), source, remedy);
+    }
+
+    fn encryption(&mut self) {
+        let config = self.config;
+        if let Some(folder) = &config.trainer.jobs_dir {
+            self.writable_or_creatable("trainer.jobs_dir", folder);
+        }
+        if config.encryption.is_none() {
+            return;
+        }
+        let jobs = config.trainer.jobs_dir.as_ref().unwrap_or(&config.state_dir);
+        let existing = jobs.ancestors().find(|folder| folder.exists());
+        if let Some(existing) = existing
+            && statfs(existing).is_ok_and(|found| found.filesystem_type() != TMPFS_MAGIC)
+        {
+            let message = format!(
+                "{} is on a disk: while an update runs, the token ids of its texts lie there unsealed",
+                jobs.display()
+            );
+            let remedy = "name a folder in memory, as in `jobs_dir = \"/run/wengu/jobs\"`, or encrypt the disk";
+            self.problems.push(Problem {
+                severity: Severity::Warning,
+                ..config.error_at("trainer.jobs_dir", message, remedy)
+            });
+        }
     }
 
     fn tls(&mut self) {

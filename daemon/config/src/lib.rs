@@ -2,6 +2,7 @@
 
 mod api;
 mod domain;
+mod encryption;
 mod environment;
 mod folders;
 mod learning;

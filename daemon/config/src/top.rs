@@ -2,6 +2,7 @@
 
 use crate::api::read_api;
 use crate::domain::{ReadDomain, read_domain};
+use crate::encryption::read_encryption;
 use crate::folders::{STATE_DIR, Taken, check_overlaps, check_socket, resolve};
 use crate::reader::read_reader;
 use crate::section::{Located, Place, Section, nearest};
@@ -49,7 +50,8 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         }
     }
     let api = read_api(section.table("api"), base, &mut take);
-    let trainer = read_trainer(section.table("trainer"), base);
+    let trainer = read_trainer(section.table("trainer"), base, &mut take);
+    let encryption = read_encryption(section.table("encryption"), base, &mut take);
     let reader = read_reader(section.table("reader"), base);
     let plugin_keys = read_plugins(section.table("plugins"));
     let incidents = read_incidents(section.table("incidents"));
@@ -142,6 +144,7 @@ pub(crate) fn read_config(mut section: Section<'_>, path: &Path) -> Config {
         incidents,
         disk,
         store,
+        encryption,
         warnings: Vec::new(),
         positions: BTreeMap::new(),
     }
@@ -197,12 +200,22 @@ fn read_device(model: &mut Section<'_>) -> Device {
     })
 }
 
-fn read_trainer(mut section: Section<'_>, base: &Path) -> Trainer {
+fn read_trainer(
+    mut section: Section<'_>,
+    base: &Path,
+    take: &mut impl FnMut(&'static str, &Located<PathBuf>),
+) -> Trainer {
+    let jobs_dir = section.string("jobs_dir").map(|text| {
+        let path = resolve(section.report, base, text);
+        take("the jobs' folder", &path);
+        path.value
+    });
     let remedy = "name a program, as in `command = [\"/usr/lib/wengu/wengu-trainer\"]`, or leave the key out";
     let command = read_command(&mut section, "command", remedy, base);
     let trainer = Trainer {
         command,
         threads: section.integer("threads", 0..=1024, 0) as u32,
+        jobs_dir,
         memory_bytes: match section.integer("memory_mib", 0..=1 << 30, 0) {
             0 => None,
             mebibytes => Some(mebibytes << 20),

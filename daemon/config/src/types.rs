@@ -47,6 +47,8 @@ pub struct Config {
     pub disk: Disk,
     /// `[store]`.
     pub store: StoreSettings,
+    /// `[encryption]`: where the key is that texts are sealed with; None: they are kept as they are.
+    pub encryption: Option<Source>,
     /// What is allowed but looks like a mistake.
     pub warnings: Vec<Problem>,
     /// Where each key stands in the file.
@@ -60,6 +62,8 @@ pub struct Trainer {
     pub command: Option<Vec<String>>,
     /// Threads for libtorch; 0 means all cores. Recorded in every job.
     pub threads: u32,
+    /// Where jobs are made; None: in the state folder.
+    pub jobs_dir: Option<PathBuf>,
     /// Memory that a job's steps are planned for; none: four fifths of what is free when it is planned.
     pub memory_bytes: Option<u64>,
     /// A job that writes no progress for this long is stopped.

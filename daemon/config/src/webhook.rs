@@ -118,6 +118,16 @@ pub(crate) fn check_second_channels(report: &Report<'_>, channels: &BTreeMap<Str
     }
 }
 
+/// A credential's name is a file's name.
+pub(crate) fn check_credential(report: &Report<'_>, name: &Located<String>) {
+    let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.value.chars().all(usual) || name.value.starts_with('.') {
+        let message = format!("\"{}\" cannot be a credential's name", name.value);
+        let remedy = "take the name before the colon of `LoadCredential=NAME:FILE`, without folders";
+        report.error(&name.place, message, remedy);
+    }
+}
+
 /// The one of `names` that is set, and whether it is one at most. `names`: in plain text, a file, a credential.
 fn source(
     section: &mut Section<'_>,
@@ -141,12 +151,7 @@ fn source(
         }
     });
     let credential = credential.map(|name| {
-        let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if !name.value.chars().all(usual) || name.value.starts_with('.') {
-            let message = format!("\"{}\" cannot be a credential's name", name.value);
-            let remedy = "take the name before the colon of `LoadCredential=NAME:FILE`, without folders";
-            report.error(&name.place, message, remedy);
-        }
+        check_credential(report, &name);
         Located {
             value: Source::Credential(name.value),
             place: name.place,

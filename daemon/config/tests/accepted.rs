@@ -32,6 +32,7 @@ fn example_spelled_out() -> String {
         "max_staleness_hours",
         "quiet_hours",
         "command",
+        "jobs_dir",
         "ocr_command",
         "keys",
         "url_file",
@@ -133,6 +134,22 @@ fn paths_are_relative_to_the_file() {
     let secret = Some(Source::File(PathBuf::from("/etc/wengu/secret")));
     assert_eq!(config.webhooks["w"].secret, secret);
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_key_comes_from_a_file_or_a_credential() {
+    let base = "state_dir = 's'\n[models.m]\npath = 'm'\n[domains.d]\nwatch = 'in'\nmodel = 'm'\n";
+    let of = |table: &str| {
+        accept(&format!(
+            "{base}[encryption]\n{table}\n[trainer]\njobs_dir = '/run/wengu/jobs'\n"
+        ))
+    };
+    assert_eq!(of("").encryption, None);
+    let file = of("key_file = 'wengu.key'");
+    assert_eq!(file.encryption, Some(Source::File("/etc/wengu/wengu.key".into())));
+    assert_eq!(file.trainer.jobs_dir, Some("/run/wengu/jobs".into()));
+    let credential = of("key_credential = 'wengu-key'");
+    assert_eq!(credential.encryption, Some(Source::Credential("wengu-key".into())));
 }
 
 #[test]

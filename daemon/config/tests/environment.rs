@@ -166,3 +166,25 @@ fn roles_and_tls_are_looked_at() {
     assert!(said("api.tcp.key", "open to every user (mode 644)"), "{found:?}");
     assert_eq!(found.len(), 4, "{found:?}");
 }
+
+#[test]
+fn jobs_of_an_encrypted_store_belong_into_memory() {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    let on_disk = |path: &Path| statfs(path).unwrap().filesystem_type() != TMPFS_MAGIC;
+    let warned = |dir: &Path, jobs: &str| -> Vec<String> {
+        let text = format!("{TEXT}[encryption]\nkey_file = \"wengu.key\"\n[trainer]\n{jobs}\n");
+        fs::write(dir.join("wengu.toml"), text).unwrap();
+        check(dir).into_iter().map(|problem| problem.key).collect()
+    };
+    let dir = complete();
+    let shm = Path::new("/dev/shm");
+    if on_disk(dir.path()) {
+        assert_eq!(warned(dir.path(), ""), ["trainer.jobs_dir"]);
+    }
+    if shm.exists() && !on_disk(shm) {
+        assert_eq!(
+            warned(dir.path(), "jobs_dir = \"/dev/shm/wengu-jobs\""),
+            Vec::<String>::new()
+        );
+    }
+}

@@ -37,6 +37,17 @@ fn an_empty_file() {
 const ONE_MISTAKE: &[(&str, &str, &str)] = &[
     ("[api]\nadmins = [\"zhang\", \"@\"]", "api.admins", "names no group"),
     (
+        "[encryption]\nkey_file = \"a\"\nkey_credential = \"b\"",
+        "encryption.key_credential",
+        "is a second key",
+    ),
+    (
+        "[encryption]\nkey_credential = \"../b\"",
+        "encryption.key_credential",
+        "cannot be a credential's name",
+    ),
+    ("[encryption]\nkey = \"AAAA\"", "encryption.key", "is not a known key"),
+    (
         "[api.tcp]\nlisten = \"localhost:8443\"\ncertificate = \"tls.pem\"\nkey = \"tls.key\"",
         "api.tcp.listen",
         "\"localhost:8443\" is no address with a port",

@@ -59,7 +59,7 @@ fn update(engine: &Engine, run: &RunRecord) -> Result<Option<UpdateView>> {
     let verdict = engine.judgement(verdict)?;
     let version = engine.version_of_run(&run.domain, run.run)?;
     let memory_examples = match &version {
-        Some(id) => Memory::count(&engine.layout.version(&run.domain, id))?,
+        Some(id) => Memory::count(&engine.layout.version(&run.domain, id), engine.key())?,
         None => 0,
     };
     Ok(Some(UpdateView {

@@ -452,7 +452,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         labels: manifest.labels,
         files: manifest.files.len() as u64,
         left_out,
-        memory_examples: Memory::count(&dir)?,
+        memory_examples: Memory::count(&dir, engine.key())?,
         audit,
         scores,
         plugin_scores,

@@ -21,7 +21,7 @@ pub enum Exit {
     InUse,
     /// The daemon answers, and not to this user or token (EX_NOPERM).
     Denied,
-    /// The configuration has errors (EX_CONFIG).
+    /// The configuration has errors, or names another key than the one that is needed (EX_CONFIG).
     Config,
 }
 

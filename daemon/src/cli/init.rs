@@ -23,11 +23,15 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
             .open(&secret)?;
         writeln!(file, "{}", wengu_alert::secret::Secret::generate()?.reveal())?;
     }
+    let key = args.dir.join("wengu.key");
+    if args.encrypt && !key.exists() {
+        super::key::new(&key)?;
+    }
     let model = match &args.model {
         Some(dir) => std::path::absolute(dir)?.display().to_string(),
         None => "models/all-MiniLM-L6-v2".into(),
     };
-    let text = config_text(&args.domain, &model, args.plugin.as_deref());
+    let text = config_text(args, &model);
     if let Err(problems) = wengu_config::parse(&text, &path) {
         bail!("the names given do not make a configuration:\n{problems}");
     }
@@ -38,6 +42,12 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
         inbox.display(),
         secret.display()
     );
+    if args.encrypt {
+        println!(
+            "Without {} nobody reads what will be kept: keep a copy, not beside the backups.",
+            key.display()
+        );
+    }
     println!("Next:");
     if args.model.is_none() {
         println!("  wengu model pull sentence-transformers/all-MiniLM-L6-v2   # or set [models.base] path");
@@ -48,7 +58,12 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn config_text(domain: &str, model: &str, plugin: Option<&str>) -> String {
+fn config_text(args: &InitArgs, model: &str) -> String {
+    let (domain, plugin) = (args.domain.as_str(), args.plugin.as_deref());
+    let encryption = match args.encrypt {
+        true => "\n[encryption]\nkey_file = \"wengu.key\"\n",
+        false => "",
+    };
     let quoted = toml::Value::from(domain).to_string();
     let plugin = match plugin {
         Some(id) => format!("plugin = {}", toml::Value::from(id)),
@@ -56,7 +71,7 @@ fn config_text(domain: &str, model: &str, plugin: Option<&str>) -> String {
     };
     format!(
         "# wengu's configuration. `wengu check` names every error at once; daemon/config/src/example.toml has all keys.\n\
-         state_dir = \"state\"\n\n\
+         state_dir = \"state\"\n{encryption}\n\
          [models.base]\n\
          path = {model}          # a Hugging Face folder: config.json, model.safetensors, tokenizer.json\n\n\
          [domains.{quoted}]\n\

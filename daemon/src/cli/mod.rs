@@ -3,6 +3,7 @@
 pub mod args;
 mod at;
 mod audit;
+mod encrypt;
 mod exit;
 mod export;
 mod feedback;
@@ -11,6 +12,7 @@ mod forget;
 mod gate;
 mod incidents;
 mod init;
+mod key;
 mod model;
 mod plugin;
 mod render;
@@ -43,7 +45,7 @@ pub async fn run(args: Args) -> Exit {
                 Exit::Unavailable
             } else if e.is::<Denied>() {
                 Exit::Denied
-            } else if e.is::<ConfigError>() {
+            } else if e.is::<ConfigError>() || crate::sealing::is_about_key(&e) {
                 Exit::Config
             } else {
                 e.downcast_ref().map_or(Exit::Failure, store::exit)
@@ -88,6 +90,7 @@ async fn dispatch(args: Args) -> Result<Exit> {
         Command::Store(args) => store::store(at, args, json).await,
         Command::Token(args) => token::token(&at.connect()?, args, json).await,
         Command::Audit(args) => audit::audit(&at.load()?, &args, json),
+        Command::Key(args) => key::key(&args, json),
         Command::Model(model) => model::model(at, model, json).await,
     }
 }
@@ -115,6 +118,7 @@ fn check(at: &At, json: bool) -> Result<Exit> {
             problems.extend(plugin::check(&config));
             problems.extend(webhook::check(&config));
             problems.extend(crate::tls::check(&config));
+            problems.extend(crate::sealing::check(&config));
             problems.extend(crate::serving::check(&config));
             problems.extend(crate::fit::check(&config));
             Problems::new(&path, problems)

@@ -9,6 +9,7 @@ pub async fn run(config: Config, args: &RunArgs) -> Result<Exit> {
     // Who may do what must be as it is written, or nobody may do anything.
     let mut problems = check_people(&config);
     problems.extend(crate::tls::check(&config));
+    problems.extend(crate::sealing::check(&config));
     if !problems.is_empty() {
         return Err(ConfigError(Problems::new(&config.path, problems)).into());
     }

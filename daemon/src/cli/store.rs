@@ -1,6 +1,7 @@
 //! `wengu store`: checking, rebuilding, saving and bringing back what the daemon keeps.
 
 use super::args::{StoreAction, StoreArgs};
+use super::encrypt::encrypt;
 use super::render::count;
 use super::{At, Exit};
 use crate::api::client::{Client, Unreachable};
@@ -18,6 +19,7 @@ use wengu_store::{BackupReport, OpenReport, Options, Store, StoreError, backup, 
 pub fn exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Locked { .. } => Exit::InUse,
+        key if key.is_about_key() => Exit::Config,
         damaged if damaged.is_damage() => Exit::Damaged,
         _ => Exit::Failure,
     }
@@ -87,12 +89,12 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
         StoreAction::Rebuild => {
             let options = Options {
                 rebuild_index: true,
-                ..store_options(config)
+                ..store_options(config)?
             };
             let (_, report) = open(&dir, options)?;
             let rebuilt = Rebuilt {
                 commits: report.last_seq,
-                index: store_options(config).index.to_string(),
+                index: store_options(config)?.index.to_string(),
             };
             say(json, &rebuilt, || {
                 let commits = count(rebuilt.commits, "commit");
@@ -111,14 +113,18 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
                 );
                 Tombstones::load(&Layout::new(&config.state_dir).forget())?.take_over(found)?;
             }
-            let restored = backup::restore(&from, &dir, &store_options(config))?;
+            let restored = backup::restore(&from, &dir, &store_options(config)?)?;
             say(json, &restored, || {
                 format!("{} restored to {}", backup_shown(&restored), dir.display())
             })
         }
+        StoreAction::Encrypt { old_key_file } => {
+            refuse_missing(&dir)?;
+            encrypt(config, old_key_file.as_deref(), json)
+        }
         StoreAction::Compact => {
             refuse_missing(&dir)?;
-            let done = compact(&dir, &store_options(config))?;
+            let done = compact(&dir, &store_options(config)?)?;
             say(json, &done, || {
                 format!(
                     "the index takes {} bytes ({} before) for {} bytes of content; {} bytes of indexes set aside were removed",
@@ -134,7 +140,7 @@ async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
     let done = match client.post_patiently("/v1/store/verify", &()).await {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() => {
-            let (store, _) = open(dir, store_options(config))?;
+            let (store, _) = open(dir, store_options(config)?)?;
             let what = StoreVerified::of(&store)?;
             Done { by: By::Command, what }
         }
@@ -170,7 +176,7 @@ async fn save(config: &Config, dir: &Path, to: &Path, json: bool) -> Result<Exit
     let done: Done<BackupReport> = match client.post_patiently("/v1/store/backup", &request).await {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() => {
-            let what = open(dir, store_options(config))?.0.backup(to)?;
+            let what = open(dir, store_options(config)?)?.0.backup(to)?;
             Done { by: By::Command, what }
         }
         Err(e) => return Err(e),

@@ -10,6 +10,7 @@ use super::versions;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::files::change_states;
+use crate::sealing;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -112,7 +113,8 @@ fn delete_source(engine: &Engine, order: &Order, scope: &Scope) -> Result<()> {
         let Ok((file, _)) = wengu_watch::open_regular(path) else {
             continue;
         };
-        if order.contents.contains(&hash_of(&file)?) {
+        let delivered = sealing::delivered(&engine.layout, engine.key(), path, &file)?;
+        if order.contents.contains(&hash_of(delivered)?) {
             std::fs::remove_file(path).with_context(|| path.display().to_string())?;
         }
     }
@@ -120,9 +122,9 @@ fn delete_source(engine: &Engine, order: &Order, scope: &Scope) -> Result<()> {
 }
 
 /// The hash of a file's bytes.
-pub fn hash_of(file: &std::fs::File) -> Result<Hash> {
+pub fn hash_of(bytes: impl std::io::Read) -> Result<Hash> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
+    hasher.update_reader(bytes)?;
     Ok(hasher.finalize().into())
 }
 

@@ -4,6 +4,7 @@ use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::feedback::FEEDBACK;
 use crate::files::change_states;
+use crate::sealing;
 use anyhow::Result;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
@@ -88,7 +89,8 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
         ));
     }
     hit("ingest.opened");
-    let (content, _) = engine.store.objects().put_reader(&file, limit)?;
+    let delivered = sealing::delivered(&engine.layout, engine.key(), path, &file)?;
+    let (content, _) = engine.store.objects().put_reader(delivered, limit)?;
     hit("ingest.copied");
     if Snapshot::of(&file.metadata()?) != before {
         // It is being written after all; the watcher will release it again.
@@ -125,7 +127,7 @@ fn forgotten(
     if let Some(why) = forgetting.refuses_case(&format!("file:{}", case_key(engine, domain, path))) {
         return Ok(Some(why));
     }
-    let content = crate::forget::hash_of(file)?;
+    let content = crate::forget::hash_of(sealing::delivered(&engine.layout, engine.key(), path, file)?)?;
     (&*file).seek(SeekFrom::Start(0))?;
     Ok(forgetting.refuses_content(&content))
 }

@@ -4,6 +4,7 @@ use super::manifest::Manifest;
 use super::memory::{Memory, read_rows};
 use super::outcome::Judgement;
 use super::prepare::{Prepared, candidates};
+use crate::sealing::{self, EVALUATION};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::fs::File;
 use std::path::Path;
 use wengu_failpoint::hit;
 use wengu_protocol::job::{JobResult, Task, layout};
+use wengu_seal::Key;
 use wengu_store::{Hash, Store, durable};
 
 /// Version of [`Lineage`].
@@ -36,7 +38,7 @@ pub struct Lineage {
     /// Of labels that each apply or do not: the probability from which one does. None: another task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// SHA-256 of every file of the directory except this one.
+    /// SHA-256 of every file of the directory except this one; of a sealed one, of what was sealed.
     pub files: BTreeMap<String, String>,
 }
 
@@ -101,14 +103,12 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     if !manifest.terms.is_empty() {
         super::terms::save_tokenizer(&manifest.base.path, &manifest.terms, &building.join("tokenizer"))?;
     }
-    remember(a)?.save(&building)?;
+    let key = a.store.objects().key().map(AsRef::as_ref);
+    remember(a)?.save(&building, key)?;
     hit("adopt.remembered");
-    std::fs::write(
-        building.join("evaluation.json"),
-        serde_json::to_vec_pretty(a.judgement)?,
-    )?;
+    sealing::write(&building, EVALUATION, key, &serde_json::to_vec_pretty(a.judgement)?)?;
     let mut files = BTreeMap::new();
-    digest_all(&building, &building, &mut files)?;
+    digest_all(&building, &building, key, &mut files)?;
     let lineage = Lineage {
         schema: LINEAGE_SCHEMA,
         id: id.clone(),
@@ -144,7 +144,7 @@ fn remember(a: &Adoption) -> Result<Memory> {
 }
 
 /// Reads a version's lineage and checks every file of the directory against it.
-pub fn verify_version(dir: &Path) -> Result<Lineage> {
+pub fn verify_version(dir: &Path, key: Option<&Key>) -> Result<Lineage> {
     let path = dir.join("lineage.json");
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let lineage: Lineage = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
@@ -155,12 +155,11 @@ pub fn verify_version(dir: &Path) -> Result<Lineage> {
         lineage.schema
     );
     for (name, expected) in &lineage.files {
-        let file = dir.join(name);
-        let found = crate::digest::sha256_file(&file).with_context(|| file.display().to_string())?;
+        let found = sealing::sha256(dir, name, key)?;
         ensure!(
             &found == expected,
             "{}: SHA-256 is {found}, expected {expected}",
-            file.display()
+            dir.join(name).display()
         );
     }
     Ok(lineage)
@@ -180,14 +179,15 @@ pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn digest_all(root: &Path, dir: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
+fn digest_all(root: &Path, dir: &Path, key: Option<&Key>, files: &mut BTreeMap<String, String>) -> Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            digest_all(root, &path, files)?;
+            digest_all(root, &path, key, files)?;
         } else {
             let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
-            files.insert(name, crate::digest::sha256_file(&path)?);
+            let digest = sealing::sha256(root, &name, key)?;
+            files.insert(name, digest);
         }
     }
     Ok(())

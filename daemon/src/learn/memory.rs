@@ -2,6 +2,7 @@
 //! in `memory/logits.safetensors`.
 
 use super::examples::LabelSource;
+use crate::sealing::{self, EXAMPLES};
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use wengu_protocol::CaseText;
 use wengu_protocol::job::Task;
-
-/// Where a version directory has the examples, one a line.
-const EXAMPLES: &str = "memory/examples.jsonl";
+use wengu_seal::Key;
 
 /// One remembered example. The text itself is kept, so that a change of tokenizer loses nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,13 +63,13 @@ fn ranges(examples: &[Remembered], labels: usize) -> impl Iterator<Item = std::o
 
 impl Memory {
     /// Reads a version's memory. A version without one has an empty memory.
-    pub fn load(version_dir: &Path) -> Result<Memory> {
+    pub fn load(version_dir: &Path, key: Option<&Key>) -> Result<Memory> {
         let dir = version_dir.join("memory");
         let path = version_dir.join(EXAMPLES);
-        if !path.exists() {
+        let Some(bytes) = sealing::read(version_dir, EXAMPLES, key)? else {
             return Ok(Memory::default());
-        }
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        };
+        let text = String::from_utf8(bytes).with_context(|| path.display().to_string())?;
         let examples: Vec<Remembered> = text
             .lines()
             .enumerate()
@@ -98,17 +97,13 @@ impl Memory {
     }
 
     /// How many examples a version remembers, without reading their logits.
-    pub fn count(version_dir: &Path) -> Result<u64> {
-        let path = version_dir.join(EXAMPLES);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(e) => Err(e).with_context(|| path.display().to_string()),
-        }
+    pub fn count(version_dir: &Path, key: Option<&Key>) -> Result<u64> {
+        let bytes = sealing::read(version_dir, EXAMPLES, key)?.unwrap_or_default();
+        Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64)
     }
 
     /// Writes the memory into a version directory that is still being built.
-    pub fn save(&self, version_dir: &Path) -> Result<()> {
+    pub fn save(&self, version_dir: &Path, key: Option<&Key>) -> Result<()> {
         let dir = version_dir.join("memory");
         std::fs::create_dir_all(&dir)?;
         let mut text = String::new();
@@ -116,7 +111,7 @@ impl Memory {
             text.push_str(&serde_json::to_string(example)?);
             text.push('\n');
         }
-        std::fs::write(version_dir.join(EXAMPLES), text)?;
+        sealing::write(version_dir, EXAMPLES, key, text.as_bytes())?;
         if self.labels == 0 {
             return Ok(());
         }
@@ -235,10 +230,18 @@ mod tests {
         let logits: Vec<f32> = (0..6).map(|x| x as f32 / 7.0).collect();
         let memory = Memory::choose(Task::SequenceClassification, examples, &logits, 2, 1 << 20, 1).unwrap();
         assert_eq!(memory.examples.len(), 3);
-        memory.save(dir.path()).unwrap();
-        assert_eq!(Memory::load(dir.path()).unwrap(), memory);
-        assert_eq!(Memory::count(dir.path()).unwrap(), 3);
-        assert_eq!(Memory::count(&dir.path().join("absent")).unwrap(), 0);
-        assert_eq!(Memory::load(&dir.path().join("absent")).unwrap(), Memory::default());
+        let key = Key::parse(&"07".repeat(32)).unwrap();
+        for key in [None, Some(&key)] {
+            memory.save(dir.path(), key).unwrap();
+            assert_eq!(Memory::load(dir.path(), key).unwrap(), memory);
+            assert_eq!(Memory::count(dir.path(), key).unwrap(), 3);
+            let absent = dir.path().join("absent");
+            assert_eq!(Memory::count(&absent, key).unwrap(), 0);
+            assert_eq!(Memory::load(&absent, key).unwrap(), Memory::default());
+        }
+        let bytes = std::fs::read(dir.path().join(EXAMPLES)).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("不可抗力"));
+        let refused = Memory::load(dir.path(), None).unwrap_err().to_string();
+        assert!(refused.contains(&key.id().to_string()), "{refused}");
     }
 }

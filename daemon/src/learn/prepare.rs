@@ -57,7 +57,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
     let validation = writer.validation()?;
-    let memory = old_memory(prepared)?;
+    let memory = old_memory(store, prepared)?;
     let remembered: Vec<Row> = memory.examples.iter().map(Row::from_memory).collect();
     let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
         None
@@ -210,7 +210,7 @@ fn learned(prepared: &Prepared) -> Vec<u64> {
 }
 
 /// The parent's memory without the texts that this run teaches anew: a corrected label replaces the remembered one.
-fn old_memory(prepared: &Prepared) -> Result<Memory> {
+fn old_memory(store: &Store, prepared: &Prepared) -> Result<Memory> {
     let Some(parent) = &prepared.parent_dir else {
         return Ok(Memory::default());
     };
@@ -219,7 +219,8 @@ fn old_memory(prepared: &Prepared) -> Result<Memory> {
         let taught = manifest.train.iter().chain(&manifest.validation);
         taught.map(|item| item.text_id.as_str()).collect()
     };
-    let memory = Memory::load(parent)?.retain(|example| !taught.contains(example.text_id.as_str()));
+    let memory = Memory::load(parent, store.objects().key().map(AsRef::as_ref))?
+        .retain(|example| !taught.contains(example.text_id.as_str()));
     if prepared.manifest.task != Task::TokenClassification {
         return Ok(memory);
     }
@@ -263,7 +264,7 @@ impl<'a> Counter<'a> {
 /// The candidates for the next memory, in the order of the job's candidates file: the old memory, then the new
 /// training examples.
 pub fn candidates(store: &Store, prepared: &Prepared) -> Result<Vec<Remembered>> {
-    let mut all = old_memory(prepared)?.examples;
+    let mut all = old_memory(store, prepared)?.examples;
     let mut objects = Objects::new(store);
     let by_token = prepared.manifest.task == Task::TokenClassification;
     let counter = by_token.then(|| Counter::new(prepared.manifest)).transpose()?;

@@ -2,6 +2,7 @@
 
 mod forget;
 mod gate;
+mod key;
 mod model;
 mod plugin;
 mod store;
@@ -11,6 +12,7 @@ mod webhook;
 
 pub use forget::*;
 pub use gate::*;
+pub use key::*;
 pub use model::*;
 pub use plugin::*;
 pub use store::*;
@@ -51,7 +53,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 bad command line, 3 update held, 4 update regressed, 5 update failed,
 6 store, backup or log damaged, 69 daemon not reachable, 75 store in use, 77 not allowed,
-78 errors in the configuration.";
+78 errors in the configuration, or not the key that the store is encrypted with.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -92,9 +94,11 @@ pub enum Command {
     Webhook(WebhookArgs),
     /// Make, list and revoke tokens for the API over TCP
     Token(TokenArgs),
+    /// Make a key to encrypt with what the daemon keeps
+    Key(KeyArgs),
     /// Get base models
     Model(ModelArgs),
-    /// Verify, rebuild, back up, restore and compact what the daemon keeps
+    /// Verify, rebuild, back up, restore, encrypt and compact what the daemon keeps
     Store(StoreArgs),
     /// Take a file or a case out of everything that was written, and train again without it
     Forget(ForgetArgs),
@@ -133,6 +137,9 @@ pub struct InitArgs {
     /// Plugin of the first domain
     #[arg(long, value_name = "ID")]
     pub plugin: Option<String>,
+    /// Make a key as well, and encrypt with it what is kept
+    #[arg(long)]
+    pub encrypt: bool,
 }
 
 /// `wengu report`.

@@ -8,7 +8,7 @@ use wengu_store::Hash;
 /// `wengu store`.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Exits with 6 where something is damaged, with 75 where a running daemon has the store.\n\nExamples:\n  wengu store verify\n  wengu store backup /backup/wengu-2027-03-01\n  wengu store verify --backup /backup/wengu-2027-03-01"
+    after_help = "Exits with 6 where something is damaged, with 75 where a running daemon has the store, with 78\nwhere the key is not the one that it is sealed with.\n\nExamples:\n  wengu store verify\n  wengu store backup /backup/wengu-2027-03-01\n  wengu store verify --backup /backup/wengu-2027-03-01"
 )]
 pub struct StoreArgs {
     /// What to do
@@ -40,6 +40,12 @@ pub enum StoreAction {
         /// Needed where that state directory is not this one
         #[arg(long, value_name = "DIR")]
         tombstones: Option<PathBuf>,
+    },
+    /// Seal everything that is there with the key of the configuration; the daemon must be stopped. Interrupted, it goes on
+    Encrypt {
+        /// The key that it is sealed with now
+        #[arg(long, value_name = "FILE")]
+        old_key_file: Option<PathBuf>,
     },
     /// Give back the space of a bloated index and of indexes set aside; the daemon must be stopped
     Compact,
