@@ -63,8 +63,9 @@ pub(super) fn advance(
     };
     let stage = |update: u32| {
         format!(
-            "tune: candidate {candidate}, {} epochs, update {update}",
-            plan.rungs[rung].epochs
+            "tune: rung {} of {}, candidate {candidate}, update {update}",
+            rung + 1,
+            plan.rungs.len()
         )
     };
     let versions = dir.join("versions");
