@@ -140,6 +140,8 @@ pub struct FrameHeader {
     pub prev_hash: Option<Hash>,
     /// Sequence number.
     pub seq: u64,
+    /// How many frames were written before it by the same write, which one fsync made durable.
+    pub in_group: u16,
     /// Checksum of this frame.
     pub crc: u32,
 }
@@ -152,7 +154,8 @@ impl FrameHeader {
             len: u32_at(bytes, 0),
             prev_crc: u32_at(bytes, 4),
             prev_hash: (format != OLDEST_FORMAT).then(|| hash_at(bytes, 24)),
-            seq: u64_at(bytes, 8),
+            seq: u64_at(bytes, 8) & SEQ_MAX,
+            in_group: (u64_at(bytes, 8) >> SEQ_BITS) as u16,
             crc: u32_at(bytes, 20),
         })
     }
@@ -167,7 +170,7 @@ impl FrameHeader {
     /// Appends this frame with another payload. What it knows of the frame before stays.
     pub fn encode_with(&self, out: &mut Vec<u8>, format: u16, payload: &[u8]) {
         let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
-        let head = head(len, self.prev_crc, self.seq);
+        let head = head(len, self.prev_crc, self.seq, self.in_group);
         out.extend_from_slice(&head);
         out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
         out.extend_from_slice(&checksum(&head, self.prev_hash.as_ref(), payload).to_le_bytes());
@@ -179,7 +182,7 @@ impl FrameHeader {
 
     /// Whether this payload is the one that the header was written for.
     pub fn covers(&self, payload: &[u8]) -> bool {
-        let head = head(self.len, self.prev_crc, self.seq);
+        let head = head(self.len, self.prev_crc, self.seq, self.in_group);
         checksum(&head, self.prev_hash.as_ref(), payload) == self.crc
     }
 
@@ -190,7 +193,7 @@ impl FrameHeader {
 
     /// What the next frame carries of this one, which stands behind `prev`.
     pub fn link(&self, prev: &Link, payload: &[u8]) -> Link {
-        let head = head(self.len, self.prev_crc, self.seq);
+        let head = head(self.len, self.prev_crc, self.seq, self.in_group);
         Link {
             crc: self.crc,
             hash: chain(&head, &prev.hash, payload),
@@ -198,10 +201,10 @@ impl FrameHeader {
     }
 }
 
-/// Appends a frame to `out` and returns what the next frame carries of it.
-pub fn encode(out: &mut Vec<u8>, prev: &Link, seq: u64, payload: &[u8]) -> Link {
+/// Appends a frame to `out`, behind `in_group` others of the same write, and returns what the next frame carries of it.
+pub fn encode(out: &mut Vec<u8>, prev: &Link, seq: u64, in_group: u16, payload: &[u8]) -> Link {
     let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
-    let head = head(len, prev.crc, seq);
+    let head = head(len, prev.crc, seq, in_group);
     let crc = checksum(&head, Some(&prev.hash), payload);
     out.extend_from_slice(&head);
     out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
@@ -214,11 +217,16 @@ pub fn encode(out: &mut Vec<u8>, prev: &Link, seq: u64, payload: &[u8]) -> Link 
     }
 }
 
-fn head(len: u32, prev_crc: u32, seq: u64) -> [u8; 16] {
+/// Sequence numbers have so many bits; the 16 above them are the place in the group, 0 in journals from before it was kept.
+const SEQ_BITS: u32 = 48;
+const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
+
+fn head(len: u32, prev_crc: u32, seq: u64, in_group: u16) -> [u8; 16] {
     let mut head = [0; 16];
     head[0..4].copy_from_slice(&len.to_le_bytes());
     head[4..8].copy_from_slice(&prev_crc.to_le_bytes());
-    head[8..16].copy_from_slice(&seq.to_le_bytes());
+    let numbered = seq | u64::from(in_group) << SEQ_BITS;
+    head[8..16].copy_from_slice(&numbered.to_le_bytes());
     head
 }
 
@@ -237,17 +245,23 @@ fn chain(head: &[u8; 16], prev_hash: &Hash, payload: &[u8]) -> Hash {
     hasher.finalize().into()
 }
 
-/// The offset of an intact frame anywhere in these bytes. A payload cannot pass for a frame: it is JSON, which has
-/// no zero bytes, and the length of a frame has one.
-pub fn find_intact(bytes: &[u8], format: u16) -> Option<usize> {
-    let header_len = frame_header(format);
-    (0..bytes.len().saturating_sub(header_len - 1)).find(|&at| {
-        let (header, rest) = bytes[at..].split_at(header_len);
-        FrameHeader::decode(header, format).is_some_and(|header| {
-            rest.get(..header.len as usize)
-                .is_some_and(|payload| header.covers(payload))
-        })
-    })
+/// The offset of an intact frame in these bytes that was written when commit `seq` was durable already: by a later write than that
+/// of `seq`. Frames of one write share an fsync, and a power cut may leave any of their pages. A payload cannot pass for a
+/// frame: it is JSON, which has no zero bytes, and the length of a frame has one.
+pub fn find_later(bytes: &[u8], format: u16, seq: u64) -> Option<usize> {
+    let mut at = 0;
+    while at + frame_header(format) <= bytes.len() {
+        match FrameHeader::at(&bytes[at..], format) {
+            Some((header, len)) if header.covers(&bytes[at + frame_header(format)..at + len]) => {
+                if header.seq.saturating_sub(u64::from(header.in_group)) > seq {
+                    return Some(at);
+                }
+                at += len;
+            }
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -227,8 +227,8 @@ pub fn scan(dir: &Path, link_at_seq: u64) -> Result<Scan, StoreError> {
         if !last || matches!(stop, Stop::Misplaced(_)) {
             return Err(StoreError::corrupt(path, offset, what));
         }
-        if let Some(at) = intact_after(path, offset, reader.format)? {
-            let what = format!("{what}, and an intact frame follows at byte {at}");
+        if let Some(at) = durable_after(path, &reader)? {
+            let what = format!("{what}, and an intact frame of a later write follows at byte {at}");
             return Err(StoreError::corrupt(path, offset, what));
         }
         scan.torn_in_full = matches!(stop, Stop::Damaged(_));
@@ -242,14 +242,12 @@ pub fn scan(dir: &Path, link_at_seq: u64) -> Result<Scan, StoreError> {
     Ok(scan)
 }
 
-/// Where an intact frame begins beyond `offset`.
-fn intact_after(path: &Path, offset: u64, format: u16) -> Result<Option<u64>, StoreError> {
+/// Where a frame begins behind the one at which the reader stopped that says that this one was durable.
+fn durable_after(path: &Path, stopped: &SegmentReader) -> Result<Option<u64>, StoreError> {
     let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
-    let start = usize::try_from(offset).expect("segments fit in memory") + 1;
-    Ok(bytes
-        .get(start..)
-        .and_then(|bytes| frame::find_intact(bytes, format))
-        .map(|at| (start + at) as u64))
+    let start = usize::try_from(stopped.offset).expect("segments fit in memory") + 1;
+    let later = |bytes| frame::find_later(bytes, stopped.format, stopped.next_seq);
+    Ok(bytes.get(start..).and_then(later).map(|at| (start + at) as u64))
 }
 
 /// The frames `from_seq..=to_seq` of a journal that was scanned before. What it yields was fsynced, so anything that

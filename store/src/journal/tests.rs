@@ -205,9 +205,40 @@ fn removed_repeated_and_exchanged_parts_are_found() {
         changed.last_mut().unwrap(),
         &foreign,
         COMMITS,
+        0,
         payload(COMMITS).as_bytes(),
     );
     corrupt(&changed, "a frame of another journal");
+}
+
+#[test]
+fn of_one_write_any_page_may_be_lost_and_of_an_earlier_one_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    journal(dir);
+    let (mut open, _) = Journal::open(dir, &scan(dir, 0).unwrap(), Box::new(NoSync), 1 << 20).unwrap();
+    let before = fs::read(segment_paths(dir).unwrap().pop().unwrap()).unwrap().len();
+    let payloads: Vec<String> = (1..=3).map(|n| payload(COMMITS + n)).collect();
+    let group: Vec<&[u8]> = payloads.iter().map(|payload| payload.as_bytes()).collect();
+    open.append(&group).unwrap();
+    let path = segment_paths(dir).unwrap().pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    assert_eq!(scan(dir, 0).unwrap().last_seq, COMMITS + 3);
+    // The first frame of the group did not reach the disk, the others did: nothing of it was acknowledged.
+    let first = before..before + FRAME_HEADER + payloads[0].len();
+    let mut torn = whole.clone();
+    torn[first.clone()].fill(0);
+    fs::write(&path, &torn).unwrap();
+    let found = scan(dir, 0).unwrap();
+    assert_eq!((found.last_seq, found.torn.unwrap().offset), (COMMITS, before as u64));
+    // A later write says that it was durable: then it is damage.
+    fs::write(&path, &whole).unwrap();
+    open.append(&[payload(COMMITS + 4).as_bytes()]).unwrap();
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[first].fill(0);
+    fs::write(&path, &damaged).unwrap();
+    let error = scan(dir, 0).unwrap_err().to_string();
+    assert!(error.contains("an intact frame of a later write follows"), "{error}");
 }
 
 #[test]

@@ -101,9 +101,10 @@ impl Journal {
         let mut bytes = Vec::with_capacity(payloads.iter().map(|p| p.len() + frame::FRAME_HEADER).sum());
         let (mut seq, mut last) = (self.last_seq, self.last);
         let mut written = Vec::with_capacity(payloads.len());
-        for payload in payloads {
+        for (place, payload) in payloads.iter().enumerate() {
             seq += 1;
-            last = frame::encode(&mut bytes, &last, seq, payload);
+            let in_group = u16::try_from(place).unwrap_or(u16::MAX);
+            last = frame::encode(&mut bytes, &last, seq, in_group, payload);
             written.push((seq, last.crc));
         }
         hit("store.before_append");
