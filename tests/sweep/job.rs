@@ -92,8 +92,10 @@ fn records(number: usize) -> Vec<Value> {
     (0..FILES * RECORDS)
         .map(|i| {
             let label = i % labels.len();
-            // No text is there twice, and what distinguishes them is not what the label depends on.
-            let text = format!("{} {} {}{}", labels[label], number, i / 10, i % 10);
+            // No text is nearly there twice, and what distinguishes them is not what the label depends on.
+            let letter = |n: usize| char::from(b'a' + ((i + 1) * (7 * n + 3) * (number + 4) % 97 % 26) as u8);
+            let word = |n: usize| format!("{}{}{}", letter(n), letter(n + 5), letter(n + 11));
+            let text = format!("{} {} {} {}", labels[label], word(1), word(2), word(3));
             json!({"doc": format!("{number}-{i}"), "text": text, "label": format!("label-{label}")})
         })
         .collect()

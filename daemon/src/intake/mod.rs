@@ -56,13 +56,8 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let (mut retry_at, mut plugin_look_at) = (Some(Instant::now()), Some(Instant::now()));
     let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
     loop {
-        // What has settled waits in the channel, and behind it in the watcher.
-        if intake.engine.disk.look().level >= Level::NoIngest {
-            intake.set_busy(false);
-            tokio::select! {
-                () = intake.engine.stopped() => return,
-                () = tokio::time::sleep(SPACE_LOOK) => continue,
-            }
+        if !intake.has_space().await {
+            return;
         }
         if is_due(plugin_look_at) {
             if intake.reading_changed() {
@@ -89,6 +84,10 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
             }
             event = events.recv() => match event {
                 Some(event) => {
+                    // It may have been long until it came.
+                    if !intake.has_space().await {
+                        return;
+                    }
                     intake.set_busy(true);
                     intake.handle(event).await;
                 }
@@ -131,6 +130,19 @@ struct Intake {
 }
 
 impl Intake {
+    /// Waits while there is too little space to take a file: what has settled waits in the channel, and behind it in the watcher. False:
+    /// the daemon stops.
+    async fn has_space(&mut self) -> bool {
+        while self.engine.disk.look().level >= Level::NoIngest {
+            self.set_busy(false);
+            tokio::select! {
+                () = self.engine.stopped() => return false,
+                () = tokio::time::sleep(SPACE_LOOK) => {}
+            }
+        }
+        true
+    }
+
     /// Whether files wait that could not be read.
     fn has_unread(&self) -> bool {
         self.waiting || !self.attempts.is_empty()
