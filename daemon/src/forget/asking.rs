@@ -71,6 +71,7 @@ fn begin(engine: &Engine, order: &Order) -> Result<()> {
         tracing::info!(forget = id, "forget_asked");
     }
     forgetting.ask_runner();
+    engine.wake_runner();
     Ok(())
 }
 
