@@ -76,6 +76,7 @@ pub fn found(dir: &Path) -> Vec<(usize, PathBuf)> {
     let mut needles: HashMap<[u8; 4], Vec<(usize, Vec<u8>)>> = HashMap::new();
     for n in 0..MARKERS {
         for bytes in variants(&marker(n)) {
+            assert_ne!(bytes[0], 0);
             let first = bytes[..4].try_into().unwrap();
             needles.entry(first).or_default().push((n, bytes));
         }
@@ -89,6 +90,10 @@ pub fn found(dir: &Path) -> Vec<(usize, PathBuf)> {
                 .map(|n| (n, path.clone())),
         );
         for at in 0..bytes.len().saturating_sub(3) {
+            // No form of a marker begins with a zero; the reserve is 64 MiB of them.
+            if bytes[at] == 0 {
+                continue;
+            }
             let first: [u8; 4] = bytes[at..at + 4].try_into().unwrap();
             let here = needles.get(&first).into_iter().flatten();
             found.extend(
