@@ -1,0 +1,284 @@
+//! The Fisher, by every estimator, and how it goes on over updates.
+
+use super::penalty::held;
+use super::{assert_close, golden, leaf};
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+use wengu_protocol::job::FisherEstimate;
+use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
+use wengu_trainer::model::{HEAD, LoraSite, Tap, Tapped, Trained};
+
+#[test]
+fn of_several_labels_the_fisher_is_that_of_its_definition() {
+    let (net, g) = (golden("fisher.safetensors"), golden("multi_label.safetensors"));
+    for (estimator, labels) in [
+        ("exact", Labels::EveryOutcome),
+        ("given", Labels::Outcomes(g["outcomes"].shallow_clone())),
+    ] {
+        let mean = fisher(&net, &labels);
+        assert_eq!(mean.len(), 4);
+        for (name, fisher) in mean {
+            let what = format!("{estimator}/{name}");
+            assert_close(&fisher, &g[&what], 1e-12, &what);
+        }
+    }
+}
+
+/// The oracle's network, with taps where a model has them.
+fn tapped(g: &BTreeMap<String, Tensor>) -> Tapped {
+    let layer = |x: &Tensor, n: u32| {
+        x.linear(
+            &(&g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")])),
+            None::<&Tensor>,
+        )
+    };
+    let first = layer(&g["x"], 1);
+    let hidden = first.tanh();
+    let second = layer(&hidden, 2);
+    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
+    let pooled =
+        (second.tanh() * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+    let logits = pooled.linear(&leaf(&g["weight"]), Some(&leaf(&g["bias"])));
+    let tap = |name: &str, input: &Tensor, output: &Tensor| Tap {
+        name: name.into(),
+        output: output.shallow_clone(),
+        trained: Trained::Weight(input.shallow_clone()),
+    };
+    let taps = vec![
+        tap("first", &g["x"], &first),
+        tap("second", &hidden, &second),
+        tap(HEAD, &pooled, &logits),
+    ];
+    let mask = g["mask"].shallow_clone();
+    Tapped { logits, taps, mask }
+}
+
+#[test]
+fn the_fisher_is_that_of_its_definition_for_every_estimator() {
+    let g = golden("fisher.safetensors");
+    for (estimator, labels) in [
+        ("exact", Labels::Expected),
+        ("empirical", Labels::Given(g["labels"].shallow_clone())),
+        ("sampled", Labels::Given(g["drawn"].shallow_clone())),
+    ] {
+        let mean = fisher(&g, &labels);
+        assert_eq!(mean.len(), 4);
+        for (name, fisher) in mean {
+            assert_close(
+                &fisher,
+                &g[&format!("{estimator}/{name}")],
+                1e-12,
+                &format!("{estimator} {name}"),
+            );
+        }
+    }
+}
+
+fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Tensor> {
+    let squares = squared_gradients(&tapped(g), labels, Rows::Examples).unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 7).unwrap();
+    estimate.mean().unwrap()
+}
+
+#[test]
+fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
+    let g = golden("fisher.safetensors");
+    let whole = tapped(&g);
+    let (examples, tokens) = g["mask"].size2().unwrap();
+    // The first layer as one that is given every token, padding too, in another order.
+    let order: Vec<i64> = (0..examples * tokens).rev().collect();
+    let places = Tensor::from_slice(&order);
+    let routed = |x: &Tensor| x.flatten(0, 1).index_select(0, &places);
+    let x = routed(&g["x"]);
+    let first = x.linear(&(&g["frozen1"] + leaf(&g["delta1"])), None::<&Tensor>);
+    let back = Tensor::zeros([examples * tokens, first.size()[1]], (Kind::Double, tch::Device::Cpu));
+    let hidden = back
+        .index_add(0, &places, &first)
+        .reshape([examples, tokens, -1])
+        .tanh();
+    let second = hidden.linear(&(&g["frozen2"] + &g["delta2"]), None::<&Tensor>).tanh();
+    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
+    let pooled =
+        (second * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+    let logits = pooled.linear(&g["weight"], Some(&g["bias"]));
+    let tap = Tap {
+        name: "first".into(),
+        output: first.shallow_clone(),
+        trained: Trained::Routed {
+            input: x,
+            places: places.shallow_clone(),
+        },
+    };
+    let mask = whole.mask;
+    let squares = squared_gradients(
+        &Tapped {
+            logits,
+            taps: vec![tap],
+            mask,
+        },
+        &Labels::Expected,
+        Rows::Examples,
+    )
+    .unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 7).unwrap();
+    assert_close(&estimate.mean().unwrap()["first"], &g["exact/first"], 1e-12, "routed");
+}
+
+#[test]
+fn avalanches_fisher_is_ours_with_batches_of_one_and_none_with_batches_of_four() {
+    let g = golden("fisher.safetensors");
+    let peers = golden("fisher-peers.safetensors");
+    for (name, fisher) in fisher(&g, &Labels::Given(g["labels"].shallow_clone())) {
+        assert_close(&fisher, &peers[&format!("avalanche.1/{name}")], 1e-10, &name);
+        // The squared mean gradient of a batch: what is not used here.
+        let share =
+            (peers[&format!("avalanche.4/{name}")].sum(Kind::Double) / fisher.sum(Kind::Double)).double_value(&[]);
+        assert!(share < 0.8, "{name}: a batch's gradient has {share} of the examples'");
+    }
+}
+
+#[test]
+fn the_exact_fisher_of_a_head_is_backpacks() {
+    let g = golden("fisher-peers.safetensors");
+    let (x, weight, bias) = (&g["backpack/x"], &g["backpack/weight"], &g["backpack/bias"]);
+    let logits = x.linear(weight, Some(bias));
+    let tap = Tap {
+        name: HEAD.into(),
+        output: logits.shallow_clone(),
+        trained: Trained::Weight(x.shallow_clone()),
+    };
+    let tapped = Tapped {
+        logits,
+        taps: vec![tap],
+        mask: Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu)),
+    };
+    let mut estimate = Estimate::default();
+    let squares = squared_gradients(&tapped, &Labels::Expected, Rows::Examples).unwrap();
+    estimate.add(squares, 6).unwrap();
+    for (name, fisher) in estimate.mean().unwrap() {
+        assert_close(&fisher, &g[&format!("backpack/fisher/{name}")], 1e-10, &name);
+    }
+}
+
+#[test]
+fn the_fisher_of_a_linear_softmax_has_a_closed_form() {
+    // log p(y | x) = (W x)_y - lse(W x): F of W[c, i] is the mean of p_c (1 - p_c) x_i^2. Seen as an adapted layer
+    // (one token an example) and as a head, it has to be the same.
+    tch::manual_seed(1);
+    let x = Tensor::randn([6, 4], (Kind::Double, tch::Device::Cpu));
+    let weight = Tensor::randn([3, 4], (Kind::Double, tch::Device::Cpu)).set_requires_grad(true);
+    let tokens = x.unsqueeze(1);
+    let output = tokens.linear(&weight, None::<&Tensor>);
+    let logits = output.squeeze_dim(1);
+    let taps = vec![
+        Tap {
+            name: "layer".into(),
+            output: output.shallow_clone(),
+            trained: Trained::Weight(tokens),
+        },
+        Tap {
+            name: HEAD.into(),
+            output: logits.shallow_clone(),
+            trained: Trained::Weight(x.shallow_clone()),
+        },
+    ];
+    let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
+    let p = logits.softmax(1, Kind::Double).detach();
+    let tapped = Tapped { logits, taps, mask };
+    let squares: BTreeMap<String, Tensor> = squared_gradients(&tapped, &Labels::Expected, Rows::Examples)
+        .unwrap()
+        .into_iter()
+        .collect();
+    let spread: Tensor = &p * (1.0 - &p);
+    let expected = spread.transpose(0, 1).matmul(&x.square());
+    assert_close(&squares["layer"], &expected, 1e-12, "layer");
+    assert_close(&squares[HEAD_WEIGHT], &expected, 1e-12, "head");
+    assert_close(
+        &squares[HEAD_BIAS],
+        &spread.sum_dim_intlist(0, false, Kind::Double),
+        1e-12,
+        "bias",
+    );
+}
+
+#[test]
+fn the_fisher_accumulates_and_new_labels_have_no_past() {
+    let values = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
+    let mut parent = FisherState::default();
+    parent.insert(
+        HEAD_WEIGHT,
+        Entry {
+            fisher: values(&[1., 2.], &[1, 2]),
+            anchor: values(&[0., 0.], &[1, 2]),
+        },
+    );
+    parent.insert(
+        "site",
+        Entry {
+            fisher: values(&[4.], &[1, 1]),
+            anchor: values(&[9.], &[1, 1]),
+        },
+    );
+    let (weight, bias) = (values(&[1., 1., 1., 1.], &[2, 2]), values(&[7., 8.], &[2]));
+    let site = LoraSite {
+        name: "site".into(),
+        a: values(&[3.], &[1, 1]),
+        b: values(&[2.], &[1, 1]),
+        scaling: 0.5,
+        dora: None,
+    };
+    let mean = BTreeMap::from([
+        (HEAD_WEIGHT.to_owned(), values(&[10., 10., 20., 20.], &[2, 2])),
+        (HEAD_BIAS.to_owned(), values(&[5., 6.], &[2])),
+        ("site".to_owned(), values(&[1.], &[1, 1])),
+    ]);
+    let sites = [site];
+    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &held(&sites, &weight, &bias)).unwrap();
+    let entries: BTreeMap<&str, &Entry> = state.entries().collect();
+    assert_eq!(entries[HEAD_WEIGHT].fisher, values(&[10.5, 11., 20., 20.], &[2, 2]));
+    assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));
+    assert_eq!(entries["site"].fisher, values(&[3.], &[1, 1]));
+    assert_eq!(entries["site"].anchor, sites[0].product().unwrap());
+    // What no example reached keeps what was known of it, at where it is now.
+    let reached: BTreeMap<_, _> = mean
+        .iter()
+        .filter(|(name, _)| *name != "site")
+        .map(|(n, t)| (n.clone(), t.copy()))
+        .collect();
+    let unseen = FisherState::accumulate(Some(&parent), 0.5, &reached, &held(&sites, &weight, &bias)).unwrap();
+    let unseen: BTreeMap<&str, &Entry> = unseen.entries().collect();
+    assert_eq!(unseen["site"].fisher, values(&[2.], &[1, 1]));
+    assert_eq!(unseen["site"].anchor, entries["site"].anchor);
+    assert_eq!(entries["site"].anchor, values(&[3.], &[1, 1]));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fisher.safetensors");
+    let provenance = wengu_trainer::fisher::Provenance {
+        estimator: FisherEstimate::Exact,
+        examples: 7,
+        labels: 2,
+        decay: 0.5,
+        accumulated: true,
+    };
+    state.write(&path, &provenance).unwrap();
+    let read = FisherState::read(&path).unwrap();
+    for (name, entry) in read.entries() {
+        assert_eq!(
+            (&entry.fisher, &entry.anchor),
+            (&entries[name].fisher, &entries[name].anchor),
+            "{name}"
+        );
+    }
+    // One flipped bit of a Fisher can make it negative, or break the header: never a silent zero.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() - 2);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(
+        FisherState::read(&path)
+            .unwrap_err()
+            .message
+            .contains("fisher.safetensors")
+    );
+}
