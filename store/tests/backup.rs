@@ -9,21 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use wengu_store::*;
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut dirs = vec![dir.to_path_buf()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => dirs.push(entry.path()),
-                false => files.push(entry.path()),
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
 /// A backup of a small store with an object, and what was in it.
 fn small(dir: &Path) -> (PathBuf, Model) {
     let (store, _) = open(&dir.join("store"));

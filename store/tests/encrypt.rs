@@ -25,20 +25,6 @@ fn with(key: Option<Arc<Key>>) -> Options {
     Options { key, ..options() }
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let (mut files, mut dirs) = (Vec::new(), vec![dir.to_path_buf()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => dirs.push(entry.path()),
-                false => files.push(entry.path()),
-            }
-        }
-    }
-    files.sort();
-    files
-}
-
 /// Files in which the mark stands.
 fn marked(dir: &Path) -> usize {
     let holds = |path: &PathBuf| {

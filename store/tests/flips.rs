@@ -5,25 +5,11 @@ mod common;
 use common::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wengu_store::*;
 
 /// Bytes tried in each file, beside the first and the last.
 const SAMPLES: usize = 40;
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let (mut files, mut dirs) = (Vec::new(), vec![dir.to_path_buf()]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => dirs.push(entry.path()),
-                false => files.push(entry.path()),
-            }
-        }
-    }
-    files.sort();
-    files
-}
 
 fn copy(from: &Path, to: &Path) {
     for file in files(from) {

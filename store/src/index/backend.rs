@@ -144,29 +144,7 @@ impl Backend {
 
     /// Shows every entry whose key begins with `prefix`, in the order of the keys.
     pub fn each(&self, prefix: &[u8], show: &mut Show<'_>) -> Result<(), StoreError> {
-        call(|| match self {
-            Backend::Sled(db, _) => db.scan_prefix(prefix).try_for_each(|entry| {
-                let (key, value) = entry.map_err(text)?;
-                show(&key, &value)
-            }),
-            Backend::Redb(db) => {
-                let read = db.begin_read().map_err(text)?;
-                let table = match read.open_table(ENTRIES) {
-                    Ok(table) => table,
-                    Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-                    Err(e) => return Err(text(e)),
-                };
-                for entry in table.range(prefix..).map_err(text)? {
-                    let (key, value) = entry.map_err(text)?;
-                    if !key.value().starts_with(prefix) {
-                        break;
-                    }
-                    show(key.value(), value.value())?;
-                }
-                Ok(())
-            }
-            Backend::Closed => Err(CLOSED.to_string()),
-        })
+        self.page(prefix, prefix, usize::MAX, show)
     }
 
     /// Shows at most `limit` entries whose key begins with `prefix`, from the key `from` on, in the order of the keys.

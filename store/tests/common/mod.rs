@@ -48,6 +48,21 @@ pub fn index_dir(dir: &Path) -> PathBuf {
     })
 }
 
+/// Every file below a folder, sorted.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let (mut files, mut dirs) = (Vec::new(), vec![dir.to_path_buf()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => dirs.push(entry.path()),
+                false => files.push(entry.path()),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
 /// Small segments, so that tests see several, and no reserve, so that they do not depend on the disk.
 pub fn options() -> Options {
     Options {
