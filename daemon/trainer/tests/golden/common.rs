@@ -79,17 +79,49 @@ pub fn term_tokens() -> Vec<TermToken> {
 
 /// The tiny model with the golden adapter and head.
 pub fn tiny(base_path: &Path, dropout: f64) -> Result<Model, TrainerError> {
-    let parent = parent(&golden("tiny"), &LABELS);
-    Model::load(
-        Task::SequenceClassification,
-        &base(base_path),
-        Some(&parent),
-        &strings(&LABELS),
-        &tiny_method(dropout),
-        &[],
-        dropout,
-        1,
-    )
+    like_tiny(Task::SequenceClassification, base_path, &golden("tiny"), dropout)
+}
+
+/// A model with labels and an adapter as the tiny one has them, from a folder with both and the head.
+pub fn like_tiny(task: Task, base_path: &Path, version: &Path, dropout: f64) -> Result<Model, TrainerError> {
+    let (base, parent) = (base(base_path), parent(version, &LABELS));
+    let (labels, method) = (strings(&LABELS), tiny_method(dropout));
+    Model::load(task, &base, Some(&parent), &labels, &method, &[], dropout, 1)
+}
+
+/// An adapter that peft wrote over the tiny BERT ("bert") or a small decoder ("llama", ...), or a new one with its settings; `change` is what is
+/// changed of these.
+pub fn of_peft(
+    folder: &Path,
+    kind: &str,
+    with_parent: bool,
+    change: impl Fn(&mut Lora),
+) -> Result<Model, TrainerError> {
+    let mut lora = method_of(&folder.join("adapter"));
+    change(&mut lora);
+    let (task, labels, base_name): (_, &[&str], _) = match kind {
+        "bert" => (Task::SequenceClassification, &LABELS, "tiny/base".to_owned()),
+        _ => (Task::CausalLm, &[], format!("causal_{kind}/base")),
+    };
+    let mut parent = parent(folder, labels);
+    if task == Task::CausalLm {
+        parent.head = None;
+    }
+    let (base, parent) = (base(&golden(&base_name)), Some(&parent).filter(|_| with_parent));
+    Model::load(task, &base, parent, &strings(labels), &Method::Lora(lora), &[], 0.0, 1)
+}
+
+/// Saves the adapter into a folder, whose tensors must be those that peft wrote.
+pub fn written_again_the_same(model: &Model, theirs: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    model.save_adapter(folder.path()).unwrap();
+    let read = |folder: &Path| tensors(&folder.join("adapter_model.safetensors"));
+    let (found, wanted) = (read(folder.path()), read(theirs));
+    assert_eq!(found.len(), wanted.len(), "{}", theirs.display());
+    for (key, tensor) in wanted {
+        assert_eq!(found[&key], tensor, "{} {key}", theirs.display());
+    }
+    folder
 }
 
 /// Largest difference of two tensors of one shape.

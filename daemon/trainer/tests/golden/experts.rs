@@ -2,9 +2,8 @@
 
 use crate::common::*;
 use crate::tasks::packed_answers_agree;
-use std::path::Path;
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{JobEnd, Lora, Method, Task};
+use wengu_protocol::job::{JobEnd, Lora};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::fisher::{Labels, Rows, squared_gradients};
 use wengu_trainer::model::{Batch, Model, Tapped, Trained};
@@ -12,16 +11,7 @@ use wengu_trainer::model::{Batch, Model, Tapped, Trained};
 const MODELS: [&str; 2] = ["deepseek_v2", "deepseek_v3"];
 
 fn load(name: &str, with_parent: bool, change: impl Fn(&mut Lora)) -> Result<Model, TrainerError> {
-    let folder = golden(&format!("experts_{name}"));
-    let mut lora = method_of(&folder.join("adapter"));
-    change(&mut lora);
-    let mut parent = parent(&folder, &[]);
-    parent.head = None;
-    let (base, parent) = (
-        base(&golden(&format!("causal_{name}/base"))),
-        Some(&parent).filter(|_| with_parent),
-    );
-    Model::load(Task::CausalLm, &base, parent, &[], &Method::Lora(lora), &[], 0.0, 1)
+    of_peft(&golden(&format!("experts_{name}")), name, with_parent, change)
 }
 
 #[test]
@@ -35,15 +25,8 @@ fn answers_and_all_gradients_agree_with_peft() {
 #[test]
 fn what_peft_reads_is_written_again_the_same() {
     for name in MODELS {
-        let folder = tempfile::tempdir().unwrap();
-        load(name, true, |_| ()).unwrap().save_adapter(folder.path()).unwrap();
         let theirs = golden(&format!("experts_{name}/adapter"));
-        let read = |folder: &Path| tensors(&folder.join("adapter_model.safetensors"));
-        let (found, wanted) = (read(folder.path()), read(&theirs));
-        assert_eq!(found.len(), wanted.len(), "{name}");
-        for (key, tensor) in wanted {
-            assert_eq!(found[&key], tensor, "{name} {key}");
-        }
+        let folder = written_again_the_same(&load(name, true, |_| ()).unwrap(), &theirs);
         assert_eq!(method_of(folder.path()), method_of(&theirs), "{name}");
     }
 }

@@ -3,7 +3,6 @@
 use crate::common::*;
 use crate::tasks::packed_answers_agree;
 use crate::tiny::agrees;
-use std::path::Path;
 use wengu_protocol::job::{JobEnd, Lora, Method, Task};
 use wengu_trainer::error::TrainerError;
 use wengu_trainer::model::{Model, Trained};
@@ -11,28 +10,7 @@ use wengu_trainer::model::{Model, Trained};
 const METHODS: [&str; 3] = ["rslora", "patterns", "dora"];
 
 fn load(name: &str, kind: &str, change: impl Fn(&mut Lora)) -> Result<Model, TrainerError> {
-    let folder = golden(&format!("{name}_{kind}"));
-    let mut lora = method_of(&folder.join("adapter"));
-    change(&mut lora);
-    let (task, labels, base_name): (_, &[&str], _) = match kind {
-        "bert" => (Task::SequenceClassification, &LABELS, "tiny/base"),
-        _ => (Task::CausalLm, &[], "causal_llama/base"),
-    };
-    let mut parent = parent(&folder, labels);
-    if task == Task::CausalLm {
-        parent.head = None;
-    }
-    let base = base(&golden(base_name));
-    Model::load(
-        task,
-        &base,
-        Some(&parent),
-        &strings(labels),
-        &Method::Lora(lora),
-        &[],
-        0.0,
-        1,
-    )
+    of_peft(&golden(&format!("{name}_{kind}")), kind, true, change)
 }
 
 #[test]
@@ -51,15 +29,8 @@ fn answers_and_all_gradients_agree_with_peft() {
 #[test]
 fn what_peft_wrote_is_written_again_the_same() {
     for (name, kind) in METHODS.iter().flat_map(|name| [(name, "bert"), (name, "llama")]) {
-        let folder = tempfile::tempdir().unwrap();
-        load(name, kind, |_| ()).unwrap().save_adapter(folder.path()).unwrap();
         let theirs = golden(&format!("{name}_{kind}/adapter"));
-        let read = |folder: &Path| tensors(&folder.join("adapter_model.safetensors"));
-        let (found, wanted) = (read(folder.path()), read(&theirs));
-        assert_eq!(found.len(), wanted.len());
-        for (key, tensor) in wanted {
-            assert_eq!(found[&key], tensor, "{name} {kind} {key}");
-        }
+        let folder = written_again_the_same(&load(name, kind, |_| ()).unwrap(), &theirs);
         assert_eq!(method_of(folder.path()), method_of(&theirs), "{name} {kind}");
     }
 }

@@ -9,18 +9,11 @@ use wengu_trainer::model::Model;
 use wengu_trainer::objective::binary_cross_entropy_sum;
 
 fn model() -> Model {
-    let parent = parent(&golden("tiny"), &LABELS);
-    let base = base(&golden("tiny/base"));
-    let task = Task::MultiLabelClassification;
-    Model::load(
-        task,
-        &base,
-        Some(&parent),
-        &strings(&LABELS),
-        &tiny_method(0.0),
-        &[],
+    like_tiny(
+        Task::MultiLabelClassification,
+        &golden("tiny/base"),
+        &golden("tiny"),
         0.0,
-        1,
     )
     .unwrap()
 }

@@ -11,20 +11,7 @@ use wengu_trainer::model::{Batch, Model};
 use wengu_trainer::objective::Ewc;
 
 fn load(kind: &str, with_parent: bool, change: impl Fn(&mut Lora)) -> Result<Model, TrainerError> {
-    let folder = golden(&format!("saved_{kind}"));
-    let mut lora = method_of(&folder.join("adapter"));
-    change(&mut lora);
-    let (task, labels, base_name): (_, &[&str], _) = match kind {
-        "bert" => (Task::SequenceClassification, &LABELS, "tiny/base"),
-        _ => (Task::CausalLm, &[], "causal_llama/base"),
-    };
-    let mut parent = parent(&folder, labels);
-    if task == Task::CausalLm {
-        parent.head = None;
-    }
-    let (base, parent) = (base(&golden(base_name)), Some(&parent).filter(|_| with_parent));
-    let labels = strings(labels);
-    Model::load(task, &base, parent, &labels, &Method::Lora(lora), &[], 0.0, 1)
+    of_peft(&golden(&format!("saved_{kind}")), kind, with_parent, change)
 }
 
 #[test]
@@ -39,15 +26,8 @@ fn answers_and_all_gradients_agree_with_peft() {
 #[test]
 fn what_peft_wrote_is_written_again_the_same() {
     for kind in ["bert", "llama"] {
-        let folder = tempfile::tempdir().unwrap();
-        load(kind, true, |_| ()).unwrap().save_adapter(folder.path()).unwrap();
         let theirs = golden(&format!("saved_{kind}/adapter"));
-        let read = |folder: &Path| tensors(&folder.join("adapter_model.safetensors"));
-        let (found, wanted) = (read(folder.path()), read(&theirs));
-        assert_eq!(found.len(), wanted.len(), "{kind}");
-        for (key, tensor) in wanted {
-            assert_eq!(found[&key], tensor, "{kind} {key}");
-        }
+        let folder = written_again_the_same(&load(kind, true, |_| ()).unwrap(), &theirs);
         let config = |folder: &Path| -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(folder.join("adapter_config.json")).unwrap()).unwrap()
         };

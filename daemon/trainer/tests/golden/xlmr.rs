@@ -8,18 +8,7 @@ use wengu_protocol::job::Task;
 use wengu_trainer::model::{Model, Pooling};
 
 fn model() -> Model {
-    let (base, parent) = (base(&golden("xlmr/base")), parent(&golden("xlmr"), &LABELS));
-    Model::load(
-        Task::SequenceClassification,
-        &base,
-        Some(&parent),
-        &strings(&LABELS),
-        &tiny_method(0.0),
-        &[],
-        0.0,
-        1,
-    )
-    .unwrap()
+    like_tiny(Task::SequenceClassification, &golden("xlmr/base"), &golden("xlmr"), 0.0).unwrap()
 }
 
 #[test]
