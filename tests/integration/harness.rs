@@ -1,30 +1,15 @@
 //! A daemon of its own for each test: a folder, a configuration, a process.
 
+use crate::support::last_words;
+pub use crate::support::{program, root};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// What no wait of a test takes longer than, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// The repository.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-/// A program that the workspace builds.
-pub fn program(name: &str) -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --workspace --bins --lib",
-        path.display()
-    );
-    path
-}
 
 /// The default model, if it and the trainer are there.
 pub fn model() -> Option<PathBuf> {
@@ -202,9 +187,7 @@ impl Site {
 
     /// What the daemon has said.
     pub fn log(&self) -> String {
-        let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
-        let from = log.len().saturating_sub(6000);
-        log.get(from..).unwrap_or(&log).to_string()
+        last_words(&self.path("daemon.log"))
     }
 }
 

@@ -3,6 +3,9 @@
 //! Tests that train need the trainer and the default model. `make test` provides both and sets WENGU_REQUIRE_MODEL;
 //! without them and without that variable such a test says that it was skipped.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod access;
 mod children;
 mod command_line;

@@ -1,6 +1,7 @@
 //! The whole loop for tasks that answer by the token: spans, with the real encoder, and instructions, with a small decoder.
 
 use crate::harness::{Site, model, root};
+use crate::support::grown;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -103,7 +104,6 @@ fn spans_are_learned_judged_remembered_and_grow_by_a_kind() {
 
 /// The oracle's small random Llama with its output layer, and as many embeddings as the byte-level tokenizer has tokens.
 fn small_llama(folder: &Path) {
-    use safetensors::{SafeTensors, tensor::TensorView};
     let golden = root().join("tests/golden/trainer/causal_llama/base");
     let chat = root().join("daemon/tokenize/tests/fixtures/chat");
     std::fs::create_dir(folder).unwrap();
@@ -113,35 +113,15 @@ fn small_llama(folder: &Path) {
     assert_eq!(templates[0]["name"], "chatml");
     std::fs::write(folder.join("tokenizer_config.json"), chatml.to_string()).unwrap();
     let tokens = wengu_tokenize::Tokenizer::load(folder).unwrap().vocab_size();
-    let bytes = std::fs::read(golden.join("model.safetensors")).unwrap();
-    let held = SafeTensors::deserialize(&bytes).unwrap();
-    let grown: Vec<(String, Vec<usize>, Vec<u8>)> = held
-        .tensors()
-        .into_iter()
-        .map(|(name, view)| {
-            let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
-            if name == "model.embed_tokens.weight" || name == "lm_head.weight" {
-                shape[0] = tokens;
-                // Rows that were there twice would be tokens that nothing tells apart.
-                let numbers = (0..tokens * shape[1]).scan(name.len() as u32, |state, _| {
-                    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    Some((*state >> 8) as f32 / (1 << 24) as f32 - 0.5)
-                });
-                data = numbers.flat_map(f32::to_le_bytes).collect();
-            }
-            (name, shape, data)
-        })
-        .collect();
-    let views = grown.iter().map(|(name, shape, data)| {
-        let view = TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap();
-        (name, view)
+    let rows = |name: &str| {
+        ["model.embed_tokens.weight", "lm_head.weight"]
+            .contains(&name)
+            .then_some(tokens)
+    };
+    grown(&golden, folder, rows, |config| {
+        config["vocab_size"] = tokens.into();
+        config["max_position_embeddings"] = 1024.into();
     });
-    let bytes = safetensors::serialize(views, None).unwrap();
-    std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
-    let mut config: Value = serde_json::from_slice(&std::fs::read(golden.join("config.json")).unwrap()).unwrap();
-    config["vocab_size"] = tokens.into();
-    config["max_position_embeddings"] = 1024.into();
-    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
 }
 
 #[test]

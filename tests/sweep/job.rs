@@ -2,7 +2,8 @@
 
 use crate::found::{self, Found};
 use crate::refuse::Refusal;
-use crate::{model, program, receiver, root};
+use crate::support::{last_words, program, root};
+use crate::{model, receiver};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -311,9 +312,7 @@ impl Job {
     }
 
     fn log(&self) -> String {
-        let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
-        let from = log.len().saturating_sub(6000);
-        log.get(from..).unwrap_or(&log).to_string()
+        last_words(&self.path("daemon.log"))
     }
 }
 

@@ -13,31 +13,16 @@ mod model;
 mod receiver;
 #[path = "../../store/tests/refuse/disk.rs"]
 mod refuse;
+#[path = "../support/mod.rs"]
+mod support;
 
 use found::Found;
 use std::env;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use support::program;
 use wengu_failpoint::POINTS;
-
-/// The repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-/// A program that the workspace builds.
-fn program(name: &str) -> PathBuf {
-    let deps = env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join(name);
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --workspace --bins --lib",
-        path.display()
-    );
-    path
-}
 
 /// Whether there is a trainer; a build without libtorch has none.
 fn trainer() -> bool {
