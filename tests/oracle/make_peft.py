@@ -2,12 +2,9 @@
 causal Llama (causal_llama/base) that PEFT wrote: logits or log-probabilities, and the gradient of every trained parameter in
 float64. A fresh magnitude is the row's own length, which would hide mistakes: it is changed like A and B."""
 
-import torch
-from common import GOLDEN, answers, generator, randomise_adapter, save, save_adapter, save_head
-from make_tasks import gradients
+from common import GOLDEN, generator, randomise_adapter
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from peft_adapters import bert, llama
 
 METHODS = {
     "rslora": dict(use_rslora=True),
@@ -36,41 +33,11 @@ def stripped(expected):
     return {key.replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): value for key, value in expected.items()}
 
 
-def bert(method, seed):
-    folder = GOLDEN / f"{method}_bert"
-    source = load_file(GOLDEN / "tiny/expected.safetensors")
-    base = AutoModelForSequenceClassification.from_pretrained(GOLDEN / "tiny/base", num_labels=3, attn_implementation="eager")
-    head = load_file(GOLDEN / "tiny/head/head.safetensors")
-    base.classifier.weight.copy_(head["classifier.weight"])
-    base.classifier.bias.copy_(head["classifier.bias"])
-    model = adapted(base, "bert", method, "SEQ_CLS", seed)
-    save_head(folder / "head", head["classifier.weight"], head["classifier.bias"], ["甲", "乙", "丙"])
-    save_adapter(model, folder / "adapter", "tiny")
-    model.double()
-    with torch.enable_grad():
-        logits = model(input_ids=source["ids"].long(), attention_mask=source["mask"].long()).logits
-        torch.nn.functional.cross_entropy(logits, source["labels"].long()).backward()
-    expected = {key: source[key] for key in ["ids", "mask", "labels"]} | {"logits": logits.detach().float()}
-    save(folder / "expected.safetensors", stripped(expected | gradients(model)))
-
-
-def llama(method, seed):
-    folder = GOLDEN / f"{method}_llama"
-    source = load_file(GOLDEN / "causal_llama/expected.safetensors")
-    base = AutoModelForCausalLM.from_pretrained(GOLDEN / "causal_llama/base", attn_implementation="eager")
-    model = adapted(base, "llama", method, "CAUSAL_LM", seed)
-    save_adapter(model, folder / "adapter", "causal_llama")
-    model.double()
-    rows = source["ids"].long().split(source["lengths"].tolist())
-    said = answers(lambda row: model(input_ids=row.unsqueeze(0)).logits[0], rows, source["prompts"].tolist())
-    expected = {key: source[key] for key in ["ids", "lengths", "prompts"]} | said | gradients(model)
-    save(folder / "expected.safetensors", stripped(expected))
-
-
 def main():
     for seed, method in enumerate(METHODS):
-        bert(method, 300 + 10 * seed)
-        llama(method, 400 + 10 * seed)
+        on = lambda kind, task, seed: lambda base: adapted(base, kind, method, task, seed)
+        bert(GOLDEN / f"{method}_bert", on("bert", "SEQ_CLS", 300 + 10 * seed), stripped)
+        llama(GOLDEN / f"{method}_llama", on("llama", "CAUSAL_LM", 400 + 10 * seed), stripped)
         print(method)
 
 
