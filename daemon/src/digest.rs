@@ -1,4 +1,4 @@
-//! SHA-256 of files, as the job contract, the model hub and the plugin manifests write it.
+//! SHA-256, as the job contract, the model hub, the plugin manifests and the records of tokens write it.
 
 use sha2::{Digest, Sha256};
 use std::io::Read;

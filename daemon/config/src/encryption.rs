@@ -12,20 +12,29 @@ pub(crate) fn read_encryption(
     base: &Path,
     take: &mut impl FnMut(&'static str, &Located<PathBuf>),
 ) -> Option<Source> {
+    let source = key_source(&mut section, base, ["key_file", "key_credential"], "the key", take);
+    section.finish();
+    source
+}
+
+/// A key in a file or a credential, under one of two names; None: neither is there, or both, or something is wrong with one, which is told.
+pub(crate) fn key_source(
+    section: &mut Section<'_>,
+    base: &Path,
+    [file, credential]: [&'static str; 2],
+    what: &'static str,
+    take: &mut impl FnMut(&'static str, &Located<PathBuf>),
+) -> Option<Source> {
     let report = section.report;
-    let (file, credential) = (section.string("key_file"), section.string("key_credential"));
-    let source = match (file, credential) {
-        (Some(_), Some(credential)) => {
-            report.error(
-                &credential.place,
-                "is a second key",
-                "leave `key_file` or `key_credential` out",
-            );
+    match (section.string(file), section.string(credential)) {
+        (Some(_), Some(second)) => {
+            let remedy = format!("leave `{file}` or `{credential}` out");
+            report.error(&second.place, "is a second key", remedy);
             None
         }
-        (Some(file), None) => {
-            let path = resolve(report, base, file);
-            take("the key", &path);
+        (Some(path), None) => {
+            let path = resolve(report, base, path);
+            take(what, &path);
             Some(Source::File(path.value))
         }
         (None, Some(name)) => {
@@ -33,7 +42,5 @@ pub(crate) fn read_encryption(
             Some(Source::Credential(name.value))
         }
         (None, None) => None,
-    };
-    section.finish();
-    source
+    }
 }

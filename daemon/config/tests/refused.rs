@@ -48,6 +48,11 @@ const ONE_MISTAKE: &[(&str, &str, &str)] = &[
     ),
     ("[encryption]\nkey = \"AAAA\"", "encryption.key", "is not a known key"),
     (
+        "[api.tcp]\nlisten = \"127.0.0.1:8443\"\ncertificate = \"tls.pem\"\nkey_credential = \"../b\"",
+        "api.tcp.key_credential",
+        "cannot be a credential's name",
+    ),
+    (
         "[api.tcp]\nlisten = \"localhost:8443\"\ncertificate = \"tls.pem\"\nkey = \"tls.key\"",
         "api.tcp.listen",
         "\"localhost:8443\" is no address with a port",

@@ -22,11 +22,6 @@ impl CaseText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// The text, for what keeps it.
-    pub fn into_string(self) -> String {
-        self.0
-    }
 }
 
 impl Deref for CaseText {

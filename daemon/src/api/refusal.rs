@@ -1,6 +1,7 @@
 //! A request that is not done, and why.
 
 use super::types::ErrorBody;
+use anyhow::Result;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -81,5 +82,13 @@ impl IntoResponse for Refusal {
 impl From<anyhow::Error> for Refusal {
     fn from(e: anyhow::Error) -> Self {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{e:#}"))
+    }
+}
+
+/// Does what reads or writes the disk on a thread that may wait for it.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(Refusal::from),
+        Err(e) => Err(Refusal::bug(e)),
     }
 }

@@ -62,6 +62,11 @@ pub fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Str
     )
 }
 
+/// What a command said on standard error.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 /// A daemon that can be reached over TCP.
 pub struct Reachable {
     pub site: Site,

@@ -1,5 +1,6 @@
 //! Roles on the socket: real users of this machine, as the kernel tells of them.
 
+use super::client::said;
 use crate::harness::Site;
 use serde_json::Value;
 use std::fs;
@@ -12,10 +13,6 @@ const VIEWER: u32 = 1;
 const OPERATOR: u32 = 2;
 const ADMIN: u32 = 3;
 const STRANGER: u32 = 5;
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Runs the command line as another user with these groups.
 fn wengu_as(site: &Site, uid: u32, groups: &'static [u32], arguments: &[&str]) -> Output {

@@ -1,14 +1,10 @@
 //! Tokens from their making to their end, and what each may reach.
 
-use super::client::{Answer, Reachable};
+use super::client::{Answer, Reachable, said};
 use crate::harness::root;
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-fn said(output: &std::process::Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Whether these bytes are in a file somewhere below.
 fn is_in(dir: &Path, bytes: &[u8]) -> bool {
@@ -272,4 +268,29 @@ fn an_address_whose_tokens_are_refused_has_to_wait_and_others_do_not() {
         assert!(began.elapsed() < Duration::from_secs(30));
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+#[test]
+fn what_is_said_in_private_requests_stands_neither_in_the_log_nor_in_the_audit() {
+    let reachable = Reachable::started("");
+    let token = reachable.token("feeder", &["--role", "operator", "--domain", "contracts"]);
+    // Right, of a wrong shape, of a wrong domain, and with the text where a name belongs.
+    for (body, status) in [
+        (r#"{"domain":"contracts","text":"主诉QX7","label":"QX7"}"#, 200),
+        (r#""主诉QX7""#, 400),
+        (r#"{"domain":{"text":"主诉QX7"}}"#, 400),
+        (r#"{"domain":"leaflets","text":"主诉QX7","label":"QX7"}"#, 403),
+    ] {
+        let answer = reachable.ask("POST", "/v1/feedback", Some(&token), body);
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+    }
+    let exported = reachable.site.wengu(&["audit", "export"]).stdout;
+    let exported = String::from_utf8(exported).unwrap();
+    assert!(
+        exported.contains("POST /v1/feedback") && exported.contains("feeder"),
+        "{exported}"
+    );
+    assert!(!exported.contains("QX7"), "{exported}");
+    let log = std::fs::read_to_string(reachable.site.path("daemon.log")).unwrap();
+    assert!(log.contains("request_refused") && !log.contains("QX7"), "{log}");
 }

@@ -4,8 +4,9 @@ mod people;
 
 pub use people::{Members, check_people};
 
+use crate::encryption::key_source;
 use crate::folders::resolve;
-use crate::section::{Located, Report, Section};
+use crate::section::{Located, Section};
 use crate::types::Source;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -140,7 +141,7 @@ fn read_tcp(
             "name the certificate's file, as in `certificate = \"/etc/wengu/tls.pem\"`: without TLS nothing is served over TCP",
         )
         .map(|text| resolve(report, base, text).value);
-    let key = read_key(&mut section, report, base, take);
+    let key = read_key(&mut section, base, take);
     section.finish();
     Some(Tcp {
         listen: listen?,
@@ -151,35 +152,16 @@ fn read_tcp(
 
 fn read_key(
     section: &mut Section<'_>,
-    report: &Report<'_>,
     base: &Path,
     take: &mut impl FnMut(&'static str, &Located<PathBuf>),
 ) -> Option<Source> {
-    let (file, credential) = (section.string("key"), section.string("key_credential"));
-    match (file, credential) {
-        (Some(_), Some(credential)) => {
-            report.error(
-                &credential.place,
-                "is a second key",
-                "leave `key` or `key_credential` out",
-            );
-            None
-        }
-        (Some(file), None) => {
-            let path = resolve(report, base, file);
-            take("the private key", &path);
-            Some(Source::File(path.value))
-        }
-        (None, Some(name)) => Some(Source::Credential(name.value)),
-        // A key of the wrong type has been told.
-        (None, None) => {
-            if !section.is_set("key") && !section.is_set("key_credential") {
-                let remedy = "name the private key's file, as in `key = \"/etc/wengu/tls.key\"`, or a systemd credential with `key_credential`";
-                report.error(&section.at("key"), "is missing", remedy);
-            }
-            None
-        }
+    let found = key_source(section, base, ["key", "key_credential"], "the private key", take);
+    // A key of the wrong type has been told.
+    if !section.is_set("key") && !section.is_set("key_credential") {
+        let remedy = "name the private key's file, as in `key = \"/etc/wengu/tls.key\"`, or a systemd credential with `key_credential`";
+        section.report.error(&section.at("key"), "is missing", remedy);
     }
+    found
 }
 
 fn read_limits(mut section: Section<'_>) -> ApiLimits {

@@ -21,7 +21,7 @@ impl Members {
     }
 
     /// The numbers of these names. Names that the system does not know are handed to `unknown`, with the reason.
-    pub fn resolve(names: &[Who], mut unknown: impl FnMut(&Who, String)) -> Members {
+    pub fn resolve(names: &[Who], mut unknown: impl FnMut(String)) -> Members {
         let mut members = Members::default();
         for who in names {
             let found = match who {
@@ -33,16 +33,15 @@ impl Members {
                 Who::Group(name) => ("group", name, overflow("gid")),
             };
             match found {
-                Ok(Some(id)) if id == overflow => unknown(
-                    who,
-                    format!("the {kind} {name} is what the kernel calls everyone whom this process may not know"),
-                ),
+                Ok(Some(id)) if id == overflow => unknown(format!(
+                    "the {kind} {name} is what the kernel calls everyone whom this process may not know"
+                )),
                 Ok(Some(id)) => match who {
                     Who::User(_) => members.users.push(id),
                     Who::Group(_) => members.groups.push(id),
                 },
-                Ok(None) => unknown(who, format!("this machine has no {kind} {name}")),
-                Err(error) => unknown(who, format!("the {kind} {name} cannot be looked up: {}", error.desc())),
+                Ok(None) => unknown(format!("this machine has no {kind} {name}")),
+                Err(error) => unknown(format!("the {kind} {name} cannot be looked up: {}", error.desc())),
             }
         }
         members
@@ -80,7 +79,7 @@ pub fn check_people(config: &Config) -> Vec<Problem> {
         ("api.operators", &api.operators),
         ("api.admins", &api.admins),
     ] {
-        Members::resolve(names, |_, why| {
+        Members::resolve(names, |why| {
             let remedy = "name users as `getent passwd` lists them, groups as `@GROUP`";
             problems.push(config.error_at(key, why, remedy));
         });
@@ -94,7 +93,7 @@ mod tests {
 
     fn resolved(names: &[Who]) -> (Members, Vec<String>) {
         let mut unknown = Vec::new();
-        let members = Members::resolve(names, |_, why| unknown.push(why));
+        let members = Members::resolve(names, |why| unknown.push(why));
         (members, unknown)
     }
 

@@ -5,9 +5,8 @@ use super::limits::{Backoff, Peer, Slot};
 use super::people::People;
 use super::routes::{self, Route};
 use super::{record, tokens};
-use crate::api::refusal::Refusal;
+use crate::api::refusal::{Refusal, blocking};
 use crate::engine::Engine;
-use anyhow::Result;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::request::Parts;
@@ -148,16 +147,22 @@ impl Door {
             refused => refused,
         };
         if let Err(refusal) = allowed {
-            tracing::warn!(who = %caller.who, %route, error = refusal.error, "request_refused");
+            // What is wrong with a body may quote it.
+            let told = (!route.is_private).then_some(refusal.error.as_str());
+            tracing::warn!(who = %caller.who, %route, error = told, "request_refused");
             if route.changes() {
                 let (engine, error) = (self.engine.clone(), refusal.error.clone());
-                blocking(move || record::refused(&engine, &caller, &route, &body, &error)).await?;
+                let recorded = blocking(move || record::refused(&engine, &caller, &route, &body, &error)).await;
+                if let Err(failed) = recorded {
+                    tracing::error!(error = failed.error, "refusal_not_recorded");
+                }
             }
             return Err(refusal);
         }
-        parts.extensions.insert(Arc::new(caller.clone()));
+        let caller = Arc::new(caller);
+        parts.extensions.insert(caller.clone());
         Ok(Admitted {
-            caller: Arc::new(caller),
+            caller,
             route,
             parts,
             body,
@@ -243,13 +248,6 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
 /// The daemon leaves.
 pub fn stopping() -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping").retry_after_s(10)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(Refusal::from),
-        Err(e) => Err(Refusal::bug(e)),
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use super::admit::{Arrival, Door};
 use super::limits::Full;
 use super::wire::{Head, Wire, linger, read_head, refuse};
 use crate::api::refusal::Refusal;
+use axum::Router;
 use axum::http::StatusCode;
-use axum::{Extension, Router};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::time::Duration;
@@ -48,13 +50,18 @@ where
         }
     };
     let wire = Wire::new(read, stream, limits.request_time);
-    let router = router.clone().layer(Extension(arrival));
+    let router = TowerToHyperService::new(router.clone());
+    // On the request: a layer of the router would have all its routes made anew for each connection.
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(arrival.clone());
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .keep_alive(false)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_bytes + HYPER_BUFFER_MIN)
-        .serve_connection(TokioIo::new(wire), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(wire), service)
         .without_shutdown()
         .await;
     match served {

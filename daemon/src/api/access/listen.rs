@@ -131,11 +131,10 @@ impl Counter {
     }
 
     /// Takes connections until the daemon stops, then waits for those that are being answered.
-    async fn accept<S, C, N, W>(&self, mut next: impl FnMut() -> N, work: impl Fn(S) -> Option<W>)
+    async fn accept<S, N, W>(&self, mut next: impl FnMut() -> N, work: impl Fn(S) -> Option<W>)
     where
         N: Future<Output = io::Result<S>>,
-        W: Future<Output = C> + Send + 'static,
-        C: Send + 'static,
+        W: Future<Output = ()> + Send + 'static,
     {
         let mut open = JoinSet::new();
         loop {

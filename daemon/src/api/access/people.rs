@@ -20,7 +20,7 @@ pub struct People {
 impl People {
     /// The numbers behind the configuration's names. Names that the machine does not know have stopped the start before.
     pub fn new(api: &Api) -> People {
-        let members = |names| Members::resolve(names, |_, why| tracing::error!(why, "role_given_to_nobody"));
+        let members = |names| Members::resolve(names, |why| tracing::error!(why, "role_given_to_nobody"));
         People {
             own: geteuid().as_raw(),
             viewers: members(&api.viewers),

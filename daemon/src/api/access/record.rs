@@ -50,7 +50,7 @@ pub fn error_of(response: &Response) -> Option<String> {
 
 fn note(caller: &Caller, route: &Route, body: &[u8]) -> Value {
     let request = match serde_json::from_slice::<Value>(body) {
-        Ok(value) if route.is_private => json!({"domain": value["domain"], "bytes": body.len()}),
+        Ok(value) if route.is_private => json!({"domain": value["domain"].as_str(), "bytes": body.len()}),
         Ok(value) if body.len() <= BODY_BYTES_MAX => value,
         _ => json!({"bytes": body.len()}),
     };

@@ -3,11 +3,12 @@
 use super::caller::{Caller, Who};
 use crate::api::types::{TokenMade, TokenName, TokenRequest, TokenView};
 use crate::clock::now_ms;
+use crate::digest::sha256;
 use crate::engine::Engine;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use std::sync::{Mutex, MutexGuard};
 use subtle::{Choice, ConstantTimeEq};
 use wengu_store::Batch;
 use wengu_store::records::TokenRecord;
@@ -20,6 +21,13 @@ const NAME_CHARS_MAX: usize = 64;
 /// Ten years.
 const LIFE_S_MAX: u64 = 10 * 365 * 86_400;
 
+/// Held while tokens are looked at to change one: two of one name could be made at once, and a revoked one be written over a new one.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+fn changing() -> MutexGuard<'static, ()> {
+    CHANGING.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// 256 bits from the system's random source.
 fn generate() -> Result<String> {
     let mut bytes = [0; 32];
@@ -30,10 +38,7 @@ fn generate() -> Result<String> {
 /// What is kept of a token. A fast hash is right here: slow ones make guessing passwords dear, and 256 random bits are not
 /// guessed, whatever a guess costs.
 fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    sha256(token.as_bytes())
 }
 
 /// The bearer of the token that is shown, if it counts. All tokens are compared, each in the same time, so that neither how
@@ -73,6 +78,7 @@ pub fn create(engine: &Engine, request: TokenRequest) -> Result<TokenMade> {
         (1..=LIFE_S_MAX).contains(&expires_s),
         "a token is good for one second at least and ten years at most"
     );
+    let _changing = changing();
     let now = now_ms();
     let tokens = engine.store.scan::<TokenRecord>("")?;
     if tokens.iter().any(|(known, token)| *known == name && token.counts(now)) {
@@ -140,6 +146,7 @@ fn view(name: String, token: TokenRecord, now_ms: i64) -> TokenView {
 
 /// Ends a token now.
 pub fn revoke(engine: &Engine, TokenName { name }: TokenName) -> Result<TokenView> {
+    let _changing = changing();
     let Some(mut token) = engine.store.get::<TokenRecord>(&name)? else {
         bail!("there is no token {name}; `wengu token list` shows them");
     };
