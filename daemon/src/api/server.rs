@@ -4,7 +4,7 @@ use super::access::{self, Caller, Listeners, Reach, Row, change, read, tokens};
 use super::forget;
 use super::history;
 use super::judgements;
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::tuning;
 use super::types::*;
 use super::views;
@@ -78,11 +78,7 @@ fn rows() -> Vec<Row> {
 
 /// Runs a view on a blocking thread: views read the disk.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(value)) => Ok(Json(value)),
-        Ok(Err(e)) => Err(e.into()),
-        Err(e) => Err(Refusal::bug(e)),
-    }
+    refusal::blocking(work).await.map(Json)
 }
 
 /// That what is named is configured.
@@ -278,14 +274,7 @@ async fn reset_tuning(State(engine): State<Arc<Engine>>, Json(request): Json<Dom
 
 async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {
     known_domain(&engine, &request.domain)?;
-    blocking(move || match &request.source {
-        Some(source) => {
-            let domain = &engine.config.domains[&request.domain];
-            review::decide_source(&engine, domain, source, true).map(|()| 1)
-        }
-        None => crate::rollback::release(&engine, &request.domain, request.run),
-    })
-    .await
+    blocking(move || crate::rollback::release(&engine, &request.domain, request.run)).await
 }
 
 async fn give_feedback(

@@ -68,7 +68,7 @@ pub fn ask(engine: &Engine, request: &TuneRequest) -> Result<TuneView> {
         request.dry_run,
     )?;
     let mut view = show(engine, &request.domain)?;
-    if let Some(plan) = plan.filter(|_| request.dry_run) {
+    if let Some(plan) = plan {
         view.state = "planned".into();
         view.report = Some(plan.report());
     }

@@ -109,7 +109,8 @@ fn domain_status(engine: &Engine, name: &str) -> Result<DomainStatus> {
     })
 }
 
-/// What is wrong for longer than a run: incidents that fire, and a version that a person put in service against the gate.
+/// What is wrong for longer than a run, or waits for a person: what is being forgotten, a version in service against the gate, what is held for
+/// review, incidents that fire, and files unlike those that were learned.
 fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     let forgetting = crate::forget::list(engine)?
@@ -130,16 +131,15 @@ fn lasting_problems(engine: &Engine, name: &str) -> Result<Vec<String>> {
             current.reason.unwrap_or_default()
         ));
     }
-    let waits = review::list(engine, name)?;
-    let suspicious = waits
-        .sources
+    let (sources, held) = review::waiting(engine, name)?;
+    let suspicious = sources
         .iter()
         .filter(|source| matches!(source.state, SourceState::Suspicious { .. }))
         .count();
-    if suspicious > 0 || !waits.examples.is_empty() {
+    if suspicious > 0 || !held.is_empty() {
         problems.push(format!(
             "{suspicious} sources and {} examples wait for you: `wengu files review {name}`",
-            waits.examples.len()
+            held.len()
         ));
     }
     let firing = incidents::open(engine, Some(name))?;
@@ -291,13 +291,10 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
         .scan::<FileRecord>("")?
         .into_iter()
         .find(|(_, f)| f.path == path && seen(&f.domain));
-    if let (None, Some(file)) = (
-        &found,
-        refused(engine).find(|file| file.path == path && seen(&file.domain)),
-    ) {
-        bail!("{path}: {}", file.explanation)
-    }
     let Some((key, file)) = found else {
+        if let Some(file) = refused(engine).find(|file| file.path == path && seen(&file.domain)) {
+            bail!("{path}: {}", file.explanation)
+        }
         bail!("no watched folder has shown {path}; check the path, or give it time to settle")
     };
     let mut explanation = FileExplanation {

@@ -1,6 +1,7 @@
 //! `wengu store encrypt`: what is there already becomes what it would be had there always been this key.
 
 use super::Exit;
+use super::render::say;
 use crate::disk;
 use crate::layout::Layout;
 use crate::sealing;
@@ -56,13 +57,11 @@ pub fn encrypt(config: &Config, old_key_file: Option<&Path>, json: bool) -> Resu
         files,
         jobs_removed,
     };
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(&done)?),
-        false => println!(
+    say(json, &done, || {
+        format!(
             "{} objects and {} files sealed with the key {}, {} objects were already. What was there before may be found on \
              the disk until it is written over, and in older backups",
             done.objects.sealed, done.files, done.key, done.objects.already
-        ),
-    }
-    Ok(Exit::Success)
+        )
+    })
 }

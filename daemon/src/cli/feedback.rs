@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::args::FeedbackArgs;
+use super::render::say;
 use crate::api::client::Client;
 use crate::feedback::{FeedbackRequest, FeedbackTaken};
 use anyhow::{Context, Result};
@@ -25,9 +26,7 @@ pub async fn feedback(client: &Client, args: FeedbackArgs, json: bool) -> Result
         case: args.case,
     };
     let taken: FeedbackTaken = client.post("/v1/feedback", &request).await?;
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(&taken)?),
-        false => println!("kept as {}; it goes the way of all case files", taken.path.display()),
-    }
-    Ok(Exit::Success)
+    say(json, &taken, || {
+        format!("kept as {}; it goes the way of all case files", taken.path.display())
+    })
 }

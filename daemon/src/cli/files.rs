@@ -2,7 +2,7 @@ use super::args::{FilesAction, FilesArgs};
 use super::render::table;
 use super::{Exit, review};
 use crate::api::client::Client;
-use crate::api::types::{FileExplanation, FileView, ReleaseRequest};
+use crate::api::types::{FileExplanation, FileView, ReleaseRequest, ReviewRequest, Reviewed};
 use crate::clock::human;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -11,11 +11,16 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     match args.action {
         Some(FilesAction::Explain { path }) => return explain(client, &path, json).await,
         Some(FilesAction::Release { domain, run, source }) => {
-            let request = ReleaseRequest { domain, run, source };
-            let released: u64 = client.post("/v1/files/release", &request).await?;
-            match request.source {
-                Some(source) => println!("{source} is trusted; the next update takes what waits of it."),
-                None => println!("{released} files are in the pool again; the next update tries them."),
+            if let Some(source) = source {
+                let what = Reviewed::Source(source.clone());
+                let accept = true;
+                let request = ReviewRequest { domain, what, accept };
+                let _: u64 = client.post("/v1/files/review", &request).await?;
+                println!("{source} is trusted; the next update takes what waits of it.");
+            } else {
+                let request = ReleaseRequest { domain, run };
+                let released: u64 = client.post("/v1/files/release", &request).await?;
+                println!("{released} files are in the pool again; the next update tries them.");
             }
             return Ok(Exit::Success);
         }

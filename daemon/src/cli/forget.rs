@@ -1,7 +1,7 @@
 //! `wengu forget`.
 
 use super::args::{ForgetAction, ForgetArgs};
-use super::render::{count, table};
+use super::render::{count, say, table};
 use super::{At, Exit};
 use crate::api::client::Client;
 use crate::api::types::{ForgetPreview, ForgetRequest, ForgetView};
@@ -9,7 +9,6 @@ use crate::clock::human;
 use crate::forget::receipt;
 use crate::forget::record::{ForgetRecord, Step};
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
@@ -187,12 +186,4 @@ async fn show(client: &Client, id: &str, json: bool) -> Result<Exit> {
         }
         text
     })
-}
-
-fn say(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<Exit> {
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(value)?),
-        false => println!("{}", text()),
-    }
-    Ok(Exit::Success)
 }

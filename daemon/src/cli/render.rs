@@ -1,9 +1,12 @@
 //! What tables and bars look like. Widths are those of the terminal cells, so that Chinese lines up.
 
+use super::Exit;
 use crate::api::types::Flip;
+use anyhow::Result;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use wengu_protocol::job::Phase;
@@ -27,6 +30,15 @@ pub fn percent(share: f64) -> String {
 /// `-2.1 points`, of a difference of shares.
 pub fn points(difference: f64) -> String {
     format!("{:+.1} points", difference * 100.0)
+}
+
+/// Prints a value for machines, or what it says for people.
+pub fn say(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<Exit> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(value)?),
+        false => println!("{}", text()),
+    }
+    Ok(Exit::Success)
 }
 
 /// `1 file`, `2 files`.

@@ -2,9 +2,9 @@
 
 use super::args::{StoreAction, StoreArgs};
 use super::encrypt::encrypt;
-use super::render::count;
+use super::render::{count, say};
 use super::{At, Exit};
-use crate::api::client::{Client, Unreachable};
+use crate::api::client::Unreachable;
 use crate::api::types::{StoreBackupRequest, StoreVerified};
 use crate::engine::store_options;
 use crate::forget::Tombstones;
@@ -60,49 +60,33 @@ struct Rebuilt {
 /// `wengu store`.
 pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
     match args.action {
-        StoreAction::Verify { backup: None } if at.is_remote() => {
-            let what = at.connect()?.post_patiently("/v1/store/verify", &()).await?;
-            return verified(&Done { by: By::Daemon, what }, json);
-        }
-        StoreAction::Backup { dir: to } if at.is_remote() => {
-            ensure!(
-                to.is_absolute(),
-                "{}: name a whole path on the daemon's machine",
-                to.display()
-            );
-            let request = StoreBackupRequest { to };
-            let what = at.connect()?.post_patiently("/v1/store/backup", &request).await?;
-            return saved(&Done { by: By::Daemon, what }, &request.to, json);
-        }
-        _ => {}
-    }
-    let config = &at.load()?;
-    let dir = Layout::new(&config.state_dir).store();
-    match args.action {
+        StoreAction::Verify { backup: None } => verify(at, json).await,
+        StoreAction::Backup { dir: to } => save(at, to, json).await,
         StoreAction::Verify { backup: Some(from) } => {
+            here(at)?;
             let found = backup::check(&from)?;
             say(json, &found, || {
                 format!("{}: {} verified", from.display(), backup_shown(&found))
             })
         }
-        StoreAction::Verify { backup: None } => verify(config, &dir, json).await,
         StoreAction::Rebuild => {
+            let (config, dir) = here(at)?;
             let options = Options {
                 rebuild_index: true,
-                ..store_options(config)?
+                ..store_options(&config)?
             };
             let (_, report) = open(&dir, options)?;
             let rebuilt = Rebuilt {
                 commits: report.last_seq,
-                index: store_options(config)?.index.to_string(),
+                index: store_options(&config)?.index.to_string(),
             };
             say(json, &rebuilt, || {
                 let commits = count(rebuilt.commits, "commit");
                 format!("the index was built anew in {} from {commits}", rebuilt.index)
             })
         }
-        StoreAction::Backup { dir: to } => save(config, &dir, &std::path::absolute(to)?, json).await,
         StoreAction::Restore { dir: from, tombstones } => {
+            let (config, dir) = here(at)?;
             if let Some(other) = tombstones {
                 // Before the store is there: once it is, a daemon may start on it.
                 let found = Tombstones::load(&other)?;
@@ -113,18 +97,20 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
                 );
                 Tombstones::load(&Layout::new(&config.state_dir).forget())?.take_over(found)?;
             }
-            let restored = backup::restore(&from, &dir, &store_options(config)?)?;
+            let restored = backup::restore(&from, &dir, &store_options(&config)?)?;
             say(json, &restored, || {
                 format!("{} restored to {}", backup_shown(&restored), dir.display())
             })
         }
         StoreAction::Encrypt { old_key_file } => {
+            let (config, dir) = here(at)?;
             refuse_missing(&dir)?;
-            encrypt(config, old_key_file.as_deref(), json)
+            encrypt(&config, old_key_file.as_deref(), json)
         }
         StoreAction::Compact => {
+            let (config, dir) = here(at)?;
             refuse_missing(&dir)?;
-            let done = compact(&dir, &store_options(config)?)?;
+            let done = compact(&dir, &store_options(&config)?)?;
             say(json, &done, || {
                 format!(
                     "the index takes {} bytes ({} before) for {} bytes of content; {} bytes of indexes set aside were removed",
@@ -135,23 +121,17 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
     }
 }
 
-async fn verify(config: &Config, dir: &Path, json: bool) -> Result<Exit> {
-    let client = Client::new(&config.socket)?;
-    let done = match client.post_patiently("/v1/store/verify", &()).await {
+async fn verify(at: At<'_>, json: bool) -> Result<Exit> {
+    let done = match at.connect()?.post_patiently("/v1/store/verify", &()).await {
         Ok(what) => Done { by: By::Daemon, what },
-        Err(e) if e.is::<Unreachable>() => {
-            let (store, _) = open(dir, store_options(config)?)?;
-            let what = StoreVerified::of(&store)?;
-            Done { by: By::Command, what }
-        }
+        Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
+            by: By::Command,
+            what: StoreVerified::of(&open_here(at)?)?,
+        },
         Err(e) => return Err(e),
     };
-    verified(&done, json)
-}
-
-fn verified(done: &Done<StoreVerified>, json: bool) -> Result<Exit> {
     let found = &done.what;
-    say(json, done, || {
+    say(json, &done, || {
         let commits = count(found.commits, "commit");
         let (records, objects) = (count(found.records, "record"), count(found.objects, "object"));
         let mut text = format!("{commits}, {records}, {objects} read ({})", done.by.shown());
@@ -170,25 +150,41 @@ fn verified(done: &Done<StoreVerified>, json: bool) -> Result<Exit> {
     })
 }
 
-async fn save(config: &Config, dir: &Path, to: &Path, json: bool) -> Result<Exit> {
-    let request = StoreBackupRequest { to: to.to_path_buf() };
-    let client = Client::new(&config.socket)?;
-    let done: Done<BackupReport> = match client.post_patiently("/v1/store/backup", &request).await {
+async fn save(at: At<'_>, to: PathBuf, json: bool) -> Result<Exit> {
+    ensure!(
+        to.is_absolute() || !at.is_remote(),
+        "{}: name a whole path on the daemon's machine",
+        to.display()
+    );
+    let request = StoreBackupRequest {
+        to: std::path::absolute(to)?,
+    };
+    let to = &request.to;
+    let done: Done<BackupReport> = match at.connect()?.post_patiently("/v1/store/backup", &request).await {
         Ok(what) => Done { by: By::Daemon, what },
-        Err(e) if e.is::<Unreachable>() => {
-            let what = open(dir, store_options(config)?)?.0.backup(to)?;
-            Done { by: By::Command, what }
-        }
+        Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
+            by: By::Command,
+            what: open_here(at)?.backup(to)?,
+        },
         Err(e) => return Err(e),
     };
-    saved(&done, to, json)
-}
-
-fn saved(done: &Done<BackupReport>, to: &Path, json: bool) -> Result<Exit> {
-    say(json, done, || {
+    say(json, &done, || {
         let what = backup_shown(&done.what);
         format!("{what} written to {} and verified ({})", to.display(), done.by.shown())
     })
+}
+
+/// The configuration of this machine, and where its store is.
+fn here(at: At<'_>) -> Result<(Config, PathBuf)> {
+    let config = at.load()?;
+    let dir = Layout::new(&config.state_dir).store();
+    Ok((config, dir))
+}
+
+/// The store, where no daemon has it open.
+fn open_here(at: At<'_>) -> Result<Store> {
+    let (config, dir) = here(at)?;
+    Ok(open(&dir, store_options(&config)?)?.0)
 }
 
 fn backup_shown(report: &BackupReport) -> String {
@@ -214,12 +210,4 @@ fn refuse_missing(dir: &Path) -> Result<()> {
         dir.display()
     );
     Ok(())
-}
-
-fn say(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<Exit> {
-    match json {
-        true => println!("{}", serde_json::to_string_pretty(value)?),
-        false => println!("{}", text()),
-    }
-    Ok(Exit::Success)
 }

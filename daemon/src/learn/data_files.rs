@@ -1,6 +1,6 @@
 //! The data files of a job directory: from examples to tokens, labels and teachers.
 
-use super::examples::{Examples, LabelSource};
+use super::examples::{Example, Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::Remembered;
 use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
@@ -91,15 +91,19 @@ impl<'a> Objects<'a> {
         }
     }
 
-    pub(super) fn remembered(&mut self, item: &Item) -> Result<Remembered> {
-        if !self.cache.contains_key(&item.examples) {
-            let bytes = self.store.objects().get(&item.examples)?;
-            self.cache.insert(item.examples, serde_json::from_slice(&bytes)?);
+    /// An example by its place; None: the object has none there.
+    pub(super) fn example(&mut self, examples: &Hash, ordinal: u32) -> Result<Option<&Example>> {
+        if !self.cache.contains_key(examples) {
+            let bytes = self.store.objects().get(examples)?;
+            self.cache.insert(*examples, serde_json::from_slice(&bytes)?);
         }
-        let example = self.cache[&item.examples]
-            .examples
-            .iter()
-            .find(|e| e.ordinal == item.ordinal)
+        let mut held = self.cache[examples].examples.iter();
+        Ok(held.find(|example| example.ordinal == ordinal))
+    }
+
+    pub(super) fn remembered(&mut self, item: &Item) -> Result<Remembered> {
+        let example = self
+            .example(&item.examples, item.ordinal)?
             .with_context(|| format!("object {} has no example {}", item.examples, item.ordinal))?;
         Ok(Remembered {
             text_id: item.text_id.clone(),

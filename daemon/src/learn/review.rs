@@ -1,6 +1,6 @@
 //! What waits for a person of what came in, and what the person says.
 
-use super::examples::{Examples, text_id};
+use super::data_files::Objects;
 use super::guard::TOP;
 use super::sources::{ReviewRecord, ReviewState, SourceRecord, SourceState, source_key, source_of};
 use crate::clock::now_ms;
@@ -8,8 +8,9 @@ use crate::engine::Engine;
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use wengu_config::Domain;
+use wengu_protocol::CaseText;
+use wengu_store::Batch;
 use wengu_store::records::FileRecord;
-use wengu_store::{Batch, Store};
 
 /// What waits for a person, or for more examples.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,40 +27,34 @@ pub struct ReviewView {
     /// Its record.
     pub record: ReviewRecord,
     /// The beginning of its text.
-    pub text: String,
+    pub text: CaseText,
+}
+
+/// What waits, without the texts.
+pub fn waiting(engine: &Engine, domain: &str) -> Result<(Vec<SourceRecord>, Vec<ReviewRecord>)> {
+    let prefix = format!("{domain}/");
+    let sources = engine.store.scan::<SourceRecord>(&prefix)?.into_iter();
+    let sources = sources.map(|(_, record)| record);
+    let waits = |record: &SourceRecord| !matches!(record.state, SourceState::Agrees | SourceState::Released);
+    let examples = engine.store.scan::<ReviewRecord>(&prefix)?.into_iter();
+    let examples = examples.map(|(_, record)| record);
+    let held = |record: &ReviewRecord| record.state == ReviewState::Held;
+    Ok((sources.filter(waits).collect(), examples.filter(held).collect()))
 }
 
 /// Lists what waits.
 pub fn list(engine: &Engine, domain: &str) -> Result<ReviewList> {
-    let prefix = format!("{domain}/");
-    let sources = engine
-        .store
-        .scan::<SourceRecord>(&prefix)?
-        .into_iter()
-        .map(|(_, record)| record);
-    let waits = |record: &SourceRecord| !matches!(record.state, SourceState::Agrees | SourceState::Released);
+    let (sources, held) = waiting(engine, domain)?;
+    let mut objects = Objects::new(&engine.store);
     let mut examples = Vec::new();
-    for (_, record) in engine.store.scan::<ReviewRecord>(&prefix)? {
-        if record.state == ReviewState::Held {
-            let text = text_of(&engine.store, &record)?;
-            examples.push(ReviewView { record, text });
-        }
+    for record in held {
+        let text = match objects.example(&record.examples, record.ordinal)? {
+            Some(example) => example.text.chars().take(120).collect::<String>().into(),
+            None => CaseText::default(),
+        };
+        examples.push(ReviewView { record, text });
     }
-    Ok(ReviewList {
-        sources: sources.filter(waits).collect(),
-        examples,
-    })
-}
-
-fn text_of(store: &Store, record: &ReviewRecord) -> Result<String> {
-    let file: Examples = serde_json::from_slice(&store.objects().get(&record.examples)?)?;
-    let same = file
-        .examples
-        .into_iter()
-        .find(|example| text_id(&example.text) == record.text_id);
-    Ok(same
-        .map(|example| example.text.chars().take(120).collect())
-        .unwrap_or_default())
+    Ok(ReviewList { sources, examples })
 }
 
 /// A person trusts a source, or does not.

@@ -89,9 +89,6 @@ pub struct ReleaseRequest {
     pub domain: String,
     /// Only files that this run set aside.
     pub run: Option<u64>,
-    /// Instead of files that were set aside: a source that is to be trusted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
 }
 
 /// `POST /v1/files/review`.

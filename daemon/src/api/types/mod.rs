@@ -120,7 +120,7 @@ pub struct RunView {
     pub ended_ms: Option<i64>,
 }
 
-/// `POST /v1/train`, `POST /v1/rollback`.
+/// `POST /v1/train`, `POST /v1/rollback`, `POST /v1/tune/reset`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DomainRequest {
     /// The domain.

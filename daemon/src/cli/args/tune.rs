@@ -16,6 +16,7 @@ pub struct TuneArgs {
     pub action: Option<TuneAction>,
     /// The domain
     pub domain: Option<String>,
+    // As many as crate::api::tuning allows.
     /// Settings to try, the ones in use now among them
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=256))]
     pub trials: u32,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use wengu_config::Domain;
 use wengu_store::Batch;
 
-/// Plans a fitting and has the runner begin. One that is under way is joined: then there is no plan.
+/// Has the runner begin a fitting; one that is under way is joined. Gives the plan of one that is only rehearsed.
 ///
 /// # Errors
 /// See [`Plan::make`].
@@ -53,7 +53,7 @@ pub fn ask(
         .store
         .commit(Batch::new("tune.asked").at(record.asked_ms).put(name, &record)?)?;
     engine.wake_runner();
-    Ok(Some(plan))
+    Ok(None)
 }
 
 /// Back to the defaults. A fitting that is under way ends with the training that it is at. False: there was nothing.
