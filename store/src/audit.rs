@@ -36,7 +36,8 @@ pub struct Entry {
 /// Reads the whole journal of the store in `store`, checksums and hashes. `noted` is a commit and the hash that it had
 /// when somebody noted it.
 pub fn verify(store: &Path, noted: Option<(u64, Hash)>) -> Result<AuditReport, StoreError> {
-    let found = scan(&store.join("journal"), noted.map_or(0, |(seq, _)| seq))?;
+    let journal = store.join("journal");
+    let found = scan(&journal, noted.map_or(0, |(seq, _)| seq))?;
     if let Some((seq, hash)) = noted {
         let now = found.link_at.map(|link| link.hash);
         if now != Some(hash) {
@@ -50,10 +51,10 @@ pub fn verify(store: &Path, noted: Option<(u64, Hash)>) -> Result<AuditReport, S
             });
         }
     }
-    let (redacted, undeclared) = undeclared(&store.join("journal"), found.last_seq)?;
-    if let Some(seq) = undeclared.first() {
-        return Err(StoreError::RedactionUndeclared { seq: *seq });
-    }
+    let redacted = match found.is_redacted {
+        true => declared(&journal, found.last_seq)?,
+        false => 0,
+    };
     Ok(AuditReport {
         commits: found.last_seq,
         head: found.last.hash,
@@ -61,6 +62,22 @@ pub fn verify(store: &Path, noted: Option<(u64, Hash)>) -> Result<AuditReport, S
         torn_tail: found.torn,
         redacted,
     })
+}
+
+/// How many commits are redacted, each as a later one declares.
+fn declared(journal: &Path, mut last_seq: u64) -> Result<u64, StoreError> {
+    loop {
+        let (redacted, undeclared) = undeclared(journal, last_seq)?;
+        let Some(seq) = undeclared.first() else {
+            return Ok(redacted);
+        };
+        // A declaration is written before what it declares: where a daemon is at it, it has come since.
+        let now = scan(journal, 0)?.last_seq;
+        if now == last_seq {
+            return Err(StoreError::RedactionUndeclared { seq: *seq });
+        }
+        last_seq = now;
+    }
 }
 
 /// Shows every commit of the store in `store` that happened at `since_ms` or later, in order.

@@ -2,7 +2,6 @@
 
 use crate::batch::Op;
 use crate::index::{self, Index};
-use crate::journal::segment_paths;
 use crate::journal::write::{AppendError, Journal};
 use crate::redact::Plan;
 use crate::{Options, RedactReport, Redaction, StoreError, recover, space};
@@ -52,6 +51,21 @@ impl Shared {
             None => Ok(()),
         }
     }
+
+    /// Nothing is committed any more: what is on the disk is not certain.
+    fn poisoned(&self, why: String) -> StoreError {
+        tracing::error!("the store accepts no more commits: {why}");
+        let why = self.poison.get_or_init(|| why).clone();
+        StoreError::Poisoned { why }
+    }
+
+    /// What came of the journal's refusal.
+    fn failed(&self, error: AppendError) -> StoreError {
+        match error {
+            AppendError::Refused(error) => error,
+            AppendError::Fatal(why) => self.poisoned(why),
+        }
+    }
 }
 
 pub(crate) struct Writer<'a> {
@@ -98,29 +112,19 @@ impl Writer<'_> {
     fn redact(&mut self, redaction: &Redaction) -> Result<RedactReport, StoreError> {
         self.shared.check_poison()?;
         let plan = Plan::of(&self.dir, self.journal.last_seq(), redaction)?;
-        let poison = |shared: &Shared, why: String| {
-            let why = shared.poison.get_or_init(|| why).clone();
-            StoreError::Poisoned { why }
-        };
-        let failed = |shared: &Shared, error| match error {
-            AppendError::Refused(error) => error,
-            AppendError::Fatal(why) => poison(shared, why),
-        };
         for payload in plan.declarations(redaction)? {
             space::check(&self.store, payload.len() as u64, self.options.reserve_bytes)?;
-            let written = self.journal.append(&[&payload]).map_err(|e| failed(self.shared, e))?;
+            let written = self.journal.append(&[&payload]).map_err(|e| self.shared.failed(e))?;
             for (seq, crc) in written {
                 self.apply(seq, crc, &[])?;
             }
         }
-        let mut index = self.shared.lock_index();
-        for segment in plan.segments(segment_paths(&self.dir)?) {
+        for segment in plan.segments() {
             let (path, bytes) = segment?;
             space::check(&self.store, bytes.len() as u64, self.options.reserve_bytes)?;
-            self.journal
-                .replace(&path, &bytes)
-                .map_err(|e| failed(self.shared, e))?;
+            self.journal.replace(path, &bytes).map_err(|e| self.shared.failed(e))?;
         }
+        let mut index = self.shared.lock_index();
         let path = self.store.join(self.options.index.dir_name());
         let rebuilt = index
             .close(self.options.index, &path, &self.options)
@@ -139,10 +143,9 @@ impl Writer<'_> {
             Err(error) => {
                 // The next open builds it.
                 let _ = self.shared.index_failed.set(error.to_string());
-                Err(poison(
-                    self.shared,
-                    format!("the index could not be built anew: {error}"),
-                ))
+                Err(self
+                    .shared
+                    .poisoned(format!("the index could not be built anew: {error}")))
             }
         }
     }
@@ -166,13 +169,9 @@ impl Writer<'_> {
                     answer(request, self.apply(seq, crc, &request.ops).map(|()| seq));
                 }
             }
-            Err(AppendError::Refused(error)) => group.iter().for_each(|request| answer(request, Err(error.clone()))),
-            Err(AppendError::Fatal(why)) => {
-                tracing::error!("the store accepts no more commits: {why}");
-                let why = self.shared.poison.get_or_init(|| why).clone();
-                group
-                    .iter()
-                    .for_each(|request| answer(request, Err(StoreError::Poisoned { why: why.clone() })));
+            Err(error) => {
+                let error = self.shared.failed(error);
+                group.iter().for_each(|request| answer(request, Err(error.clone())));
             }
         }
     }

@@ -100,38 +100,27 @@ impl Encryption {
         let mut beginning = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut beginning));
         read.map_err(|e| StoreError::io("read", &path, e))?;
-        let key = match key_of(&beginning) {
-            Ok(named) => [Some(&self.key), self.old.as_ref()]
-                .into_iter()
-                .flatten()
-                .find(|key| key.id() == named),
-            Err(_) => None,
-        };
-        let failed = match key {
-            Some(key) => {
-                let found = Objects::of(dir.to_path_buf(), Some(Arc::clone(key)));
-                match found.check(hash) {
-                    Ok(_) if key.id() == self.key.id() => return Ok(false),
-                    Ok(_) => return target.take_over(&found, hash).map(|()| true),
-                    Err(error) => Some(error),
-                }
+        let found = key_of(&beginning).ok();
+        let mut keys = [Some(&self.key), self.old.as_ref()].into_iter().flatten();
+        let opener = keys.find(|key| Some(key.id()) == found);
+        let mut failed = None;
+        for with in opener.map(Some).into_iter().chain([None]) {
+            let from = Objects::of(dir.to_path_buf(), with.cloned());
+            match from.check(hash) {
+                Ok(_) if with.is_some_and(|key| key.id() == self.key.id()) => return Ok(false),
+                Ok(_) => return target.take_over(&from, hash).map(|()| true),
+                Err(error) => failed = failed.or(Some(error)),
             }
-            None => None,
-        };
-        let plain = Objects::of(dir.to_path_buf(), None);
-        match plain.check(hash) {
-            Ok(_) => target.take_over(&plain, hash).map(|()| true),
-            Err(error) => Err(match (failed, key_of(&beginning)) {
-                (Some(failed), _) => failed,
-                (None, Ok(found)) => StoreError::Sealed {
-                    path,
-                    why: SealError::OtherKey {
-                        found,
-                        given: self.key.id(),
-                    },
-                },
-                (None, Err(_)) => error,
-            }),
         }
+        Err(match (opener, found) {
+            (None, Some(found)) => StoreError::Sealed {
+                path,
+                why: SealError::OtherKey {
+                    found,
+                    given: self.key.id(),
+                },
+            },
+            _ => failed.expect("it was tried as it is"),
+        })
     }
 }

@@ -12,7 +12,7 @@ use crate::{Change, Hash, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,8 @@ pub(crate) struct Declared {
 #[derive(Default)]
 pub(crate) struct Plan {
     payloads: BTreeMap<u64, Vec<u8>>,
+    /// The segments that they stand in.
+    paths: BTreeSet<PathBuf>,
     declared: Vec<Declared>,
     pub report: RedactReport,
 }
@@ -90,6 +92,7 @@ impl Plan {
                     becomes: Hash::of(&payload),
                 });
                 plan.payloads.insert(frame.seq, payload);
+                plan.paths.insert(path);
             }
         }
         Ok(plan)
@@ -112,25 +115,22 @@ impl Plan {
     }
 
     /// The segments that change, each with its bytes anew.
-    pub fn segments(&self, segments: Vec<PathBuf>) -> impl Iterator<Item = Result<(PathBuf, Vec<u8>), StoreError>> {
-        segments.into_iter().filter_map(|path| self.segment(path).transpose())
+    pub fn segments(&self) -> impl Iterator<Item = Result<(&Path, Vec<u8>), StoreError>> {
+        self.paths.iter().map(|path| Ok((path.as_path(), self.segment(path)?)))
     }
 
-    fn segment(&self, path: PathBuf) -> Result<Option<(PathBuf, Vec<u8>)>, StoreError> {
-        let mut bytes = fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    fn segment(&self, path: &Path) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
         let format = u16::from_le_bytes([bytes[8], bytes[9]]);
         if format != OLDEST_FORMAT {
             frame::raise_format(&mut bytes, FORMAT);
         }
         let mut anew = bytes[..frame::segment_header(format)].to_vec();
-        let (mut at, mut changed) = (anew.len(), false);
+        let mut at = anew.len();
         while let Some((header, len)) = frame::FrameHeader::at(&bytes[at..], format) {
             let end = at + len;
             match self.payloads.get(&header.seq) {
-                Some(payload) => {
-                    changed = true;
-                    header.encode_with(&mut anew, format, payload);
-                }
+                Some(payload) => header.encode_with(&mut anew, payload),
                 None => anew.extend_from_slice(&bytes[at..end]),
             }
             at = end;
@@ -142,7 +142,7 @@ impl Plan {
                 "the journal changed while it was read",
             ));
         }
-        Ok(changed.then_some((path, anew)))
+        Ok(anew)
     }
 }
 

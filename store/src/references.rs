@@ -2,8 +2,8 @@
 
 use crate::batch::{Op, Payload};
 use crate::journal::scan::Frames;
-use crate::{Hash, StoreError, verify};
-use std::collections::BTreeSet;
+use crate::{Hash, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Objects by who names them.
@@ -16,17 +16,23 @@ pub struct References {
 }
 
 pub(crate) fn references(journal: &Path, last_seq: u64) -> Result<References, StoreError> {
-    let mut found = References::default();
-    for record in verify::replay(journal, last_seq)?.values() {
-        found.live.extend(&record.objects);
-    }
+    let (mut alive, mut ever) = (BTreeMap::new(), BTreeSet::new());
     for frame in Frames::open(journal, 1, last_seq)? {
         let (frame, path) = frame?;
         for op in Payload::decode(&frame, &path)?.ops {
-            if let Op::Put { objects, .. } = op {
-                found.ever.extend(objects);
+            match op {
+                Op::Put {
+                    table, key, objects, ..
+                } => {
+                    ever.extend(&objects);
+                    alive.insert((table, key), objects);
+                }
+                Op::Delete { table, key } => {
+                    alive.remove(&(table, key));
+                }
             }
         }
     }
-    Ok(found)
+    let live = alive.into_values().flatten().collect();
+    Ok(References { live, ever })
 }

@@ -163,13 +163,17 @@ impl Store {
             });
         }
         let (payload, ops) = batch.encode()?;
+        self.ask(|reply| Job::Commit(Request { payload, ops, reply }))
+    }
+
+    /// Has the writer do something, and waits until it is done.
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
         let (reply, answer) = mpsc::sync_channel(1);
         let gone = || StoreError::Poisoned {
             why: "the writer thread has ended".to_string(),
         };
         let queue = self.queue.as_ref().expect("the queue is there until drop");
-        let request = Request { payload, ops, reply };
-        queue.send(Job::Commit(request)).map_err(|_| gone())?;
+        queue.send(job(reply)).map_err(|_| gone())?;
         answer.recv().unwrap_or_else(|_| Err(gone()))
     }
 
@@ -177,13 +181,7 @@ impl Store {
     /// meanwhile. A call that failed or was interrupted is to be repeated until it returns.
     pub fn redact(&self, redaction: Redaction) -> Result<RedactReport, StoreError> {
         self.shared.check_poison()?;
-        let (reply, answer) = mpsc::sync_channel(1);
-        let gone = || StoreError::Poisoned {
-            why: "the writer thread has ended".to_string(),
-        };
-        let queue = self.queue.as_ref().expect("the queue is there until drop");
-        queue.send(Job::Redact(redaction, reply)).map_err(|_| gone())?;
-        answer.recv().unwrap_or_else(|_| Err(gone()))
+        self.ask(|reply| Job::Redact(redaction, reply))
     }
 
     /// Which objects the records name, and which they ever named. Reads the whole journal.

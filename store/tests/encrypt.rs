@@ -27,11 +27,7 @@ fn with(key: Option<Arc<Key>>) -> Options {
 
 /// Files in which the mark stands.
 fn marked(dir: &Path) -> usize {
-    let holds = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap();
-        bytes.windows(MARK.len()).any(|part| part == MARK.as_bytes())
-    };
-    files(dir).iter().filter(|path| holds(path)).count()
+    holding(dir, MARK.as_bytes()).len()
 }
 
 fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {

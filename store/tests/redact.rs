@@ -38,24 +38,6 @@ fn filled(dir: &Path) -> u64 {
     store.last_seq()
 }
 
-/// Files under `dir` in which the bytes stand.
-fn holding(dir: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(holding(&path, bytes));
-        } else if fs::read(&path)
-            .unwrap()
-            .windows(bytes.len())
-            .any(|window| window == bytes)
-        {
-            found.push(path);
-        }
-    }
-    found
-}
-
 #[test]
 fn what_is_redacted_is_in_no_file_and_a_hash_noted_before_holds() {
     let dir = tempfile::tempdir().unwrap();

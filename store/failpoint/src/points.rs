@@ -1,5 +1,5 @@
 /// Every place there is, in the order in which a case file's way reaches them: `ROOM.WHAT_HAS_JUST_BEEN_DONE`, or `before_` what
-/// comes next. That each is in the code, and is reached by the sweep, has a test (`tests/integration/sweep.rs`).
+/// comes next. That each is in the code, and is reached, have tests (`tests/places.rs` here, and the sweep).
 pub const POINTS: &[&str] = &[
     // store: the journal's one thread, and objects.
     "store.before_append",

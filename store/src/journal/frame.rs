@@ -168,16 +168,9 @@ impl FrameHeader {
     }
 
     /// Appends this frame with another payload. What it knows of the frame before stays.
-    pub fn encode_with(&self, out: &mut Vec<u8>, format: u16, payload: &[u8]) {
-        let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
-        let head = head(len, self.prev_crc, self.seq, self.in_group);
-        out.extend_from_slice(&head);
-        out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
-        out.extend_from_slice(&checksum(&head, self.prev_hash.as_ref(), payload).to_le_bytes());
-        if format != OLDEST_FORMAT {
-            out.extend_from_slice(self.prev_hash.unwrap_or(Link::default().hash).as_bytes());
-        }
-        out.extend_from_slice(payload);
+    pub fn encode_with(&self, out: &mut Vec<u8>, payload: &[u8]) {
+        let head = head(payload_len(payload), self.prev_crc, self.seq, self.in_group);
+        put(out, &head, self.prev_hash.as_ref(), payload);
     }
 
     /// Whether this payload is the one that the header was written for.
@@ -203,18 +196,29 @@ impl FrameHeader {
 
 /// Appends a frame to `out`, behind `in_group` others of the same write, and returns what the next frame carries of it.
 pub fn encode(out: &mut Vec<u8>, prev: &Link, seq: u64, in_group: u16, payload: &[u8]) -> Link {
-    let len = u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB");
-    let head = head(len, prev.crc, seq, in_group);
-    let crc = checksum(&head, Some(&prev.hash), payload);
-    out.extend_from_slice(&head);
-    out.extend_from_slice(&crc32c::crc32c(&head).to_le_bytes());
-    out.extend_from_slice(&crc.to_le_bytes());
-    out.extend_from_slice(prev.hash.as_bytes());
-    out.extend_from_slice(payload);
+    let head = head(payload_len(payload), prev.crc, seq, in_group);
+    let crc = put(out, &head, Some(&prev.hash), payload);
     Link {
         crc,
         hash: chain(&head, &prev.hash, payload),
     }
+}
+
+fn payload_len(payload: &[u8]) -> u32 {
+    u32::try_from(payload.len()).expect("batches are limited to far less than 4 GiB")
+}
+
+/// Appends a frame, with the hash where its format has one, and returns its checksum.
+fn put(out: &mut Vec<u8>, head: &[u8; 16], prev_hash: Option<&Hash>, payload: &[u8]) -> u32 {
+    let crc = checksum(head, prev_hash, payload);
+    out.extend_from_slice(head);
+    out.extend_from_slice(&crc32c::crc32c(head).to_le_bytes());
+    out.extend_from_slice(&crc.to_le_bytes());
+    if let Some(hash) = prev_hash {
+        out.extend_from_slice(hash.as_bytes());
+    }
+    out.extend_from_slice(payload);
+    crc
 }
 
 /// Sequence numbers have so many bits; the 16 above them are the place in the group, 0 in journals from before it was kept.

@@ -18,6 +18,8 @@ pub struct Frame {
     pub offset: u64,
     /// Where it ends.
     pub end: u64,
+    /// It says less than it did.
+    pub is_redacted: bool,
     pub payload: Vec<u8>,
 }
 
@@ -140,9 +142,9 @@ impl SegmentReader {
             let what = format!("commit {} stands where commit {} belongs", header.seq, self.next_seq);
             return Ok(Err(Stop::Misplaced(what)));
         }
-        let link = match original(&payload) {
-            None => header.link(&self.prev, &payload),
-            Some(Ok(link)) => link,
+        let (is_redacted, link) = match original(&payload) {
+            None => (false, header.link(&self.prev, &payload)),
+            Some(Ok(link)) => (true, link),
             Some(Err(what)) => return Ok(Err(Stop::Damaged(what))),
         };
         let frame = Frame {
@@ -150,6 +152,7 @@ impl SegmentReader {
             link,
             offset: self.offset,
             end: self.offset + (header_len + payload.len()) as u64,
+            is_redacted,
             payload,
         };
         self.offset = frame.end;
@@ -182,6 +185,8 @@ pub struct Scan {
     pub torn: Option<TornTail>,
     /// The torn frame is of full length: a write that the disk carried out in part, or damage after the fact.
     pub torn_in_full: bool,
+    /// A frame says less than it did.
+    pub is_redacted: bool,
     /// Checksum and hash of the commit that was asked for.
     pub link_at: Option<Link>,
 }
@@ -212,6 +217,7 @@ pub fn scan(dir: &Path, link_at_seq: u64) -> Result<Scan, StoreError> {
             match reader.next()? {
                 Ok(frame) => {
                     (scan.last_seq, scan.last) = (frame.seq, frame.link);
+                    scan.is_redacted |= frame.is_redacted;
                     if frame.seq == link_at_seq {
                         scan.link_at = Some(frame.link);
                     }

@@ -3,7 +3,7 @@
 use super::frame::{FRAME_HEADER, Link, SEGMENT_HEADER};
 use super::io::JournalIo;
 use super::scan::{Frames, Scan, scan};
-use super::write::Journal;
+use super::write::{AppendError, Journal};
 use super::{segment_name, segment_paths};
 use crate::StoreError;
 use std::fs::{self, File};
@@ -239,6 +239,31 @@ fn of_one_write_any_page_may_be_lost_and_of_an_earlier_one_none() {
     fs::write(&path, &damaged).unwrap();
     let error = scan(dir, 0).unwrap_err().to_string();
     assert!(error.contains("an intact frame of a later write follows"), "{error}");
+}
+
+/// A disk on which no file can be made any more.
+struct Full;
+
+impl JournalIo for Full {
+    fn create(&mut self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn after_a_rewrite_of_the_open_segment_that_failed_nothing_is_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    journal(dir);
+    let segments = segment_paths(dir).unwrap();
+    let (mut open, _) = Journal::open(dir, &scan(dir, 0).unwrap(), Box::new(Full), 1 << 20).unwrap();
+    let anew = |path: &Path| fs::read(path).unwrap();
+    let (first, last) = (&segments[0], segments.last().unwrap());
+    assert!(matches!(
+        open.replace(first, &anew(first)),
+        Err(AppendError::Refused(_))
+    ));
+    assert!(matches!(open.replace(last, &anew(last)), Err(AppendError::Fatal(_))));
 }
 
 #[test]

@@ -122,7 +122,11 @@ impl Journal {
     /// Gives a segment other bytes, durably, all or none. Readers that have it open go on with the old ones.
     pub fn replace(&mut self, path: &Path, bytes: &[u8]) -> Result<(), AppendError> {
         if let Err(error) = self.io.create(path, bytes) {
-            return Err(AppendError::Refused(StoreError::io("rewrite", path, error)));
+            return Err(match path == self.path {
+                // The open file may have lost its name already: what is appended to it would be gone.
+                true => AppendError::Fatal(format!("cannot rewrite {}: {error}", path.display())),
+                false => AppendError::Refused(StoreError::io("rewrite", path, error)),
+            });
         }
         if path == self.path {
             match self.io.open(path) {

@@ -63,6 +63,15 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Files below a folder in which the bytes stand.
+pub fn holding(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let stands = |path: &PathBuf| {
+        let file = std::fs::read(path).unwrap();
+        file.windows(bytes.len()).any(|window| window == bytes)
+    };
+    files(dir).into_iter().filter(stands).collect()
+}
+
 /// Small segments, so that tests see several, and no reserve, so that they do not depend on the disk.
 pub fn options() -> Options {
     Options {
