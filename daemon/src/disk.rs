@@ -62,8 +62,6 @@ pub struct Measured {
     pub free_bytes: u64,
     /// What that allows.
     pub level: Level,
-    /// Whether the reserve is held.
-    pub reserve_held: bool,
 }
 
 /// The file system of the state directory.
@@ -117,11 +115,7 @@ impl Disk {
         if (held > 0) != reserve_held {
             tracing::warn!(free_bytes, held = reserve_held, "disk_reserve");
         }
-        *measured = Measured {
-            free_bytes,
-            level,
-            reserve_held,
-        };
+        *measured = Measured { free_bytes, level };
         *measured
     }
 
@@ -215,7 +209,7 @@ fn tell(engine: &Engine) -> Result<()> {
         }
         engine.store.commit(batch)?;
         engine.outbox_wake.notify_waiters();
-        engine.schedule_wake.notify_one();
+        engine.wake_runner();
         tracing::warn!(?level, free_bytes, "disk_level");
     }
     engine.disk.set_told(level);

@@ -267,10 +267,9 @@ impl Engine {
     pub fn publish_current(&self, domain: &str) -> Result<()> {
         let link = self.layout.current(domain);
         let Some(current) = self.current(domain)? else {
-            return match std::fs::remove_file(&link) {
-                Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| link.display().to_string()),
-                _ => Ok(()),
-            };
+            // What is not there any more is not damaged either.
+            self.live().degraded.remove(&intact::problem(domain));
+            return self.unpublish(domain);
         };
         if !intact::serves(self, domain, &current.version)? {
             return Ok(());
@@ -281,6 +280,15 @@ impl Engine {
         durable::swap_symlink(current.version.as_ref(), &link)
             .with_context(|| format!("pointing {} to {}", link.display(), current.version))?;
         Ok(())
+    }
+
+    /// Takes the symlink away.
+    pub fn unpublish(&self, domain: &str) -> Result<()> {
+        let link = self.layout.current(domain);
+        match std::fs::remove_file(&link) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).with_context(|| link.display().to_string()),
+            _ => Ok(()),
+        }
     }
 
     /// A version's record.

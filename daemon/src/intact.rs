@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::learn::adopt::verify_version;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 /// Checks every file against the lineage, and the lineage, which nothing else vouches for, against the store.
 pub fn check(engine: &Engine, domain: &str, id: &str) -> Result<()> {
@@ -21,22 +21,23 @@ pub fn check(engine: &Engine, domain: &str, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a damaged version in service is kept as, among what is degraded.
+pub fn problem(domain: &str) -> String {
+    format!("{domain}:version")
+}
+
 /// Takes the link away from a version in service that is damaged, and says so. True: it is intact.
 pub fn serves(engine: &Engine, domain: &str, id: &str) -> Result<bool> {
-    let key = format!("{domain}:version");
+    let key = problem(domain);
     let Err(why) = check(engine, domain, id) else {
         engine.live().degraded.remove(&key);
         return Ok(true);
     };
-    let problem = format!(
+    let why = format!(
         "version {id} is damaged and is not served any more: {why:#}; put its files back from a backup and restart, or go \
          back with `wengu rollback {domain}`"
     );
-    tracing::error!(domain, version = id, problem, "version_damaged");
-    engine.live().degraded.insert(key, problem);
-    let link = engine.layout.current(domain);
-    match std::fs::remove_file(&link) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| link.display().to_string()),
-        _ => Ok(false),
-    }
+    tracing::error!(domain, version = id, problem = why, "version_damaged");
+    engine.live().degraded.insert(key, why);
+    engine.unpublish(domain).map(|()| false)
 }

@@ -58,7 +58,12 @@ impl Layout {
             None => format!("{run:04}"),
             Some(b) => format!("{run:04}-{b}"),
         };
-        self.jobs.join(domain).join(name)
+        self.jobs_of(domain).join(name)
+    }
+
+    /// All job directories of a domain.
+    pub fn jobs_of(&self, domain: &str) -> PathBuf {
+        self.jobs.join(domain)
     }
 
     /// All versions of all domains.
@@ -69,7 +74,7 @@ impl Layout {
     /// Where hyper-parameters of a domain are being fitted, since somebody asked at this time. Forgetting clears it with the job
     /// directories.
     pub fn tuning(&self, domain: &str, asked_ms: i64) -> PathBuf {
-        self.jobs.join(domain).join(format!("tune-{asked_ms}"))
+        self.jobs_of(domain).join(format!("tune-{asked_ms}"))
     }
 
     /// All versions of a domain.

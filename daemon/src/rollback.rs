@@ -109,6 +109,8 @@ fn serve(
         .with_context(|| format!("version {target} does not verify and was not put in service"))?;
     hit("rollback.verified");
     let lock = engine.lock(&domain);
+    // It took a while: what was asked to be forgotten meanwhile may have the version.
+    crate::forget::require_free(engine, &domain)?;
     if under_way()?
         || engine
             .current(&domain)?

@@ -146,7 +146,11 @@ fn round(engine: &Engine, domain: &Domain) -> Result<()> {
     let mut state = state(engine, &domain.name)?;
     if !state.running {
         let new_texts = count_pool(engine, &domain.name)?.new_texts;
-        state.inputs_shifted = inputs::look(engine, domain, new_texts)?;
+        match inputs::look(engine, domain, new_texts) {
+            Ok(early) => state.inputs_shifted = early,
+            // Nothing has to be learned for it, so nothing has failed.
+            Err(e) => tracing::warn!(domain = domain.name, error = format!("{e:#}"), "inputs_not_looked_at"),
+        }
     }
     match decide(now, &domain.schedule, &state) {
         // What is due stays due.
@@ -432,7 +436,8 @@ fn model_of<'a>(engine: &'a Engine, domain: &Domain) -> Result<&'a Model> {
     model.context("the domain's model is not configured")
 }
 
-/// Held-out examples of accepted runs whose label could not be learned then: it may be now.
+/// Examples that accepted runs left out for later: held-out ones whose label could not be learned then, and those that wait for their source or
+/// a person.
 fn waiting(engine: &Engine, ancestors: &[Manifest], history: &History) -> Result<Vec<(Hash, Examples)>> {
     let mut ordinals: BTreeMap<String, (Hash, BTreeSet<u32>)> = BTreeMap::new();
     for dropped in ancestors.iter().flat_map(|m| &m.dropped).filter(|d| d.waiting) {
@@ -444,7 +449,7 @@ fn waiting(engine: &Engine, ancestors: &[Manifest], history: &History) -> Result
     }
     let mut waiting = Vec::new();
     for (hash, wanted) in ordinals.into_values() {
-        let mut file: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
+        let mut file = Examples::read(&engine.store, &hash)?;
         file.examples
             .retain(|e| wanted.contains(&e.ordinal) && !history.knows(&text_id(&e.text)));
         if !file.examples.is_empty() {
@@ -461,11 +466,7 @@ fn pool(engine: &Engine, domain: &str) -> Result<Pool> {
     let (mut files, mut pool) = (BTreeMap::new(), Vec::new());
     for (key, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
         if let FileState::Pooled { examples, .. } = file.state {
-            let bytes = engine.store.objects().get(&examples)?;
-            pool.push((
-                examples,
-                serde_json::from_slice(&bytes).with_context(|| format!("examples {examples}"))?,
-            ));
+            pool.push((examples, Examples::read(&engine.store, &examples)?));
             files.insert(key, examples);
         }
     }

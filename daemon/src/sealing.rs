@@ -21,6 +21,12 @@ const SEALED: [&str; 2] = [EXAMPLES, EVALUATION];
 /// What came over the API is sealed as.
 const FEEDBACK: &str = "feedback";
 
+/// None: a credential without its folder.
+fn of_source(source: &Source) -> Option<Result<Key, KeyError>> {
+    let of_systemd = matches!(source, Source::Credential(_));
+    source.file().map(|file| Key::read(&file, of_systemd))
+}
+
 /// The key that the configuration names; None: it names none.
 ///
 /// # Errors
@@ -29,14 +35,11 @@ pub fn key(config: &Config) -> Result<Option<Arc<Key>>> {
     let Some(source) = &config.encryption else {
         return Ok(None);
     };
-    let file = source.file().context(
+    let key = of_source(source).context(
         "the key of [encryption] is in a credential, and systemd gave this process none: \
          `systemd-run --pty -p User=wengu -p LoadCredential=NAME:FILE wengu …` does",
     )?;
-    Ok(Some(Arc::new(Key::read(
-        &file,
-        matches!(source, Source::Credential(_)),
-    )?)))
+    Ok(Some(Arc::new(key?)))
 }
 
 /// A key that cannot be used. Of a credential without its folder nothing is known: a person asks outside the unit.
@@ -48,10 +51,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
         Source::Credential(_) => "encryption.key_credential",
         _ => "encryption.key_file",
     };
-    match source
-        .file()
-        .map(|file| Key::read(&file, matches!(source, Source::Credential(_))))
-    {
+    match of_source(source) {
         None | Some(Ok(_)) => Vec::new(),
         Some(Err(error)) => {
             let remedy = "`wengu key new FILE` makes a new one; a store that is encrypted needs its own";

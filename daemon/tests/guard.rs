@@ -1,9 +1,10 @@
 //! What does not go into a run: leaks, floods, what one source brings beyond its share, and what waits for a person.
 
 use wengu::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource};
-use wengu::learn::guard::{Guard, Review, Trust};
+use wengu::learn::guard::{Guard, Trust};
 use wengu::learn::manifest::Item;
 use wengu::learn::plan::{History, Plan, guarded};
+use wengu::learn::sources::ReviewState;
 use wengu_config::Sources;
 use wengu_decide::split::Side;
 use wengu_protocol::job::Task;
@@ -186,11 +187,17 @@ fn a_new_source_is_asked_about_first_and_what_follows_holds() {
     }
     world.guard.standing.insert("new".into(), Trust::Suspicious);
     let key = |item: &Item| (item.text_id.clone(), item.label.clone());
-    world.guard.reviews.insert(key(&plan.asked[0].item), Review::Accepted);
+    world
+        .guard
+        .reviews
+        .insert(key(&plan.asked[0].item), ReviewState::Accepted);
     assert_eq!(world.plan("new", &files).train, [plan.asked[0].item.clone()]);
     world.guard.standing.insert("new".into(), Trust::Trusted);
-    world.guard.reviews.insert(key(&plan.asked[1].item), Review::Held);
-    world.guard.reviews.insert(key(&plan.asked[2].item), Review::Rejected);
+    world.guard.reviews.insert(key(&plan.asked[1].item), ReviewState::Held);
+    world
+        .guard
+        .reviews
+        .insert(key(&plan.asked[2].item), ReviewState::Rejected);
     let plan = world.plan("new", &files);
     assert_eq!((plan.train.len(), waiting(&plan)), (28, 1));
 }
@@ -243,4 +250,43 @@ fn a_flood_does_not_decide_what_the_gate_measures() {
     );
     let of_new = plan.gate.iter().filter(|item| item.label == "b").count();
     assert_eq!((plan.gate.len(), of_new), (300, 200));
+}
+
+#[test]
+fn what_is_nearly_on_the_checklist_is_not_learned_with_it() {
+    let mut world = World::new(Sources::default());
+    let near = |date: u32| format!("{CLAUSE} {date}, 2019.");
+    let records = [(Side::Checklist, near(1), "a"), (Side::Train, near(17), "a")];
+    let plan = world.plan("old", &[file(1, &records)]);
+    assert_eq!((plan.checklist.len(), plan.train.len()), (1, 0));
+    assert!(
+        plan.dropped[0].reason.contains("nearly the same as a held-out item"),
+        "{:?}",
+        plan.dropped
+    );
+}
+
+#[test]
+fn a_copy_that_is_refused_takes_no_place_from_the_original() {
+    let near = |date: u32| format!("{CLAUSE} {date}, 2019.");
+    // Whichever of the two comes first by its text's id.
+    for (ours, theirs) in [(1, 17), (17, 1)] {
+        let mut world = World::new(Sources::default());
+        world.guard.standing.insert("refused".into(), Trust::Rejected);
+        let copy = file(2, &[(Side::Train, near(theirs), "a")]);
+        world.guard.origin.insert(copy.0, "refused".into());
+        let original = file(1, &[(Side::Train, near(ours), "a")]);
+        let mut files = vec![original.clone(), copy.clone()];
+        world.guard.origin.insert(original.0, "old".into());
+        files.sort_by_key(|(hash, _)| hash.to_string());
+        let plan = guarded(
+            &files,
+            Task::SequenceClassification,
+            &["a".into(), "b".into()],
+            &world.history,
+            &world.guard,
+        );
+        let learned: Vec<Hash> = plan.train.iter().map(|item| item.examples).collect();
+        assert_eq!(learned, [original.0], "{:?}", plan.dropped);
+    }
 }

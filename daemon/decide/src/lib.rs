@@ -12,6 +12,7 @@ pub mod memory;
 pub mod memory_plan;
 pub mod metrics;
 pub mod near;
+mod random;
 pub mod schedule;
 pub mod serving;
 pub mod sources;

@@ -37,7 +37,7 @@ pub fn near(a: u64, b: u64) -> bool {
     (a ^ b).count_ones() <= BITS
 }
 
-/// Fingerprints none of which is near another.
+/// Fingerprints, by what they are near to.
 #[derive(Debug, Default)]
 pub struct NearSet {
     /// By each of the four quarters of their bits: three bits that differ leave one quarter as it is (Manku et al. 2007, section 3).
@@ -47,13 +47,18 @@ pub struct NearSet {
 impl NearSet {
     /// Takes a fingerprint in, unless it is near one that is in it. True where it was taken.
     pub fn insert(&mut self, fingerprint: u64) -> bool {
-        let known = self.has_near(fingerprint);
-        if !known {
-            for (place, held) in self.by_quarter.iter_mut().enumerate() {
-                held.entry(quarter(fingerprint, place)).or_default().push(fingerprint);
-            }
+        let new = !self.has_near(fingerprint);
+        if new {
+            self.add(fingerprint);
         }
-        !known
+        new
+    }
+
+    /// Takes a fingerprint in, whatever is there: to be near is not passed on, so one that is left out would let others pass.
+    pub fn add(&mut self, fingerprint: u64) {
+        for (place, held) in self.by_quarter.iter_mut().enumerate() {
+            held.entry(quarter(fingerprint, place)).or_default().push(fingerprint);
+        }
     }
 
     /// Whether it is near one that is in the set.
@@ -69,7 +74,7 @@ impl FromIterator<u64> for NearSet {
     fn from_iter<I: IntoIterator<Item = u64>>(fingerprints: I) -> NearSet {
         let mut set = NearSet::default();
         for fingerprint in fingerprints {
-            set.insert(fingerprint);
+            set.add(fingerprint);
         }
         set
     }
@@ -130,6 +135,15 @@ mod tests {
             fingerprint(article),
             fingerprint("第三条 经营者应当在三十日内退还押金人民币12000元")
         ));
+    }
+
+    #[test]
+    fn what_is_near_to_a_neighbour_alone_is_found_among_all() {
+        // 3 bits apart each: the first and the last are 6 apart.
+        let (first, between, last) = (0u64, 0b111, 0b111_111);
+        assert!(near(first, between) && near(between, last) && !near(first, last));
+        let all: NearSet = [first, between].into_iter().collect();
+        assert!(all.has_near(last));
     }
 
     proptest::proptest! {

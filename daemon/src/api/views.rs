@@ -307,7 +307,7 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
         history: file_history(engine, &key)?,
     };
     if let Some((hash, _)) = file.state.examples() {
-        let read: Examples = serde_json::from_slice(&engine.store.objects().get(&hash)?)?;
+        let read = Examples::read(&engine.store, &hash)?;
         let dropped = dropped(engine, &file.domain, &hash)?;
         // The label model is fitted over the whole domain; only votes on spans need it here.
         let spans = read.examples.iter().any(|e| e.votes.iter().any(|v| v.span.is_some()));

@@ -81,8 +81,7 @@ fn back_to_the_pool(engine: &Engine, domain: &DomainScope) -> Result<()> {
 fn clear_jobs(engine: &Engine, domain: &str) -> Result<()> {
     let open = engine.runs(domain)?.into_iter().filter(RunRecord::is_open);
     let open: BTreeSet<String> = open.map(|run| format!("{:04}", run.run)).collect();
-    let any = engine.layout.job(domain, 0, None);
-    let folder = any.parent().context("job directories are in a folder")?;
+    let folder = &engine.layout.jobs_of(domain);
     if !folder.exists() {
         return Ok(());
     }
@@ -133,8 +132,14 @@ pub fn hash_of(bytes: impl std::io::Read) -> Result<Hash> {
 fn remove_objects(engine: &Engine, scope: &Scope) -> Result<()> {
     let objects = engine.store.objects();
     let began = SystemTime::now();
+    let mut seq = engine.store.last_seq();
+    let mut references = engine.store.references()?;
     loop {
-        let references = engine.store.references()?;
+        // They are read from the whole journal.
+        if engine.store.last_seq() != seq {
+            seq = engine.store.last_seq();
+            references = engine.store.references()?;
+        }
         for hash in scope.objects.difference(&references.live) {
             objects.remove(hash)?;
         }

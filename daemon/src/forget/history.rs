@@ -4,7 +4,7 @@ use super::order::Order;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use wengu_store::records::{FileRecord, RunRecord};
+use wengu_store::records::{ContentRecord, FileRecord, RunRecord};
 use wengu_store::{Change, Hash, Record, Store};
 
 /// One thing that the journal said of a file.
@@ -97,14 +97,14 @@ impl History {
 /// What the journal loses: all that it says of these files and bytes.
 pub fn drops(keys: BTreeSet<String>, contents: BTreeSet<Hash>) -> Box<dyn Fn(&Change) -> bool + Send> {
     let held = move |table: &str, key: &str, value: Option<&serde_json::Value>| match table {
-        "file" => {
+        FileRecord::TABLE => {
             let content = value.and_then(|value| value["content"].as_str());
             keys.contains(key)
                 || content
                     .and_then(|hash| hash.parse().ok())
                     .is_some_and(|hash| contents.contains(&hash))
         }
-        "content" => {
+        ContentRecord::TABLE => {
             let hash = key.rsplit('/').next().and_then(|hash| hash.parse().ok());
             hash.is_some_and(|hash| contents.contains(&hash))
         }

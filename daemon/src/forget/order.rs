@@ -1,6 +1,7 @@
 //! What somebody asked to have forgotten, in clear: the only file that says it, and the last that goes.
 
 use super::scope::Scope;
+use crate::digest;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ impl Order {
         getrandom::fill(&mut id).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
         Ok(Order {
             schema: SCHEMA,
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: digest::hex(&id),
             asked_ms,
             reason: reason.to_owned(),
             at_once: false,

@@ -51,15 +51,9 @@ pub fn scrub(manifest: &Manifest, examples: &BTreeSet<Hash>) -> Manifest {
         terms: Vec::new(),
         ..manifest.clone()
     };
-    let sets = [
-        &without.train,
-        &without.validation,
-        &without.gate,
-        &without.reserve,
-        &without.audit,
-        &without.checklist,
-    ];
-    let used: BTreeSet<String> = sets.into_iter().flatten().map(|item| item.label.clone()).collect();
+    let trained = without.train.iter().chain(&without.validation);
+    let items = trained.chain(without.held_out());
+    let used: BTreeSet<String> = items.map(|item| item.label.clone()).collect();
     without.labels.retain(|label| used.contains(label));
     without
 }
@@ -138,14 +132,9 @@ type Pool = Vec<(Hash, Examples)>;
 
 /// The old run's settings, to be filled, and the deliveries that it was made of.
 fn again(engine: &Engine, old: &Manifest, run: u64, parent: Option<String>) -> Result<(Manifest, Pool)> {
-    let mut pool = Vec::new();
-    for hash in old.files.values() {
-        let bytes = engine.store.objects().get(hash)?;
-        pool.push((
-            *hash,
-            serde_json::from_slice(&bytes).with_context(|| format!("examples {hash}"))?,
-        ));
-    }
+    let files = old.files.values();
+    let pool = files.map(|hash| Ok((*hash, Examples::read(&engine.store, hash)?)));
+    let pool = pool.collect::<Result<Pool>>()?;
     let manifest = Manifest {
         run,
         parent,

@@ -77,7 +77,7 @@ impl Scope {
             .iter()
             .filter(|hash| engine.store.objects().contains(hash))
         {
-            let read: Examples = serde_json::from_slice(&engine.store.objects().get(hash)?)?;
+            let read = Examples::read(&engine.store, hash)?;
             seen.voted |= read.voting.is_some();
         }
         // The longest first: a name stands in its path.
@@ -126,10 +126,7 @@ impl Seen {
 /// Every example that a run uses.
 fn items(manifest: &Manifest) -> impl Iterator<Item = &Item> {
     let trained = manifest.train.iter().chain(&manifest.validation);
-    trained
-        .chain(&manifest.gate)
-        .chain(&manifest.reserve)
-        .chain(&manifest.audit)
+    trained.chain(manifest.held_out())
 }
 
 fn domain_scope(engine: &Engine, domain: &str, seen: &Seen) -> Result<DomainScope> {

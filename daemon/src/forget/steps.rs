@@ -75,6 +75,7 @@ pub(super) fn lock_all<'e>(engine: &'e Engine, domains: &[DomainScope]) -> Vec<M
 fn stop_using(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
     let orders = engine.forgetting.orders();
     let mut order = Order::load(&orders, &record.id)?.context("the order is gone")?;
+    let head = audit::verify(&engine.layout.store(), None)?;
     // Nothing of what is found changes until it is acted on.
     let locks: Vec<_> = engine
         .config
@@ -82,7 +83,6 @@ fn stop_using(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
         .keys()
         .filter_map(|name| engine.lock(name))
         .collect();
-    let head = audit::verify(&engine.layout.store(), None)?;
     // Found anew in any case: runs may have come to their end since it was asked for.
     let history = History::read(&engine.store)?;
     let scope = Scope::find(engine, &history, &order)?;

@@ -86,7 +86,7 @@ fn is_case(case: &str, what: &str) -> bool {
 fn cases(engine: &Engine, hash: &Hash) -> Result<BTreeMap<String, u64>> {
     let mut cases = BTreeMap::new();
     if engine.store.objects().contains(hash) {
-        let read: Examples = serde_json::from_slice(&engine.store.objects().get(hash)?)?;
+        let read = Examples::read(&engine.store, hash)?;
         for example in read.examples {
             *cases.entry(example.case).or_default() += 1;
         }

@@ -4,6 +4,7 @@
 //! Without the key a mark says nothing. Who has the key can try guesses, as the daemon does with every file that comes:
 //! the file is for the daemon's user alone.
 
+use crate::digest;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -96,7 +97,8 @@ impl Tombstones {
         cases: impl IntoIterator<Item = &'a String>,
     ) -> Result<()> {
         if self.forgotten.iter().any(|tombstone| tombstone.id == id) {
-            return Ok(());
+            // It may be known from an attempt whose writing failed.
+            return self.save();
         }
         let tombstone = Tombstone {
             id: id.to_owned(),
@@ -164,7 +166,7 @@ impl Tombstones {
     }
 
     fn save(&self) -> Result<()> {
-        let key: String = self.key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = digest::hex(&self.key);
         let all = OnDisk {
             schema: SCHEMA,
             key,

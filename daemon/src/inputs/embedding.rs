@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the table is called, after the model's prefix.
 const NAMES: [&str; 2] = ["word_embeddings.weight", "embed_tokens.weight"];
@@ -24,16 +24,9 @@ impl Embeddings {
     /// # Errors
     /// A folder or file that cannot be read.
     pub fn open(folder: &Path) -> Result<Option<Embeddings>> {
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .with_context(|| folder.display().to_string())?
-            .collect::<Result<Vec<_>, _>>()?;
-        files.sort_by_key(|entry| entry.file_name());
-        let is_weights = |path: &Path| path.extension().is_some_and(|e| e == "safetensors");
-        for path in files
-            .into_iter()
-            .map(|entry| entry.path())
-            .filter(|path| is_weights(path))
-        {
+        let files = crate::model::weights(folder)?.into_iter().map(|name| folder.join(name));
+        let is_weights = |path: &PathBuf| path.extension().is_some_and(|e| e == "safetensors") && path.exists();
+        for path in files.filter(is_weights) {
             // SAFETY: as everywhere that a base model is read: its files are replaced whole, never changed in place.
             let file = unsafe { Mmap::map(&File::open(&path)?) }.with_context(|| path.display().to_string())?;
             let tensors = SafeTensors::deserialize(&file).with_context(|| path.display().to_string())?;

@@ -145,7 +145,7 @@ fn learned(store: &Store, ancestors: &[Manifest]) -> Result<Vec<Text>> {
 fn sample(store: &Store, files: impl IntoIterator<Item = Hash>, wanted: impl Fn(&str) -> bool) -> Result<Vec<Text>> {
     let mut by_case: BTreeMap<String, (String, Text)> = BTreeMap::new();
     for hash in files.into_iter().take(FILES_MAX) {
-        let file: Examples = serde_json::from_slice(&store.objects().get(&hash)?)?;
+        let file = Examples::read(store, &hash)?;
         for Example {
             case, text, segments, ..
         } in file.examples

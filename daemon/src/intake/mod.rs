@@ -67,8 +67,8 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
             plugin_look_at = intake.domain.plugin.as_ref().map(|_| Instant::now() + PLUGIN_LOOK);
         }
         if is_due(retry_at) {
-            intake.read_ingested().await;
-            retry_at = None;
+            let looked = intake.read_ingested().await;
+            retry_at = (!looked).then(|| Instant::now() + RETRY);
         }
         if retry_at.is_none() && intake.has_unread() {
             retry_at = Some(Instant::now() + RETRY);
@@ -245,7 +245,10 @@ impl Intake {
         let (engine, domain, owned) = (self.engine.clone(), self.domain.clone(), path.to_path_buf());
         match tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await?? {
             take::Taken::Nothing => {}
-            take::Taken::Quarantined => self.quarantined += 1,
+            take::Taken::Quarantined => {
+                self.quarantined += 1;
+                return Ok(());
+            }
             take::Taken::Read(keys) => {
                 for key in keys {
                     self.read(&key).await;
@@ -254,7 +257,10 @@ impl Intake {
         }
         // What came over the API has no folder but ours, and is in the store now.
         if path.starts_with(self.engine.layout.feedback(&self.domain.name)) {
-            std::fs::remove_file(path)?;
+            match std::fs::remove_file(path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -278,8 +284,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Reads what was ingested and not read: before a crash, or while the plugin was away.
-    async fn read_ingested(&mut self) {
+    /// Reads what was ingested and not read: before a crash, or while the plugin was away. False: it could not be looked for.
+    async fn read_ingested(&mut self) -> bool {
         let mut keys = Vec::new();
         let looked = self
             .engine
@@ -289,7 +295,7 @@ impl Intake {
                     keys.push(key.to_owned());
                 }
             });
-        if let Err(e) = looked {
+        if let Err(e) = &looked {
             tracing::error!(error = %e, "files_unreadable");
         }
         for key in keys {
@@ -297,6 +303,7 @@ impl Intake {
                 self.read(&key).await;
             }
         }
+        looked.is_ok()
     }
 
     /// Reads one ingested file. Where something else than the file fails it stays ingested and is tried again later; a

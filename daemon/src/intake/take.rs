@@ -1,6 +1,7 @@
 //! Taking a file: a durable copy by content, and a record of what became of the path.
 
 use crate::clock::now_ms;
+use crate::digest;
 use crate::engine::Engine;
 use crate::feedback::FEEDBACK;
 use crate::files::change_states;
@@ -32,7 +33,7 @@ fn salt() -> String {
         tracing::warn!("the system gives no random numbers: {error}");
         return String::new();
     }
-    salt.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest::hex(&salt)
 }
 
 /// What became of a path.

@@ -94,8 +94,7 @@ impl<'a> Objects<'a> {
     /// An example by its place; None: the object has none there.
     pub(super) fn example(&mut self, examples: &Hash, ordinal: u32) -> Result<Option<&Example>> {
         if !self.cache.contains_key(examples) {
-            let bytes = self.store.objects().get(examples)?;
-            self.cache.insert(*examples, serde_json::from_slice(&bytes)?);
+            self.cache.insert(*examples, Examples::read(self.store, examples)?);
         }
         let mut held = self.cache[examples].examples.iter();
         Ok(held.find(|example| example.ordinal == ordinal))

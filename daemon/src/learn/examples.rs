@@ -1,11 +1,12 @@
 //! The examples of one case file, as one object of the store.
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use wengu_decide::split::Side;
 use wengu_protocol::CaseText;
 use wengu_protocol::plugin::Vote;
-use wengu_store::Hash;
 use wengu_store::records::Counts;
+use wengu_store::{Hash, Store};
 
 /// Version of [`Examples`]. 2 keeps the votes of the labelling functions; objects of version 1 read as without.
 pub const EXAMPLES_SCHEMA: u32 = 2;
@@ -130,6 +131,11 @@ pub struct Rejected {
 }
 
 impl Examples {
+    /// Those in an object.
+    pub fn read(store: &Store, hash: &Hash) -> Result<Examples> {
+        serde_json::from_slice(&store.objects().get(hash)?).with_context(|| format!("examples {hash}"))
+    }
+
     /// How many of what.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts {

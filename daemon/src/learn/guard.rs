@@ -3,6 +3,7 @@
 
 use super::manifest::{Asked, Dropped, Item};
 use super::plan::{History, Plan};
+use super::sources::ReviewState;
 use std::collections::{BTreeMap, HashMap};
 use wengu_config::Sources;
 use wengu_decide::near::NearSet;
@@ -22,7 +23,7 @@ pub struct Guard {
     /// How sources stand that have a record.
     pub standing: BTreeMap<String, Trust>,
     /// What was found or decided of single examples, by text and label.
-    pub reviews: HashMap<(String, String), Review>,
+    pub reviews: HashMap<(String, String), ReviewState>,
 }
 
 /// How far a source is trusted.
@@ -38,23 +39,12 @@ pub enum Trust {
     Rejected,
 }
 
-/// Where the review of an example stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Review {
-    /// A person should look at it.
-    Held,
-    /// A person has said yes.
-    Accepted,
-    /// A person has said no.
-    Rejected,
-}
-
 impl Guard {
     fn origin(&self, item: &Item) -> &str {
         self.origin.get(&item.examples).map_or(TOP, String::as_str)
     }
 
-    fn review(&self, item: &Item) -> Option<Review> {
+    fn review(&self, item: &Item) -> Option<ReviewState> {
         let key = (item.text_id.clone(), item.label.clone());
         self.reviews.get(&key).copied()
     }
@@ -78,103 +68,14 @@ impl Guard {
             Some(&known) => known,
         }
     }
-}
 
-fn count<'a>(sources: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, u64> {
-    let mut counts = BTreeMap::new();
-    for source in sources {
-        *counts.entry(source).or_default() += 1;
-    }
-    counts
-}
-
-/// Why an example does not go, and whether later runs look at it again.
-type Refusal = (String, bool);
-
-impl Plan {
-    /// Takes out what should not be learned or judged by, or not yet. Held-out items first: a flood must not decide what the gate measures,
-    /// nor what is too near to it to be learned.
-    pub fn guard(&mut self, history: &History, guard: &Guard) {
-        let learned = guard.learned(history);
-        let mut dropped = Vec::new();
-        let mut seen = BTreeMap::new();
-        for set in [&mut self.audit, &mut self.reserve, &mut self.gate] {
-            refuse(
-                set,
-                &mut dropped,
-                flood(&mut seen, |label, near| history.has_held_out_near(label, near)),
-            );
-            refuse(set, &mut dropped, |item| guard.doubt(item, &learned));
-            let share = guard.beyond_share(set, &learned);
-            refuse(set, &mut dropped, share);
-        }
-        let held_out: NearSet = [&self.gate, &self.reserve, &self.audit]
-            .into_iter()
-            .flatten()
-            .filter_map(|item| item.near)
-            .collect();
-        // Equal texts are settled in the plan: this is about those that differ in a date or a comma.
-        refuse(&mut self.train, &mut dropped, |item| {
-            let near = item.near?;
-            let leaks = held_out.has_near(near) || history.has_any_held_out_near(near);
-            leaks.then(|| ("the text is nearly the same as a held-out item".into(), false))
-        });
-        let mut seen = BTreeMap::new();
-        let is_learned = |label: &str, near| history.has_learned_near(label, near);
-        refuse(&mut self.train, &mut dropped, flood(&mut seen, is_learned));
-        let asked = &mut self.asked;
-        refuse(&mut self.train, &mut dropped, |item| {
-            let doubt = guard.doubt(item, &learned)?;
-            if guard.review(item).is_none() && guard.trust(guard.origin(item), &learned) == Trust::OnProbation {
-                asked.push(Asked {
-                    source: guard.origin(item).to_owned(),
-                    item: item.clone(),
-                });
-            }
-            Some(doubt)
-        });
-        let share = guard.beyond_share(&self.train, &learned);
-        refuse(&mut self.train, &mut dropped, share);
-        self.dropped.extend(dropped);
-    }
-}
-
-/// Moves what there is a reason against out of a set.
-fn refuse(set: &mut Vec<Item>, dropped: &mut Vec<Dropped>, mut why: impl FnMut(&Item) -> Option<Refusal>) {
-    for item in std::mem::take(set) {
-        match why(&item) {
-            None => set.push(item),
-            Some((reason, waiting)) => dropped.push(Dropped {
-                examples: item.examples,
-                ordinal: item.ordinal,
-                reason,
-                waiting,
-            }),
-        }
-    }
-}
-
-/// Near duplicates with one label count once, over all updates.
-fn flood(
-    seen: &mut BTreeMap<String, NearSet>,
-    is_known: impl Fn(&str, u64) -> bool,
-) -> impl FnMut(&Item) -> Option<Refusal> {
-    move |item| {
-        let near = item.near?;
-        let seen = seen.entry(item.label.clone()).or_default();
-        let again = is_known(&item.label, near) || !seen.insert(near);
-        again.then(|| ("nearly the same text is there with the same label".into(), false))
-    }
-}
-
-impl Guard {
     fn doubt(&self, item: &Item, learned: &BTreeMap<&str, u64>) -> Option<Refusal> {
         let source = self.origin(item);
         let (reason, waiting) = match (self.review(item), self.trust(source, learned)) {
-            (Some(Review::Accepted), _) | (None, Trust::Trusted) => return None,
-            (Some(Review::Rejected), _) => ("a person has refused it".into(), false),
+            (Some(ReviewState::Accepted), _) | (None, Trust::Trusted) => return None,
+            (Some(ReviewState::Rejected), _) => ("a person has refused it".into(), false),
             (_, Trust::Rejected) => (format!("a person has refused all of {source}"), false),
-            (Some(Review::Held), _) => ("a person should see it: `wengu files review`".into(), true),
+            (Some(ReviewState::Held), _) => ("a person should see it: `wengu files review`".into(), true),
             (None, Trust::OnProbation) => {
                 let reason = format!("{source} is new: the version in service is asked about it first");
                 (reason, true)
@@ -209,5 +110,108 @@ impl Guard {
                 }
             }
         }
+    }
+}
+
+fn count<'a>(sources: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, u64> {
+    let mut counts = BTreeMap::new();
+    for source in sources {
+        *counts.entry(source).or_default() += 1;
+    }
+    counts
+}
+
+/// Why an example does not go, and whether later runs look at it again.
+type Refusal = (String, bool);
+
+impl Plan {
+    /// Takes out what should not be learned or judged by, or not yet. Held-out items first: a flood must not decide what the gate measures,
+    /// nor what is too near to it to be learned.
+    pub fn guard(&mut self, history: &History, guard: &Guard) {
+        let learned = guard.learned(history);
+        let mut dropped = Vec::new();
+        let mut seen = BTreeMap::new();
+        for set in [&mut self.audit, &mut self.reserve, &mut self.gate] {
+            let known = |label: &str, near| history.has_held_out_near(label, near);
+            once(set, &mut dropped, guard, &learned, flood(&mut seen, known));
+            refuse(set, &mut dropped, |item| guard.doubt(item, &learned));
+            let share = guard.beyond_share(set, &learned);
+            refuse(set, &mut dropped, share);
+        }
+        let held_out: NearSet = [&self.gate, &self.reserve, &self.audit, &self.checklist]
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item.near)
+            .collect();
+        // Equal texts are settled in the plan: this is about those that differ in a date or a comma.
+        refuse(&mut self.train, &mut dropped, |item| {
+            let near = item.near?;
+            let leaks = held_out.has_near(near) || history.has_any_held_out_near(near);
+            leaks.then(|| ("the text is nearly the same as a held-out item".into(), false))
+        });
+        let mut seen = BTreeMap::new();
+        let is_learned = |label: &str, near| history.has_learned_near(label, near);
+        once(
+            &mut self.train,
+            &mut dropped,
+            guard,
+            &learned,
+            flood(&mut seen, is_learned),
+        );
+        let asked = &mut self.asked;
+        refuse(&mut self.train, &mut dropped, |item| {
+            let doubt = guard.doubt(item, &learned)?;
+            if guard.review(item).is_none() && guard.trust(guard.origin(item), &learned) == Trust::OnProbation {
+                asked.push(Asked {
+                    source: guard.origin(item).to_owned(),
+                    item: item.clone(),
+                });
+            }
+            Some(doubt)
+        });
+        let share = guard.beyond_share(&self.train, &learned);
+        refuse(&mut self.train, &mut dropped, share);
+        self.dropped.extend(dropped);
+    }
+}
+
+/// Moves what there is a reason against out of a set.
+fn refuse(set: &mut Vec<Item>, dropped: &mut Vec<Dropped>, mut why: impl FnMut(&Item) -> Option<Refusal>) {
+    for item in std::mem::take(set) {
+        match why(&item) {
+            None => set.push(item),
+            Some((reason, waiting)) => dropped.push(Dropped {
+                examples: item.examples,
+                ordinal: item.ordinal,
+                reason,
+                waiting,
+            }),
+        }
+    }
+}
+
+/// Refuses what is there again. What nobody doubts is looked at first: a copy that is refused later must not take its place.
+fn once(
+    set: &mut Vec<Item>,
+    dropped: &mut Vec<Dropped>,
+    guard: &Guard,
+    learned: &BTreeMap<&str, u64>,
+    flood: impl FnMut(&Item) -> Option<Refusal>,
+) {
+    set.sort_by_cached_key(|item| guard.doubt(item, learned).is_some());
+    refuse(set, dropped, flood);
+    set.sort_by(|a, b| a.text_id.cmp(&b.text_id));
+}
+
+/// Near duplicates with one label count once, over all updates.
+fn flood(
+    seen: &mut BTreeMap<String, NearSet>,
+    is_known: impl Fn(&str, u64) -> bool,
+) -> impl FnMut(&Item) -> Option<Refusal> {
+    move |item| {
+        let near = item.near?;
+        let seen = seen.entry(item.label.clone()).or_default();
+        let again = is_known(&item.label, near) || !seen.insert(near);
+        again.then(|| ("nearly the same text is there with the same label".into(), false))
     }
 }

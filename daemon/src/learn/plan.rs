@@ -43,7 +43,7 @@ impl History {
             *self.trained.entry(item.examples).or_default() += 1;
             self.learned.insert(item.text_id.clone(), item.label.clone());
             if let Some(near) = item.near {
-                self.near_learned.entry(item.label.clone()).or_default().insert(near);
+                self.near_learned.entry(item.label.clone()).or_default().add(near);
             }
         }
     }
@@ -53,7 +53,7 @@ impl History {
         for item in items {
             self.held_out.insert(item.text_id.clone());
             if let Some(near) = item.near {
-                self.near_held_out.entry(item.label.clone()).or_default().insert(near);
+                self.near_held_out.entry(item.label.clone()).or_default().add(near);
             }
         }
     }
@@ -182,10 +182,7 @@ struct Candidate<'a> {
 /// Held-out sides win over training, earlier use wins over new use, gold labels win over weak ones, and texts that two
 /// people labelled differently are left out.
 pub fn plan(files: &[(Hash, Examples)], task: Task, parent_labels: &[String], history: &History) -> Plan {
-    let mut plan = settle(files, history);
-    choose_labels(&mut plan, task, parent_labels);
-    plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
-    plan
+    finish(settle(files, history), task, parent_labels)
 }
 
 /// As [`plan`], without what the guard takes out.
@@ -198,6 +195,10 @@ pub fn guarded(
 ) -> Plan {
     let mut plan = settle(files, history);
     plan.guard(history, guard);
+    finish(plan, task, parent_labels)
+}
+
+fn finish(mut plan: Plan, task: Task, parent_labels: &[String]) -> Plan {
     choose_labels(&mut plan, task, parent_labels);
     plan.dropped.sort_by_key(|d| (d.examples.to_string(), d.ordinal));
     plan

@@ -163,10 +163,11 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
     }
 }
 
-/// Whether there is too little space to begin with a training; then some time has passed.
+/// Waits while there is too little space to begin with a training. True: something else may be wanted now.
 pub(super) fn waits_for_space(engine: &Engine) -> bool {
-    let waits = engine.disk.look().level >= Level::NoTraining;
-    if waits {
+    let is_low = || engine.disk.look().level >= Level::NoTraining;
+    let waits = is_low();
+    while is_low() && !engine.is_stopping() && !engine.forgetting.is_asked() {
         pause(engine, Duration::from_secs(1));
     }
     waits

@@ -1,6 +1,6 @@
 //! Where case files come from, how far that is trusted, and what waits for a person: the records behind [`super::guard`].
 
-use super::guard::{Guard, Review, TOP, Trust};
+use super::guard::{Guard, TOP, Trust};
 use super::outcome::Judgement;
 use crate::clock::now_ms;
 use crate::engine::Engine;
@@ -174,12 +174,7 @@ pub fn guard(engine: &Engine, domain: &Domain) -> Result<Guard> {
         guard.standing.insert(record.source, trust);
     }
     for (_, record) in engine.store.scan::<ReviewRecord>(&prefix)? {
-        let review = match record.state {
-            ReviewState::Held => Review::Held,
-            ReviewState::Accepted => Review::Accepted,
-            ReviewState::Rejected => Review::Rejected,
-        };
-        guard.reviews.insert((record.text_id, record.label), review);
+        guard.reviews.insert((record.text_id, record.label), record.state);
     }
     Ok(guard)
 }

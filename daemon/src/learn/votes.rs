@@ -64,10 +64,7 @@ pub fn every_vote(engine: &Engine, domain: &str) -> Result<Ballots> {
     let mut ballots = Ballots::new();
     for (_, file) in engine.store.scan::<FileRecord>(&format!("{domain}/"))? {
         if let Some((hash, _)) = file.state.examples() {
-            add(
-                &mut ballots,
-                &serde_json::from_slice(&engine.store.objects().get(&hash)?)?,
-            );
+            add(&mut ballots, &Examples::read(&engine.store, &hash)?);
         }
     }
     Ok(ballots)

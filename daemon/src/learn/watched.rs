@@ -141,17 +141,23 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
     let owned = |items: Vec<&Item>| -> Vec<Item> { items.into_iter().cloned().collect() };
     // One file holds both: first the examples on probation.
     let on_probation = asked(manifest, &prepared.parent_labels);
-    let of_probation = owned(on_probation.iter().map(|asked| &asked.item).collect());
-    let asked = owned(fresh(manifest, &prepared.parent_labels));
-    let both: Vec<Item> = of_probation.iter().chain(&asked).cloned().collect();
+    let fresh_items = fresh(manifest, &prepared.parent_labels);
+    let both = owned(
+        on_probation
+            .iter()
+            .map(|asked| &asked.item)
+            .chain(fresh_items)
+            .collect(),
+    );
+    let (of_probation, asked) = both.split_at(on_probation.len());
     let parent = prepared.parent_model();
     let mut said = reader.read(job_dir, layout::CHAMPION, layout::FRESH, &both, parent)?;
     let of_asked = said.split_off(of_probation.len());
-    let losses = probabilities(job_dir, &of_probation, &prepared.parent_labels)?;
+    let of_labels = probabilities(job_dir, of_probation, &prepared.parent_labels)?;
     watched.asked = on_probation
         .iter()
         .zip(said)
-        .zip(losses)
+        .zip(of_labels)
         .map(|((asked, said), of_label)| Answered {
             source: asked.source.clone(),
             text_id: asked.item.text_id.clone(),
@@ -169,7 +175,7 @@ pub(super) fn read(store: &Store, job_dir: &Path, prepared: &Prepared) -> Result
     };
     let serving: Vec<bool> = of_asked
         .iter()
-        .zip(&asked)
+        .zip(asked)
         .map(|(said, item)| is_right(said, item))
         .collect();
     let mut right = |kind: &str, set: &str, items: &[Item], model: Model| -> Result<Vec<bool>> {

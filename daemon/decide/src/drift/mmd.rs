@@ -1,7 +1,8 @@
 //! Whether two sets of embeddings are from one distribution.
 
+use crate::random::shuffle;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 /// Of each set, so many are drawn at most. It bounds the cost (a second in a release build would be 400 of each), and
@@ -60,14 +61,6 @@ fn sample<'a>(rng: &mut ChaCha8Rng, dimensions: usize, set: &'a [f32]) -> Vec<&'
         rows.truncate(SAMPLE_MAX);
     }
     rows
-}
-
-/// Fisher and Yates.
-fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
-    for i in (1..values.len()).rev() {
-        let j = (u64::from(rng.next_u32()) * (i as u64 + 1)) >> 32;
-        values.swap(i, j as usize);
-    }
 }
 
 /// exp(-d^2 / (2 s^2)) for each pair, where s is the median distance of two different rows; row after row.

@@ -1,9 +1,10 @@
 //! F1, which is no mean over items: paired approximate randomisation and a bootstrap, over items or whole case files.
 
 use super::compare::{Judged, Level, SEED, writable};
-use super::paired::{RESAMPLES, draw, sorted_quantiles};
+use super::paired::{RESAMPLES, sorted_quantiles};
 use super::units::group;
 use super::{Comparison, ItemLabels, Metric};
+use crate::random::below;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeSet;
@@ -176,7 +177,7 @@ impl Sample {
         rng.set_stream(1);
         let n = self.units.len();
         let once = |_| {
-            let (champion, challenger) = self.scores((0..n).map(|_| draw(&mut rng, n)));
+            let (champion, challenger) = self.scores((0..n).map(|_| below(&mut rng, n)));
             challenger - champion
         };
         (0..RESAMPLES).map(once).collect()

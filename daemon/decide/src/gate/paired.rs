@@ -1,5 +1,6 @@
 //! Paired scores of two models on the same items: any score, where [`super::stats`] has right and wrong.
 
+use crate::random::below;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -95,17 +96,12 @@ pub(super) fn resampled<const N: usize>(units: &[(f64, u64)], seed: u64, shares:
     rng.set_stream(1);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let drawn = (0..units.len()).map(|_| units[draw(&mut rng, units.len())]);
+            let drawn = (0..units.len()).map(|_| units[below(&mut rng, units.len())]);
             let (sum, items) = drawn.fold((0.0, 0), |(sum, items), unit| (sum + unit.0, items + unit.1));
             sum / items as f64
         })
         .collect();
     sorted_quantiles(&mut means, shares)
-}
-
-/// A number below `n`, by Lemire's multiplication: the bias is below 2^-32 of an item.
-pub(super) fn draw(rng: &mut ChaCha8Rng, n: usize) -> usize {
-    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
 }
 
 pub(super) fn sorted_quantiles<const N: usize>(values: &mut [f64], shares: [f64; N]) -> [f64; N] {

@@ -1,8 +1,9 @@
 //! What the gate would make of a change of a given size: the real judge on simulated answers.
 
 use super::{Decision, Era, Evidence, GateConfig, ItemOutcome, Levels, confirm, judge_stage1, stats::wilson_interval};
+use crate::random::share;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 /// What is simulated. Items are independent of each other.
@@ -169,8 +170,7 @@ impl Simulation {
         let changed = self.churn_percent / 100.0;
         let both = self.accuracy_percent / 100.0 - lost;
         for item in items {
-            // 53 bits, as many as a number has.
-            let u = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+            let u = share(rng);
             item.champion_right = u < lost || (changed..changed + both).contains(&u);
             item.challenger_right = (lost..changed + both).contains(&u);
         }

@@ -1,8 +1,9 @@
 //! Which values are tried.
 
 use super::space::{Space, Values};
+use crate::random::{below, share, shuffle};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 
 /// A candidate that was drawn before is drawn again so often, until the space counts as used up.
 const DRAWS_MAX: u32 = 100;
@@ -46,15 +47,6 @@ fn rate(least: f64, most: f64, place: f64) -> f64 {
     text.parse::<f64>().unwrap_or(exact).clamp(least, most)
 }
 
-/// A number from 0 to 1.
-fn share(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
-}
-
-fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
-    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
-}
-
 fn one_of<T: Copy>(rng: &mut ChaCha8Rng, values: &[T]) -> Option<T> {
     // Drawn in any case, so that a setting that is not searched leaves the others' draws as they are.
     let at = below(rng, values.len().max(1));
@@ -63,8 +55,6 @@ fn one_of<T: Copy>(rng: &mut ChaCha8Rng, values: &[T]) -> Option<T> {
 
 fn shuffled(rng: &mut ChaCha8Rng, n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
-    for last in (1..n).rev() {
-        order.swap(last, below(rng, last + 1));
-    }
+    shuffle(rng, &mut order);
     order
 }

@@ -73,12 +73,11 @@ pub fn reset(engine: &Engine, domain: &str) -> Result<bool> {
 
 /// Folders that a stop has left behind.
 fn sweep(engine: &Engine, domain: &str) -> Result<()> {
-    let any = engine.layout.tuning(domain, 0);
-    let jobs = any.parent().context("a folder of job directories")?;
+    let jobs = engine.layout.jobs_of(domain);
     if !jobs.exists() {
         return Ok(());
     }
-    for entry in std::fs::read_dir(jobs).with_context(|| jobs.display().to_string())? {
+    for entry in std::fs::read_dir(&jobs).with_context(|| jobs.display().to_string())? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("tune-") {
             clear(&entry.path())?;

@@ -75,6 +75,7 @@ pub(super) struct Outcome {
 }
 
 /// The trials that ended, by rung and candidate.
+#[derive(Default)]
 pub(super) struct Outcomes(pub BTreeMap<(usize, usize), Outcome>);
 
 impl Outcomes {

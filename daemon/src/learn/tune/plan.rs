@@ -2,7 +2,7 @@
 //! whatever happens in the pool or in the configuration.
 
 use super::outcomes::{Counts, REPORT_SCHEMA, Report};
-use super::settings::{parent_method, put, space, untuned, values};
+use super::settings::{put, space, untuned, values};
 use crate::engine::Engine;
 use crate::learn::data_files::Objects;
 use crate::learn::manifest::{Item, Manifest};
@@ -58,6 +58,7 @@ impl Plan {
             domain.name
         );
         let latest = schedule::make_manifest(engine, domain)?;
+        let has_parent = latest.parent.is_some();
         let ancestors = engine.ancestry(&domain.name, latest.parent.as_deref())?;
         let items = learnable(&ancestors, &latest);
         let texts: Vec<Text> = items
@@ -74,7 +75,6 @@ impl Plan {
             placed.map(|(item, _)| item.clone()).collect()
         };
         let learning = untuned(engine, domain)?;
-        let has_parent = parent_method(engine, &domain.name)?.is_some();
         let space = space(domain, &learning, has_parent);
         ensure!(
             !space.searched().is_empty(),

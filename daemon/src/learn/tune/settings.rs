@@ -52,12 +52,12 @@ pub(super) fn untuned(engine: &Engine, domain: &Domain) -> Result<Learning> {
 
 /// Every setting that may be fitted.
 pub fn sources(engine: &Engine, domain: &Domain) -> Result<Vec<Setting>> {
-    let used = values(&learning(engine, domain)?);
     let record = engine.store.get::<TuningRecord>(&domain.name)?;
-    let searched = record
-        .and_then(|record| record.in_use)
-        .map_or(Vec::new(), |in_use| in_use.searched);
-    let serves = engine.current(&domain.name)?.is_some();
+    let in_use = record.and_then(|record| record.in_use);
+    let parent = parent_method(engine, &domain.name)?;
+    let used = values(&settled(&domain.learning, in_use.as_ref(), parent.as_ref()));
+    let searched = in_use.map_or(Vec::new(), |in_use| in_use.searched);
+    let serves = parent.is_some();
     let of = |key: Key| Setting {
         key: key.name().into(),
         value: used.shown(key),
@@ -72,7 +72,7 @@ pub fn sources(engine: &Engine, domain: &Domain) -> Result<Vec<Setting>> {
 }
 
 /// What the version in service trains.
-pub(super) fn parent_method(engine: &Engine, domain: &str) -> Result<Option<Method>> {
+fn parent_method(engine: &Engine, domain: &str) -> Result<Option<Method>> {
     let Some(current) = engine.current(domain)? else {
         return Ok(None);
     };

@@ -114,7 +114,7 @@ fn step(engine: &Engine, domain: &Domain, record: &TuningRecord) -> Result<()> {
 pub(super) fn begin(folder: &Path, plan: &Plan) -> Result<()> {
     clear(folder)?;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    show(folder, plan.report(), &Outcomes::load(folder)?)?;
+    show(folder, plan.report(), &Outcomes::default())?;
     plan.save(folder)
 }
 
