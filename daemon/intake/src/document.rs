@@ -86,15 +86,21 @@ fn from_front_matter(front: &str, collector: &Collector<'_>) -> Result<Draft, St
         let value = scalar(value);
         let several = options.answer == AnswerKind::Labels;
         if several && (key == options.label_field || key == LABELS_FIELD) {
-            // A flow list without quotes, as YAML allows it, or one value with separators; a block list.
+            // A flow list, with quotes as in JSON or without; one value with separators; a block list.
             let inside = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
             let items: Vec<Value> = match inside {
-                Some(inside) => inside.split(',').map(|item| scalar(item.trim()).into()).collect(),
+                Some(inside) => match serde_json::from_str(&value) {
+                    Ok(items) => items,
+                    Err(_) => flow_items(inside, key)?,
+                },
                 None => std::iter::from_fn(|| lines.next_if(|next| next.trim_start().starts_with("- ")))
                     .map(|item| scalar(item.trim_start()[2..].trim()).into())
                     .collect(),
             };
             draft.label = match items.is_empty() {
+                true if is_nested && inside.is_none() => {
+                    return Err(format!("{key:?} in its front matter is neither a list nor one value"));
+                }
                 true => labels::of_text(&value, options)?,
                 false => labels::of_list(&items, key).map(Some)?,
             };
@@ -110,6 +116,21 @@ fn from_front_matter(front: &str, collector: &Collector<'_>) -> Result<Draft, St
         }
     }
     Ok(draft)
+}
+
+/// The items of a flow list that is not JSON.
+fn flow_items(inside: &str, key: &str) -> Result<Vec<Value>, String> {
+    let item = |item: &str| {
+        let item = item.trim();
+        let is_torn = |quote: char| item.starts_with(quote) && (item.len() == 1 || !item.ends_with(quote));
+        if is_torn('"') || is_torn('\'') {
+            return Err(format!(
+                "in {key:?} of its front matter a comma stands between quotation marks: put every label between \"\""
+            ));
+        }
+        Ok(scalar(item).into())
+    };
+    inside.split(',').map(item).collect()
 }
 
 /// A YAML scalar as text; null is empty.

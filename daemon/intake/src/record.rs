@@ -1,8 +1,7 @@
 //! What all formats share: the checks on one record, and the collecting of records and rejections.
 
-use crate::labels;
 use crate::sidecar::SidecarData;
-use crate::{AnswerKind, Extracted, Format, IntakeError, Options, Place, Record, Rejected};
+use crate::{Extracted, Format, IntakeError, Options, Place, Record, Rejected};
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization;
 
@@ -24,6 +23,8 @@ pub(crate) struct Draft {
 pub(crate) struct Collector<'a> {
     pub options: &'a Options,
     pub(crate) sidecar: SidecarData,
+    /// The label that the files beside it give to each record, or why they cannot.
+    beside: Result<Option<String>, String>,
     place: Place,
     /// The file has bytes that its encoding does not allow; they are U+FFFD now.
     is_malformed: bool,
@@ -35,6 +36,7 @@ impl<'a> Collector<'a> {
     pub fn new(options: &'a Options, sidecar: SidecarData, is_malformed: bool) -> Self {
         Self {
             options,
+            beside: sidecar.answer(options),
             sidecar,
             place: Place::default(),
             is_malformed,
@@ -45,6 +47,7 @@ impl<'a> Collector<'a> {
 
     /// What follows is of another part of the file.
     pub fn begin_part(&mut self, sidecar: SidecarData, place: Place, is_malformed: bool) {
+        self.beside = sidecar.answer(self.options);
         (self.sidecar, self.place, self.is_malformed) = (sidecar, place, is_malformed);
     }
 
@@ -118,18 +121,8 @@ impl<'a> Collector<'a> {
         if trimmed.len() != draft.text.len() {
             draft.text = trimmed.to_owned();
         }
-        let of_labels = matches!(self.options.answer, AnswerKind::Label | AnswerKind::Labels);
-        if !of_labels && self.sidecar.label.is_some() {
-            return Err("the file beside it gives one label, where spans or a text are asked for".to_owned());
-        }
-        let beside = match (self.options.answer, &self.sidecar.label) {
-            (AnswerKind::Labels, beside) => {
-                let beside = beside.as_ref().or(self.sidecar.labels.as_ref());
-                beside.map_or(Ok(None), |text| labels::of_text(text, self.options))?
-            }
-            (_, beside) => beside.clone(),
-        };
-        match (&draft.label, &beside) {
+        let beside = self.beside.as_ref().map_err(String::clone)?;
+        match (&draft.label, beside) {
             (Some(own), Some(beside)) if own != beside => {
                 return Err(format!(
                     "its own label is {own:?}, the label file beside it says {beside:?}"

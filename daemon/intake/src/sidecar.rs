@@ -1,8 +1,8 @@
 //! Labels in a second file beside the case file.
 
-use crate::labels::LABELS_FIELD;
+use crate::labels::{self, LABELS_FIELD};
 use crate::record::{case_of, clean_label, label_of};
-use crate::{CLASS_NAMES_FILE, ClassNames, IntakeError};
+use crate::{AnswerKind, CLASS_NAMES_FILE, ClassNames, IntakeError, Options};
 use serde_json::{Map, Value};
 
 const LABEL_SUFFIX: &str = ".label";
@@ -75,6 +75,30 @@ impl SidecarData {
             }
         }
         Ok(merged)
+    }
+
+    /// The label, or the line of labels, that they give to a record.
+    pub fn answer(&self, options: &Options) -> Result<Option<String>, String> {
+        match options.answer {
+            AnswerKind::Label => Ok(self.label.clone()),
+            AnswerKind::Labels => {
+                let line = |text: &Option<String>| {
+                    let text = text.as_deref();
+                    text.map_or(Ok(None), |text| labels::of_text(text, options))
+                };
+                let (one, other) = (line(&self.label)?, line(&self.labels)?);
+                match (&one, &other) {
+                    (Some(label), Some(list)) if label != list => Err(format!(
+                        "a label file beside it says {label}, {LABELS_FIELD:?} in one says {list}; keep one"
+                    )),
+                    _ => Ok(one.or(other)),
+                }
+            }
+            AnswerKind::Spans | AnswerKind::Text if self.label.is_some() => {
+                Err("the file beside it gives one label, where spans or a text are asked for".to_owned())
+            }
+            AnswerKind::Spans | AnswerKind::Text => Ok(None),
+        }
     }
 
     /// This, and of `other` what this does not say.

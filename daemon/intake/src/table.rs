@@ -116,28 +116,27 @@ impl Columns {
         if let Some(reason) = collector.refuse_raw(row.as_slice()) {
             return Err(reason);
         }
-        let several = collector.options.answer == AnswerKind::Labels;
-        let labels = self.label.filter(|_| several).map(|index| {
-            let (column, classes) = (&self.names[index], &collector.sidecar.classes);
-            labels::of_cell(&row[index], column, classes, collector.options)
-        });
-        let label = self.label.filter(|_| !several).map(|index| {
-            let number: Option<i64> = row[index].trim().parse().ok();
-            let mut named = Map::from_iter([(self.names[index].clone(), number.into())]);
-            collector.sidecar.classes.name(&mut named);
-            let name = named.values().next().and_then(Value::as_str).map(str::to_owned);
-            name.unwrap_or_else(|| row[index].to_owned())
-        });
+        let label = match self.label {
+            None => None,
+            Some(index) if collector.options.answer == AnswerKind::Labels => {
+                let (column, classes) = (&self.names[index], &collector.sidecar.classes);
+                labels::of_cell(&row[index], column, classes, collector.options)?
+            }
+            Some(index) => {
+                let number: Option<i64> = row[index].trim().parse().ok();
+                let mut named = Map::from_iter([(self.names[index].clone(), number.into())]);
+                collector.sidecar.classes.name(&mut named);
+                let name = named.values().next().and_then(Value::as_str);
+                clean_label(name.unwrap_or(&row[index]))?
+            }
+        };
         let metadata: Map<String, Value> = (self.names.iter().zip(row).enumerate())
             .filter(|(index, _)| *index != self.text && Some(*index) != self.label && Some(*index) != self.case)
             .map(|(_, (name, field))| (name.clone(), Value::from(field)))
             .collect();
         Ok(Draft {
             text: row[self.text].to_owned(),
-            label: match labels {
-                Some(labels) => labels?,
-                None => label.map_or(Ok(None), |label| clean_label(&label))?,
-            },
+            label,
             case: self.case.and_then(|index| clean_case(&row[index])),
             metadata,
         })

@@ -1,7 +1,7 @@
 //! What each format gives, and what it refuses, by line and with a reason.
 
 use serde_json::json;
-use wengu_intake::{Extracted, Format, IntakeError, Options, Sidecar, extract, is_sidecar, sidecar_names};
+use wengu_intake::{AnswerKind, Extracted, Format, IntakeError, Options, Sidecar, extract, is_sidecar, sidecar_names};
 
 fn take(name: &str, text: &str) -> Extracted {
     extract(name, text.as_bytes(), &[], &Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -207,6 +207,58 @@ fn front_matter_gives_label_case_and_metadata() {
         refuse("a.md", b"---\nlabel: a\n---\n\n"),
         IntakeError::NothingUsable { line: 4, .. }
     ));
+}
+
+#[test]
+fn front_matter_gives_lists_of_labels() {
+    let options = Options {
+        answer: AnswerKind::Labels,
+        ..Options::default()
+    };
+    let of = |labels: &str| {
+        let text = format!("---\nlabels: {labels}\n---\ntext");
+        let extracted = extract("a.md", text.as_bytes(), &[], &options);
+        extracted.map(|mut extracted| extracted.records.remove(0).label)
+    };
+    for (written, line) in [
+        ("[b, a]", r#"["a","b"]"#),
+        (r#"["b, c", "a"]"#, r#"["a","b, c"]"#),
+        ("['b', a]", r#"["a","b"]"#),
+        ("b; a", r#"["a","b"]"#),
+        ("\n  - b, c\n  - a", r#"["a","b, c"]"#),
+        ("[]", "[]"),
+    ] {
+        assert_eq!(of(written).unwrap().as_deref(), Some(line), "{written}");
+    }
+    for (written, part) in [
+        ("|\n  a", "neither a list nor one value"),
+        ("{a: 1}", "neither a list nor one value"),
+        ("\n  a: 1", "neither a list nor one value"),
+        ("['b, c', a]", "a comma stands between quotation marks"),
+    ] {
+        let error = of(written).unwrap_err().to_string();
+        assert!(error.contains(part), "{written}: {error}");
+    }
+}
+
+#[test]
+fn label_files_that_disagree_are_refused_where_labels_are_asked_for() {
+    let options = Options {
+        answer: AnswerKind::Labels,
+        ..Options::default()
+    };
+    let with = |meta: &str| {
+        let sidecars = [("a.txt.label", "b; a"), ("a.txt.meta.json", meta)];
+        let sidecars = sidecars.map(|(name, text)| Sidecar {
+            name,
+            bytes: text.as_bytes(),
+        });
+        extract("a.txt", b"text", &sidecars, &options)
+    };
+    let mut agreed = with(r#"{"labels": ["a", "b"]}"#).unwrap();
+    assert_eq!(agreed.records.remove(0).label.as_deref(), Some(r#"["a","b"]"#));
+    let error = with(r#"{"labels": ["a"]}"#).unwrap_err().to_string();
+    assert!(error.contains("keep one"), "{error}");
 }
 
 #[test]
