@@ -1,6 +1,7 @@
 //! Builds every task of the daemon and owns their order of start and stop.
 
 use crate::engine::Engine;
+use crate::panics::without_words;
 use crate::{api, clock, intake, learn, outbox, schedule};
 use anyhow::Result;
 use nix::libc;
@@ -21,6 +22,7 @@ const HEALTH: Duration = Duration::from_secs(2);
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
+    crate::panics::log_places();
     // The command line dies of a closed pipe; a peer that leaves must not end the daemon.
     // SAFETY: SIG_IGN is no handler of ours.
     unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
@@ -29,7 +31,8 @@ pub async fn run(config: Config) -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let engine = tokio::task::spawn_blocking(move || Engine::open(config)).await??;
+    let engine = tokio::task::spawn_blocking(move || Engine::open(config)).await;
+    let engine = engine.map_err(without_words)??;
     let listener = api::server::bind(&engine)?;
     let socket = engine.config.socket.clone();
     let mut tasks = JoinSet::new();
@@ -55,7 +58,10 @@ pub async fn run(config: Config) -> Result<()> {
             _ = int.recv() => break,
             _ = hup.recv() => tracing::warn!("SIGHUP is ignored: restart the daemon to read the configuration anew"),
             // Nothing but a stop ends a task. systemd starts a daemon anew that has lost one.
-            Some(ended) = tasks.join_next() => anyhow::bail!("a task of the daemon has ended: {ended:?}"),
+            Some(ended) = tasks.join_next() => {
+                let why = ended.map_or_else(|e| without_words(e).to_string(), |()| "nothing asked it to".into());
+                anyhow::bail!("a task of the daemon has ended: {why}");
+            }
             () = tokio::time::sleep(HEALTH) => {
                 anyhow::ensure!(!runner.is_finished(), "the runner has ended");
                 if let Some(why) = engine.store.poisoned() {

@@ -28,6 +28,7 @@ pub mod learn;
 mod memory_plan;
 pub mod model;
 pub mod outbox;
+mod panics;
 mod quarantine;
 mod rollback;
 mod schedule;

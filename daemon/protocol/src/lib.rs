@@ -6,8 +6,10 @@ mod case_text;
 pub mod events;
 pub mod job;
 pub mod merge;
+mod panics;
 pub mod plugin;
 pub mod reader;
 pub mod script;
 
 pub use case_text::CaseText;
+pub use panics::panic_place;

@@ -10,15 +10,7 @@ thread_local! {
 
 /// For [`std::panic::set_hook`].
 pub fn note_panic(info: &PanicHookInfo<'_>) {
-    let place = info.location().map(|at| {
-        // From the name of the crate on: where it was built is nobody's business.
-        let file = at.file().rsplit_once("/src/").map_or(at.file(), |(before, _)| {
-            let crate_begins = before.rfind('/').map_or(0, |slash| slash + 1);
-            &at.file()[crate_begins..]
-        });
-        format!("{file}:{}", at.line())
-    });
-    LAST.with(|last| *last.borrow_mut() = place);
+    LAST.with(|last| *last.borrow_mut() = Some(wengu_protocol::panic_place(info)));
 }
 
 /// Runs a parser; its panic is a refusal.

@@ -89,6 +89,6 @@ impl From<anyhow::Error> for Refusal {
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T, Refusal> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Refusal::from),
-        Err(e) => Err(Refusal::bug(e)),
+        Err(e) => Err(Refusal::bug(crate::panics::without_words(e))),
     }
 }

@@ -243,7 +243,8 @@ impl Intake {
             return self.description_settled(path).await;
         }
         let (engine, domain, owned) = (self.engine.clone(), self.domain.clone(), path.to_path_buf());
-        match tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await?? {
+        let taken = tokio::task::spawn_blocking(move || take::take(&engine, &domain, &owned)).await;
+        match taken.map_err(crate::panics::without_words)?? {
             take::Taken::Nothing => {}
             take::Taken::Quarantined => {
                 self.quarantined += 1;

@@ -208,7 +208,8 @@ async fn of_endpoint(engine: Arc<Engine>, endpoint: String) -> Result<Vec<Outbox
             .map(|(_, record)| record.0);
         Ok(items.filter(|item| item.endpoint == endpoint).collect())
     })
-    .await?
+    .await
+    .map_err(crate::panics::without_words)?
 }
 
 fn prune(engine: &Engine) -> Result<()> {

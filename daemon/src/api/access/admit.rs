@@ -242,7 +242,8 @@ pub async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) 
             }
         }
     });
-    work.await.unwrap_or_else(|e| Refusal::bug(e).into_response())
+    work.await
+        .unwrap_or_else(|e| Refusal::bug(crate::panics::without_words(e)).into_response())
 }
 
 /// The daemon leaves.
