@@ -81,7 +81,7 @@ pub fn squared_gradients(
         Labels::EveryOutcome | Labels::Outcomes(_) => logits.f_detach()?.f_sigmoid()?,
     };
     // Of a label that applies with the probability p, or of one that is drawn: E[(y - p)^2].
-    let spread = p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?)?;
+    let spread = || p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?);
     let (head, layers): (Vec<&Tap>, Vec<&Tap>) = taps.iter().partition(|tap| tap.name == HEAD);
     let mut squares: Vec<(String, Tensor)> = Vec::new();
     match labels {
@@ -101,7 +101,7 @@ pub fn squared_gradients(
         }
         Labels::EveryOutcome => {
             // The gradient of log p(y) is (y - p) times that of the logit.
-            let classes = logits.size()[1];
+            let (classes, spread) = (logits.size()[1], spread()?);
             for class in 0..classes {
                 let last = class + 1 == classes;
                 let target = logits.f_select(1, class)?.f_sum(None::<Kind>)?;
@@ -132,7 +132,7 @@ pub fn squared_gradients(
             }
             _ => {
                 let square = match labels {
-                    Labels::Expected | Labels::EveryOutcome => spread.shallow_clone(),
+                    Labels::Expected | Labels::EveryOutcome => spread()?,
                     Labels::Given(labels) => slope(labels)?.f_square()?,
                     Labels::Outcomes(outcomes) => outcomes.f_to_kind(p.f_kind()?)?.f_sub(&p)?.f_square()?,
                 };

@@ -79,9 +79,9 @@ impl FisherState {
             );
         }
         // What no example of this update reached keeps what was known of it, held where it is now.
-        for (name, old) in parent.into_iter().flat_map(FisherState::entries) {
-            let held = held.iter().find(|held| held.name == name);
-            if let (false, Some(held)) = (mean.contains_key(name), held) {
+        let known = parent.into_iter().flat_map(FisherState::entries);
+        for (name, old) in known.filter(|(name, _)| !mean.contains_key(*name)) {
+            if let Some(held) = held.iter().find(|held| held.name == name) {
                 let entry = Entry {
                     fisher: old.fisher.f_mul_scalar(decay)?,
                     anchor: held.value.f_detach()?.copy().f_to_kind(Kind::Float)?,

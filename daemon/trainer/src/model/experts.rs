@@ -3,6 +3,7 @@
 //! by their ends alone.
 
 use super::lora::is_target;
+use super::saved::is_asked;
 use crate::error::TrainerError;
 use wengu_protocol::job::{JobEnd, Lora};
 
@@ -15,6 +16,12 @@ const PARTS: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 /// Experts are adapted in a way that PEFT could not read.
 pub fn check(names: &[String], lora: &Lora) -> Result<(), TrainerError> {
     let experts = |name: &&String| name.contains(".experts.");
+    // Each would be a tensor of its own, where PEFT has one of all of them.
+    let saved = |name: &&String| is_asked(name, &lora.modules_to_save);
+    if let Some(name) = names.iter().filter(experts).find(saved) {
+        let message = format!("{name} is one of the routed experts: it cannot be in modules_to_save");
+        return Err(TrainerError::new(JobEnd::BadJob, message));
+    }
     let adapted = |name: &&String| is_target(name, &lora.target_modules);
     let Some(first) = names.iter().filter(experts).find(adapted) else {
         return Ok(());
@@ -42,14 +49,6 @@ pub fn check(names: &[String], lora: &Lora) -> Result<(), TrainerError> {
     }
     if lora.use_dora || lora.use_rslora || !lora.rank_pattern.is_empty() || !lora.alpha_pattern.is_empty() {
         return bad("peft takes plain LoRA there, without use_dora, use_rslora, rank_pattern and alpha_pattern");
-    }
-    if !lora.modules_to_save.is_empty()
-        && names
-            .iter()
-            .filter(experts)
-            .any(|name| is_target(name, &lora.modules_to_save))
-    {
-        return bad("it cannot be in modules_to_save too");
     }
     Ok(())
 }

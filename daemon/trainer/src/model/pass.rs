@@ -21,38 +21,34 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// A linear layer, with its site where it is adapted.
     pub fn linear(&mut self, layer: &Linear, input: &Tensor) -> Result<Tensor, TrainerError> {
-        let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
-        if let (Some(taps), true) = (self.taps.as_mut(), layer.is_saved) {
-            let tap = |part: &str, trained| Tap {
-                name: format!("{}.{part}", layer.name),
-                output: output.shallow_clone(),
-                trained,
-            };
-            taps.push(tap("weight", Trained::Weight(input.shallow_clone())));
-            taps.extend(layer.bias.as_ref().map(|_| tap("bias", Trained::Bias)));
-        }
-        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
-            taps.push(Tap {
-                name: layer.name.clone(),
-                output: output.shallow_clone(),
-                trained: Trained::Weight(input.shallow_clone()),
-            });
-        }
-        Ok(output)
+        self.apply(layer, input, || Trained::Weight(input.shallow_clone()))
     }
 
     /// The same for some of a batch's tokens, [n, in]; `places` says which, I64 [n], counted through [b, t].
     pub fn routed(&mut self, layer: &Linear, input: &Tensor, places: &Tensor) -> Result<Tensor, TrainerError> {
+        self.apply(layer, input, || Trained::Routed {
+            input: input.shallow_clone(),
+            places: places.shallow_clone(),
+        })
+    }
+
+    fn apply(&mut self, layer: &Linear, input: &Tensor, weight: impl Fn() -> Trained) -> Result<Tensor, TrainerError> {
         let output = layer.forward(input, self.adapter.sites(), self.dropout)?;
-        if let (Some(taps), Some(_)) = (self.taps.as_mut(), layer.site) {
-            taps.push(Tap {
-                name: layer.name.clone(),
-                output: output.shallow_clone(),
-                trained: Trained::Routed {
-                    input: input.shallow_clone(),
-                    places: places.shallow_clone(),
-                },
-            });
+        let Some(taps) = self.taps.as_mut() else {
+            return Ok(output);
+        };
+        let tap = |name: String, trained| Tap {
+            name,
+            output: output.shallow_clone(),
+            trained,
+        };
+        if layer.is_saved {
+            taps.push(tap(format!("{}.weight", layer.name), weight()));
+            let bias = layer.bias.as_ref();
+            taps.extend(bias.map(|_| tap(format!("{}.bias", layer.name), Trained::Bias)));
+        }
+        if layer.site.is_some() {
+            taps.push(tap(layer.name.clone(), weight()));
         }
         Ok(output)
     }

@@ -138,7 +138,7 @@ pub fn take(
 }
 
 /// Whether the module, or one that it is a part of, has one of these names, or a name that ends in one after a dot.
-fn is_asked(module: &str, asked: &[String]) -> bool {
+pub(super) fn is_asked(module: &str, asked: &[String]) -> bool {
     let ends = module.match_indices('.').map(|(at, _)| &module[..at]).chain([module]);
     let mut paths = ends;
     paths.any(|path| super::lora::is_target(path, asked))

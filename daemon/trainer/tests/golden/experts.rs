@@ -91,6 +91,14 @@ fn what_peft_could_not_read_is_refused_by_name() {
     assert!(error(|lora| lora.target_modules = strings(&["experts.0.down_proj"])).contains("all of them"));
     assert!(error(|lora| lora.dropout = 0.1).contains("dropout"));
     assert!(error(|lora| lora.use_dora = true).contains("plain LoRA"));
+    for part in ["down_proj", "mlp"] {
+        let saved = move |lora: &mut Lora| lora.modules_to_save = strings(&[part]);
+        let error = load("deepseek_v3", false, saved).err().expect("it must be refused");
+        assert!(
+            error.end == JobEnd::BadJob && error.message.contains("modules_to_save"),
+            "{error}"
+        );
+    }
     assert!(
         load("deepseek_v3", false, |lora| lora.target_modules =
             strings(&["down_proj"]))

@@ -32,8 +32,21 @@ impl Gated {
 
     /// From [.., hidden] to [.., hidden].
     pub fn forward(&self, input: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
-        let gate = pass.linear(&self.gate, input)?.f_silu()?;
-        let inner = gate.f_mul(&pass.linear(&self.up, input)?)?;
-        pass.linear(&self.down, &inner)
+        self.compute(input, |layer, input| pass.linear(layer, input))
+    }
+
+    /// The same for some of a batch's tokens; see [`Pass::routed`].
+    pub fn routed(&self, input: &Tensor, places: &Tensor, pass: &mut Pass) -> Result<Tensor, TrainerError> {
+        self.compute(input, |layer, input| pass.routed(layer, input, places))
+    }
+
+    fn compute(
+        &self,
+        input: &Tensor,
+        mut linear: impl FnMut(&Linear, &Tensor) -> Result<Tensor, TrainerError>,
+    ) -> Result<Tensor, TrainerError> {
+        let gate = linear(&self.gate, input)?.f_silu()?;
+        let inner = gate.f_mul(&linear(&self.up, input)?)?;
+        linear(&self.down, &inner)
     }
 }

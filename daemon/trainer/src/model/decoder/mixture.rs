@@ -11,14 +11,8 @@ use tch::{Kind, Tensor};
 /// One layer's experts.
 pub struct Mixture {
     router: Router,
-    experts: Vec<Expert>,
+    experts: Vec<Gated>,
     shared: Option<Gated>,
-}
-
-struct Expert {
-    gate: Linear,
-    up: Linear,
-    down: Linear,
 }
 
 struct Router {
@@ -40,20 +34,8 @@ impl Mixture {
     ) -> Result<Mixture, TrainerError> {
         let (count, inner) = (shape.n_routed_experts, shape.moe_intermediate_size);
         let expert = |index: i64| {
-            let part = |part: &str, inputs, outputs| {
-                Linear::load(
-                    weights,
-                    format!("{name}.experts.{index}.{part}"),
-                    inputs,
-                    outputs,
-                    false,
-                )
-            };
-            Ok(Expert {
-                gate: part("gate_proj", hidden, inner)?,
-                up: part("up_proj", hidden, inner)?,
-                down: part("down_proj", inner, hidden)?,
-            })
+            let name = format!("{name}.experts.{index}");
+            Gated::load(weights, &name, hidden, inner, false)
         };
         let correction = match shape.routing() {
             Routing::Sigmoid => Some(weights.precise(&format!("{name}.gate.e_score_correction_bias"), &[count])?),
@@ -82,9 +64,7 @@ impl Mixture {
 
     /// The layers of the routed experts.
     pub fn linears(&mut self) -> impl Iterator<Item = &mut Linear> {
-        self.experts
-            .iter_mut()
-            .flat_map(|Expert { gate, up, down }| [gate, up, down])
+        self.experts.iter_mut().flat_map(Gated::linears)
     }
 
     /// From [b, t, hidden] to [b, t, hidden].
@@ -104,9 +84,7 @@ impl Mixture {
             let index = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to_device(tokens.device());
             let (places, rows) = (index(&places)?, index(&rows)?);
             let seen = tokens.f_index_select(0, &rows)?;
-            let gate = pass.routed(&expert.gate, &seen, &rows)?.f_silu()?;
-            let inner = gate.f_mul(&pass.routed(&expert.up, &seen, &rows)?)?;
-            let said = pass.routed(&expert.down, &inner, &rows)?;
+            let said = expert.routed(&seen, &rows, pass)?;
             let weight = weights.f_index_select(0, &places)?.f_unsqueeze(1)?;
             sum = sum.f_index_add(0, &rows, &said.f_mul(&weight)?.f_to_kind(tokens.kind())?)?;
         }
