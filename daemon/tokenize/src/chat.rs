@@ -1,5 +1,6 @@
 //! Conversations as the model's own chat template writes them, and which of their tokens are answers.
 
+use crate::guarded::guarded;
 use crate::tokenizer::optional;
 use crate::{TokenizeError, Tokenizer};
 use minijinja::value::{Kwargs, Value};
@@ -153,10 +154,7 @@ impl Tokenizer {
         // The model goes on where the question's text ends, with the space that some templates put before an answer.
         let (begin, end) = (asked.len(), asked.len() + at + answer.len());
 
-        let encoding = self
-            .inner
-            .encode(whole.as_str(), false)
-            .map_err(|e| TokenizeError::Encode(e.to_string()))?;
+        let encoding = guarded(|| self.inner.encode(whole.as_str(), false)).map_err(TokenizeError::Encode)?;
         let special = |id: u32| self.inner.get_added_vocabulary().is_special_token(&self.text_of(id));
         let mut ids = Vec::new();
         let mut answers = Vec::new();

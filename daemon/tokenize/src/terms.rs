@@ -1,5 +1,6 @@
 //! Terms of a domain with a token of their own, appended to the base model's vocabulary.
 
+use crate::guarded::guarded;
 use crate::{TokenizeError, Tokenizer};
 use std::collections::HashSet;
 use tokenizers::{AddedToken, NormalizedString, Normalizer};
@@ -20,8 +21,7 @@ impl Tokenizer {
         }
         let pieces: Vec<Vec<u32>> = terms.iter().map(|term| self.pieces(term)).collect::<Result<_, _>>()?;
         let added: Vec<AddedToken> = terms.iter().map(|term| self.added(term)).collect();
-        let failed = |e: tokenizers::Error| TokenizeError::Encode(e.to_string());
-        self.inner.add_tokens(added).map_err(failed)?;
+        guarded(|| self.inner.add_tokens(added)).map_err(TokenizeError::Encode)?;
         let mut tokens = Vec::with_capacity(terms.len());
         for (text, pieces) in terms.iter().cloned().zip(pieces) {
             let id = self.inner.token_to_id(&text);
@@ -75,7 +75,8 @@ impl Tokenizer {
 
     fn normalized(&self, text: &str) -> String {
         let mut normalized = NormalizedString::from(text);
-        match self.inner.get_normalizer().map(|n| n.normalize(&mut normalized)) {
+        let normalizer = self.inner.get_normalizer();
+        match normalizer.map(|n| guarded(|| n.normalize(&mut normalized))) {
             Some(Ok(())) => normalized.get().to_owned(),
             _ => text.to_owned(),
         }
