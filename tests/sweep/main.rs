@@ -162,24 +162,29 @@ fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
     assert!(tally.kills > POINTS.len() as u64 * 3 / 2, "{tally:?}");
 }
 
-/// Runs the job once for each of these refusals, on as many threads as there are cores.
-fn refuse_each(refusals: &[(&'static str, u64)], expected: &Found) -> Tally {
+/// Works on as many threads as there are cores, and adds up what they find.
+fn on_every_core(work: impl Fn(&Mutex<Tally>) + Sync) -> Tally {
     let tally = Mutex::new(Tally::default());
-    let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some((how, at)) = refusals.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    let began = Instant::now();
-                    let job::Refused { found, what, .. } = job::run_refused(how, *at);
-                    let seconds = began.elapsed().as_secs_f64();
-                    println!("{how} {at}: {seconds:.1} s, {what:?}, {} restarts", found.kills);
-                    tally.lock().unwrap().add(expected, &found);
-                }
-            });
+            scope.spawn(|| work(&tally));
         }
     });
     tally.into_inner().unwrap()
+}
+
+/// Runs the job once for each of these refusals.
+fn refuse_each(refusals: &[(&'static str, u64)], expected: &Found) -> Tally {
+    let next = AtomicU64::new(0);
+    on_every_core(|tally| {
+        while let Some((how, at)) = refusals.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            let began = Instant::now();
+            let job::Refused { found, what, .. } = job::run_refused(how, *at);
+            let seconds = began.elapsed().as_secs_f64();
+            println!("{how} {at}: {seconds:.1} s, {what:?}, {} restarts", found.kills);
+            tally.lock().unwrap().add(expected, &found);
+        }
+    })
 }
 
 #[test]
@@ -219,31 +224,26 @@ fn a_disk_that_refuses_any_one_operation_costs_nothing_but_a_restart() {
 fn killed_at_every_place_for_every_time_it_is_reached() {
     let began = Instant::now();
     let expected = undisturbed();
-    let tally = Mutex::new(Tally::default());
     let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    for k in 1.. {
-                        let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
-                        let clean = found.kills == 0;
-                        tally.lock().unwrap().add(&expected, &found);
-                        if clean {
-                            println!("{point}: {} kills", k - 1);
-                            break;
-                        }
-                    }
-                    if action(point) == "kill_both" {
-                        // The trainer alone: the daemon counts a failed attempt and starts it again.
-                        let found = job::run(&format!("{point}=kill@1"), &mut || None);
-                        tally.lock().unwrap().add(&expected, &found);
-                    }
+    let tally = on_every_core(|tally| {
+        while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            for k in 1.. {
+                let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
+                let clean = found.kills == 0;
+                tally.lock().unwrap().add(&expected, &found);
+                if clean {
+                    println!("{point}: {} kills", k - 1);
+                    break;
                 }
-            });
+            }
+            if action(point) == "kill_both" {
+                // The trainer alone: the daemon counts a failed attempt and starts it again.
+                let found = job::run(&format!("{point}=kill@1"), &mut || None);
+                tally.lock().unwrap().add(&expected, &found);
+            }
         }
     });
-    tally.into_inner().unwrap().report("sweep, long", began);
+    tally.report("sweep, long", began);
 }
 
 #[test]
@@ -253,27 +253,22 @@ fn killed_at_random_moments() {
     let (began, seed) = (Instant::now(), seed());
     let expected = undisturbed();
     let undisturbed_ms = 1 + began.elapsed().as_millis() as u64;
-    let tally = Mutex::new(Tally::default());
     let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while tally.lock().unwrap().kills < kills {
-                    let mut wait = || {
-                        let n = next.fetch_add(1, Ordering::Relaxed);
-                        // Most lives are short; some must be long enough to get something done.
-                        let longest = if n.is_multiple_of(5) {
-                            undisturbed_ms
-                        } else {
-                            undisturbed_ms / 4
-                        };
-                        Some(Duration::from_millis(random(seed, n) % longest))
-                    };
-                    let found = job::run("", &mut wait);
-                    tally.lock().unwrap().add(&expected, &found);
-                }
-            });
+    let tally = on_every_core(|tally| {
+        while tally.lock().unwrap().kills < kills {
+            let mut wait = || {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                // Most lives are short; some must be long enough to get something done.
+                let longest = if n.is_multiple_of(5) {
+                    undisturbed_ms
+                } else {
+                    undisturbed_ms / 4
+                };
+                Some(Duration::from_millis(random(seed, n) % longest))
+            };
+            let found = job::run("", &mut wait);
+            tally.lock().unwrap().add(&expected, &found);
         }
     });
-    tally.into_inner().unwrap().report("random kills", began);
+    tally.report("random kills", began);
 }

@@ -4,7 +4,12 @@ use wengu_intake::{AnswerKind, Options, Sidecar, extract};
 use wengu_protocol::reader::{Limits, READER_PROTOCOL, Reply, Request};
 
 const PLAIN: [&str; 6] = ["a.txt", "a.md", "a.json", "a.jsonl", "a.csv", "a.tsv"];
-const ANSWERS: [AnswerKind; 3] = [AnswerKind::Label, AnswerKind::Spans, AnswerKind::Text];
+const ANSWERS: [AnswerKind; 4] = [
+    AnswerKind::Label,
+    AnswerKind::Spans,
+    AnswerKind::Text,
+    AnswerKind::Labels,
+];
 const ENCODINGS: [Option<&str>; 4] = [None, Some("gb18030"), Some("big5"), Some("utf-16le")];
 const SIDECARS: [&str; 3] = ["a.txt.label", "a.txt.json", "dataset_info.json"];
 const DOCUMENTS: [&str; 13] = [
@@ -28,8 +33,8 @@ pub fn intake(data: &[u8]) {
     let Some((&how, rest)) = data.split_first() else { return };
     let how = usize::from(how);
     let options = Options {
-        answer: ANSWERS[how / 6 % 3],
-        encoding: ENCODINGS[how / 18 % 4].map(String::from),
+        answer: ANSWERS[how / 6 % 4],
+        encoding: ENCODINGS[how / 24 % 4].map(String::from),
         case_field: Some("case".into()),
         ..Options::default()
     };

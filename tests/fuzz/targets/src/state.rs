@@ -6,7 +6,8 @@ use wengu_alert::outbox::OutboxItem;
 use wengu_store::StoreError;
 use wengu_store::audit;
 use wengu_store::records::{
-    ContentRecord, CurrentRecord, FileRecord, PluginRecord, RunRecord, ScheduleRecord, SplitRecord, VersionRecord,
+    ContentRecord, CurrentRecord, FileRecord, PluginRecord, RunRecord, ScheduleRecord, SplitRecord, TokenRecord,
+    VersionRecord,
 };
 
 /// The JSON of a record; the first byte says of which table.
@@ -14,7 +15,7 @@ pub fn records(data: &[u8]) {
     let Some((&table, json)) = data.split_first() else {
         return;
     };
-    match table % 9 {
+    match table % 10 {
         0 => read::<FileRecord>(json),
         1 => read::<ContentRecord>(json),
         2 => read::<RunRecord>(json),
@@ -23,7 +24,8 @@ pub fn records(data: &[u8]) {
         5 => read::<ScheduleRecord>(json),
         6 => read::<SplitRecord>(json),
         7 => read::<PluginRecord>(json),
-        _ => read::<OutboxItem>(json),
+        8 => read::<OutboxItem>(json),
+        _ => read::<TokenRecord>(json),
     }
 }
 
