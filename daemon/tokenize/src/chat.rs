@@ -7,6 +7,7 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const CONFIG_FILE: &str = "tokenizer_config.json";
@@ -14,6 +15,10 @@ const TEMPLATE_FILE: &str = "chat_template.jinja";
 /// For models without a template, which were taught no roles: the question, an empty line, the answer, the end.
 const PLAIN: &str = "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}\
                      {% else %}{{ '\\n\\n' }}{% endif %}{% endfor %}";
+
+/// A template comes with a model, and may loop: so many of the engine's instructions are enough for any conversation.
+const FUEL: u64 = 1_000_000;
+const INDENT_MAX: usize = 64;
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -188,12 +193,20 @@ fn environment(source: String) -> Result<Environment<'static>, Error> {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    environment.add_function("strftime_now", |format: String| {
-        chrono::Local::now().format(&format).to_string()
+    environment.add_function("strftime_now", |format: String| -> Result<String, Error> {
+        let mut text = String::new();
+        write!(text, "{}", chrono::Local::now().format(&format)).map_err(|_| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                format!("{format:?} is no format of a time"),
+            )
+        })?;
+        Ok(text)
     });
     environment.add_filter("tojson", to_json);
     environment.add_template_owned("chat", without_generation_marks(&source))?;
@@ -227,7 +240,7 @@ fn to_json(value: Value, options: Kwargs) -> Result<String, Error> {
     let mut text = Vec::new();
     match indent {
         Some(width) => {
-            let spaces = vec![b' '; width];
+            let spaces = vec![b' '; width.min(INDENT_MAX)];
             let formatter = serde_json::ser::PrettyFormatter::with_indent(&spaces);
             value
                 .serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter))

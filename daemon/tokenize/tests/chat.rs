@@ -94,6 +94,10 @@ fn templates_that_cannot_be_learned_from_are_told() {
     assert!(error("{{ messages|length }}").contains("does not begin"));
     assert!(error("{% for m in messages %}{{ m.content|lower }}{% endfor %}").contains("changes the answer"));
     assert!(error("{{ raise_exception('no system role') }}").contains("no system role"));
+    let endless = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}";
+    assert!(error(endless).contains("fuel"), "{}", error(endless));
+    assert!(error("{{ strftime_now('%') }}").contains("no format of a time"));
+    assert!(error("{{ messages|tojson(indent=10000000000000) }}").contains("does not begin"));
     assert!(error("ok\n{{ messages[0].content.nothing() }}").contains("line 2"));
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("chat_template.jinja"), "{% if %}").unwrap();

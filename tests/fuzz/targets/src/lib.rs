@@ -12,8 +12,9 @@ use std::sync::{Mutex, Once, PoisonError};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("audit_journal", state::audit_journal),
+    ("chat_template", packages::chat_template),
     ("config", packages::config),
     ("document", documents::document),
     ("frames", messages::frames),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use wengu_plugin_package::{Manifest, Package};
-use wengu_tokenize::{Segment, SegmentKind, Tokenizer};
+use wengu_tokenize::{ChatTemplate, Message, Segment, SegmentKind, Tokenizer};
 
 /// A configuration is refused with a reason, or can be used.
 pub fn config(data: &[u8]) {
@@ -29,7 +29,7 @@ pub fn plugin_package(data: &[u8]) {
 pub fn tokenizer(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("tokenizer.json"), data).expect("a temporary file");
-    let Ok(tokenizer) = Tokenizer::load(folder.path()) else {
+    let Ok(mut tokenizer) = Tokenizer::load(folder.path()) else {
         return;
     };
     let text = "The Licensee 第三条 shall pay €5.";
@@ -45,5 +45,37 @@ pub fn tokenizer(data: &[u8]) {
     }
     if let Ok(words) = tokenizer.encode_words(text, 16) {
         assert!(words.ids.len() <= 16 && words.asked.iter().all(|(place, _)| *place < 16));
+    }
+    // The folder has no template, so the plain one writes the conversation.
+    let template = ChatTemplate::load(folder.path()).expect("the plain template");
+    if let Ok(example) = tokenizer.instruction(&template, text, "第三条 applies.") {
+        assert_eq!(example.ids.len(), example.answer.len());
+    }
+    let terms = ["Licensee".to_owned(), "室性早搏二联律".to_owned(), "€".to_owned()];
+    let Ok(new) = tokenizer.new_terms(&terms) else { return };
+    if let Ok(tokens) = tokenizer.append_terms(&new) {
+        assert_eq!(tokens.len(), new.len());
+        let _ = tokenizer.to_json();
+    }
+}
+
+/// `chat_template.jinja`; what can be loaded must be able to write a conversation, or say why not.
+pub fn chat_template(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("chat_template.jinja"), data).expect("a temporary file");
+    let config = r#"{"bos_token": "<s>", "eos_token": {"content": "</s>"}}"#;
+    std::fs::write(folder.path().join("tokenizer_config.json"), config).expect("a temporary file");
+    let Ok(template) = ChatTemplate::load(folder.path()) else {
+        return;
+    };
+    let said = |role: &str, content: &str| Message {
+        role: role.into(),
+        content: content.into(),
+    };
+    let messages = [said("user", "第三条?"), said("assistant", "It \"applies\".")];
+    for generation in [false, true] {
+        if let Err(error) = template.render(&messages, generation) {
+            assert!(!error.to_string().is_empty());
+        }
     }
 }
