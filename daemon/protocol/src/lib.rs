@@ -12,4 +12,4 @@ pub mod reader;
 pub mod script;
 
 pub use case_text::CaseText;
-pub use panics::panic_place;
+pub use panics::{last_panic, note_panic, panic_place};

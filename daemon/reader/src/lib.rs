@@ -10,8 +10,6 @@ mod panics;
 mod prose;
 mod walk;
 
-pub use panics::note_panic;
-
 use std::io;
 use wengu_protocol::reader::{Reply, Request};
 

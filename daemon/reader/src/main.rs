@@ -59,7 +59,7 @@ fn serve(request: Request) -> io::Result<()> {
     let mut send = move |reply: &Reply| write_frame(&mut channel, reply).map_err(io::Error::other);
     send(&ready)?;
     // Where a panic was is told by the refusal; its words may be the document's.
-    std::panic::set_hook(Box::new(wengu_reader::note_panic));
+    std::panic::set_hook(Box::new(wengu_protocol::note_panic));
     let work = move || {
         let mut document = Vec::new();
         io::stdin().lock().read_to_end(&mut document)?;

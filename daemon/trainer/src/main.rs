@@ -56,6 +56,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(wengu_protocol::note_panic));
     match Arguments::parse().command {
         Command::Run { jobdir } => {
             let cancel = Cancel::default();

@@ -72,19 +72,21 @@ fn say(error: &TrainerError) -> JobEnd {
     error.end
 }
 
-/// A panic is a bug, and the job says so instead of vanishing.
+/// A panic is a bug, and the job says so instead of vanishing. Of its words only libtorch's are told, which are about shapes: others
+/// may hold text of a case.
 fn guarded<T>(work: impl FnOnce() -> Result<T, TrainerError>) -> Result<T, TrainerError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic without a text");
-        // libtorch's texts end in a backtrace of its own.
-        let first = text.lines().next().unwrap_or_default();
+            .filter(|text| text.contains(": Torch(\""));
+        // These go on with a backtrace; the text is written as Rust writes strings.
+        let first = text.and_then(|text| text.split("\\n").next());
+        let first = first.map(|first| format!(", {first}")).unwrap_or_default();
+        let place = wengu_protocol::last_panic();
         Err(TrainerError::new(
             JobEnd::Internal,
-            format!("a bug in the trainer: {first}; please report it"),
+            format!("a bug in the trainer, at {place}{first}; please report it"),
         ))
     })
 }
@@ -175,12 +177,21 @@ fn save(root: &Path, result: &JobResult) -> Result<(), TrainerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::{Device, Kind, Tensor};
 
     #[test]
-    fn a_panic_is_an_internal_end_with_its_text() {
-        let error = guarded::<()>(|| panic!("index out of {}\nbacktrace", "range")).unwrap_err();
+    fn a_panic_is_an_internal_end_and_only_libtorchs_words_are_told() {
+        let ones = |length: i64| Tensor::ones([length], (Kind::Float, Device::Cpu));
+        let shapes = || {
+            let _ = ones(2) + ones(3);
+            Ok(())
+        };
+        let error = guarded(shapes).unwrap_err();
         assert_eq!(error.end, JobEnd::Internal);
-        assert!(error.message.contains("index out of range") && !error.message.contains("backtrace"));
-        assert_eq!(guarded::<()>(|| panic!("plain")).unwrap_err().end, JobEnd::Internal);
+        assert!(error.message.contains("size of tensor a"), "{}", error.message);
+        assert!(!error.message.contains("frame #"), "{}", error.message);
+        let error = guarded::<()>(|| panic!("no char boundary in {}", "text of a case")).unwrap_err();
+        assert_eq!(error.end, JobEnd::Internal);
+        assert!(!error.message.contains("text of a case"), "{}", error.message);
     }
 }
