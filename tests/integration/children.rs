@@ -50,14 +50,10 @@ fn stubborn(site: &Site) {
     let mut mode = fs::metadata(&path).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
     fs::set_permissions(&path, mode).unwrap();
-    let config = site.path("wengu.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    let with = text.replace(
+    site.rewrite(
         "[trainer]\n",
         &format!("[trainer]\ncommand = [\"{}\"]\n", path.display()),
     );
-    assert_ne!(text, with);
-    fs::write(config, with).unwrap();
 }
 
 #[test]

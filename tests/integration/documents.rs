@@ -134,10 +134,8 @@ fn every_kind_of_document_is_taken_or_set_aside_by_name() {
 #[test]
 fn a_program_of_the_operators_reads_pictures() {
     let mut site = Site::new("");
-    let config = site.path("wengu.toml");
-    let text = fs::read_to_string(&config).unwrap();
     let ocr = "[reader]\nocr_command = [\"sh\", \"-c\", \"head -c 5; printf ' page one\\\\fpage two\\\\f'\"]\n";
-    fs::write(&config, text.replace("[trainer]", &format!("{ocr}[trainer]"))).unwrap();
+    site.rewrite("[trainer]", &format!("{ocr}[trainer]"));
     site.start();
     site.drop_file("scanned.pdf.label", b"law");
     site.drop_file("scanned.pdf", &sample("scanned.pdf"));

@@ -1,6 +1,7 @@
 //! With a key nothing that was delivered can be read in the state directory, and all goes on as without one.
 
 use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use crate::markers::files;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,22 +21,10 @@ fn marked(file: &str) -> Vec<Value> {
 
 /// Files under the state directory in which any of these stands.
 fn holding(site: &Site, words: &[String]) -> Vec<PathBuf> {
-    let (mut found, mut dirs) = (Vec::new(), vec![site.path("state")]);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-            let kind = entry.file_type().unwrap();
-            if kind.is_dir() {
-                dirs.push(entry.path());
-            } else if kind.is_file() {
-                let bytes = fs::read(entry.path()).unwrap();
-                let holds = |word: &String| bytes.windows(word.len()).any(|part| part == word.as_bytes());
-                if words.iter().any(holds) {
-                    found.push(entry.path());
-                }
-            }
-        }
-    }
-    found
+    let holds = |bytes: &[u8], word: &String| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+    let found = files(&site.path("state")).into_iter();
+    let found = found.filter(|(_, bytes)| words.iter().any(|word| holds(bytes, word)));
+    found.map(|(path, _)| path).collect()
 }
 
 /// The mark, and the beginning of what the texts were without it.
@@ -46,13 +35,6 @@ fn words(records: &[Value]) -> Vec<String> {
         words.push(text.take(30).collect());
     }
     words
-}
-
-fn edit(site: &Site, from: &str, to: &str) {
-    let path = site.path("wengu.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{text}");
-    fs::write(path, text.replace(from, to)).unwrap();
 }
 
 fn new_key(site: &Site, name: &str) -> String {
@@ -111,13 +93,13 @@ fn with_a_key_no_text_is_on_the_disk_and_no_other_key_opens_it() {
 
     assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
     new_key(&site, "other.key");
-    edit(&site, "wengu.key", "other.key");
+    site.rewrite("wengu.key", "other.key");
     for arguments in [vec!["run"], vec!["store", "verify"], vec!["store", "rebuild"]] {
         refused(&site, &arguments, 78, &id);
     }
-    edit(&site, "key_file = \"other.key\"\n", "");
+    site.rewrite("key_file = \"other.key\"\n", "");
     refused(&site, &["run"], 78, "no key is given");
-    edit(&site, "[encryption]\n", ENCRYPTION);
+    site.rewrite("[encryption]\n", ENCRYPTION);
     let object = first_object(&site.path("state/store/objects"));
     let mut bytes = fs::read(&object).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
@@ -143,7 +125,7 @@ fn what_is_there_is_sealed_later_learned_on_and_given_another_key() {
         "the search finds nothing at all"
     );
 
-    edit(&site, "[trainer]\n", &format!("{ENCRYPTION}[trainer]\n"));
+    site.rewrite("[trainer]\n", &format!("{ENCRYPTION}[trainer]\n"));
     refused(&site, &["run"], 78, "wengu key new");
     new_key(&site, "wengu.key");
     refused(&site, &["run"], 78, "wengu store encrypt");
@@ -160,7 +142,7 @@ fn what_is_there_is_sealed_later_learned_on_and_given_another_key() {
     site.stop();
 
     let id = new_key(&site, "next.key");
-    edit(&site, "wengu.key", "next.key");
+    site.rewrite("wengu.key", "next.key");
     refused(&site, &["store", "encrypt"], 78, "--old-key-file");
     let done = site.json(&["store", "encrypt", "--old-key-file", "wengu.key"]);
     assert_eq!((&done["key"], &done["already"]), (&json!(id), &json!(0)), "{done:#}");

@@ -1,11 +1,7 @@
 //! What people tell the gate to guard: items that must not break, slices, rare labels; and a slide that undoes itself.
 
-use crate::harness::{QUICK_LEARNING, Site, clauses, model, root};
+use crate::harness::{FORGETFUL, QUICK_LEARNING, Site, clauses, model, root};
 use serde_json::{Value, json};
-
-/// Learns what is delivered and nothing else, so that wrong labels have their effect.
-const FORGETFUL: &str = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0\n\
-     discriminant_weight = 0.0";
 
 /// A gate that lets everything pass that is not shown to be worse, and is hard to convince.
 const LENIENT: &str = "mode = \"promote_unless_regressed\"\nfalse_alarms_per_year = 0.000001\nreserve_percent = 0\n";
@@ -141,12 +137,7 @@ fn files_unlike_those_that_were_learned_start_an_update_early_and_files_like_the
     }
     let config = QUICK_LEARNING.replace("epochs = 2", "epochs = 1");
     let mut site = Site::new(&config);
-    let text = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    std::fs::write(
-        site.path("wengu.toml"),
-        text.replace("min_new_examples = 20", "min_new_examples = 120"),
-    )
-    .unwrap();
+    site.rewrite("min_new_examples = 20", "min_new_examples = 120");
     site.start();
     let all = clauses("1-first-delivery/clauses-a.jsonl", 10, 26);
     let (first, later) = all.split_at(130);

@@ -59,6 +59,25 @@ impl Site {
         self.dir.path().join(inside)
     }
 
+    /// The configuration as it stands.
+    pub fn config(&self) -> String {
+        fs::read_to_string(self.path("wengu.toml")).unwrap()
+    }
+
+    /// Puts `to` in place of `from`, which stands in the configuration.
+    pub fn rewrite(&self, from: &str, to: &str) {
+        let config = self.config();
+        assert!(config.contains(from), "{from:?} does not stand in\n{config}");
+        fs::write(self.path("wengu.toml"), config.replace(from, to)).unwrap();
+    }
+
+    /// Another folder for the base model, relative to the site's.
+    pub fn use_model(&self, folder: &str) {
+        let config = self.config();
+        let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
+        self.rewrite(path, &format!("path = \"{folder}\""));
+    }
+
     /// Starts the daemon and waits until it answers.
     pub fn start(&mut self) {
         self.start_with(&[]);
@@ -222,6 +241,10 @@ pub fn clauses(file: &str, labels: usize, each: usize) -> Vec<Value> {
         })
         .collect()
 }
+
+/// Learns what is delivered and nothing else, so that wrong labels have their effect.
+pub const FORGETFUL: &str = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0\n\
+     discriminant_weight = 0.0";
 
 /// Few steps, short texts: enough to learn something, quick enough for a test.
 pub const QUICK_LEARNING: &str = "[domains.contracts.learning]\nmax_length = 48\nepochs = 2\nfisher_examples = 8\n\

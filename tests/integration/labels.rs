@@ -47,15 +47,11 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
         "[domains.contracts.learning]\nepochs = 6\nmax_length = 48\nfisher_examples = 8\nfisher = \"exact\"\n\
          [domains.contracts.gate]\ngate_percent = 30\naudit_percent = 10\nmargin_points = 15.0\nmin_items = 10\n",
     );
-    let path = site.path("wengu.toml");
-    let config = std::fs::read_to_string(&path).unwrap();
-    let config = config
-        .replace(
-            "model = \"base\"",
-            "model = \"base\"\ntask = \"multi_label_classification\"\nlabel_threshold = 0.4",
-        )
-        .replace("settle_ms", "label_separator = \"|\"\nsettle_ms");
-    std::fs::write(path, config).unwrap();
+    site.rewrite(
+        "model = \"base\"",
+        "model = \"base\"\ntask = \"multi_label_classification\"\nlabel_threshold = 0.4",
+    );
+    site.rewrite("settle_ms", "label_separator = \"|\"\nsettle_ms");
     site.start();
     let (chemicals, diseases) = (
         sentences("chemicals.jsonl", 0, 200),

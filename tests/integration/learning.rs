@@ -15,9 +15,7 @@ fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
         std::fs::copy(model().unwrap().join(file), copy.join(file)).unwrap();
     }
     std::fs::write(copy.join("model.safetensors"), b"not a model").unwrap();
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    let config = config.replace(&model().unwrap().display().to_string(), &copy.display().to_string());
-    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.use_model("model");
     site.start();
     site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
     let (run, code) = site.train();
@@ -27,7 +25,7 @@ fn a_missing_model_fails_the_run_by_name_and_keeps_the_examples() {
 }
 
 /// Installs the bundled plugin, and gives the configuration that names it.
-fn with_legal_en(site: &Site) -> String {
+fn use_legal_en(site: &Site) {
     let folder = root().join("plugins/legal-en");
     let library = program("libwengu_plugin_legal_en.so");
     let arguments = [
@@ -43,11 +41,10 @@ fn with_legal_en(site: &Site) -> String {
         "{}",
         String::from_utf8_lossy(&installed.stderr)
     );
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    config.replace(
+    site.rewrite(
         "model = \"base\"",
         "model = \"base\"\nplugin = \"dev.wengu.legal-en\"\nplugin_config = { spans = true }",
-    )
+    );
 }
 
 #[test]
@@ -56,14 +53,13 @@ fn votes_become_probabilities_that_are_learned_and_functions_are_reported() {
         return;
     }
     let mut site = Site::new(QUICK_LEARNING);
-    let config = with_legal_en(&site);
+    use_legal_en(&site);
     let trainer = format!(
         "[trainer]\ncommand = [\"sh\", \"-c\", \"cp -r $2/data {}; exec {} $1 $2\", \"sh\"]",
         site.path("seen").display(),
         program("wengu-trainer").display()
     );
-    let config = config.replace("[trainer]", &trainer);
-    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.rewrite("[trainer]", &trainer);
     site.start();
     let records = clauses("1-first-delivery/clauses-a.jsonl", 4, 22);
     let unlabelled: Vec<Value> = records
@@ -158,7 +154,7 @@ fn terms_get_tokens_of_their_own_and_each_version_is_asked_in_its_own() {
         return;
     }
     let mut site = Site::new(&QUICK_LEARNING.replace("max_length = 48", "max_length = 48\nterm_tokens = 12"));
-    std::fs::write(site.path("wengu.toml"), with_legal_en(&site)).unwrap();
+    use_legal_en(&site);
     site.start();
     let version = |run: &Value| {
         site.path("state/versions/contracts")
@@ -238,10 +234,7 @@ fn small_llama(folder: &std::path::Path) {
 fn a_decoder_in_shards_goes_the_whole_way() {
     let mut site = Site::new(QUICK_LEARNING);
     small_llama(&site.path("llama"));
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
-    let config = config.replace(path, "path = \"llama\"");
-    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.use_model("llama");
     site.start();
     site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));
     let (first, _) = site.train();
@@ -264,10 +257,7 @@ fn a_decoder_in_shards_goes_the_whole_way() {
 fn an_update_that_cannot_be_planned_is_told_to_whoever_waits_for_it() {
     let mut site = Site::new(QUICK_LEARNING);
     small_llama(&site.path("llama"));
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
-    let config = config.replace(path, "path = \"llama\"");
-    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.use_model("llama");
     site.start();
     std::fs::remove_file(site.path("llama/model-00002-of-00002.safetensors")).unwrap();
     site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 22));

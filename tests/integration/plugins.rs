@@ -43,11 +43,7 @@ pub fn install(site: &Site, dir: &Path) {
 }
 
 pub fn use_plugin(site: &Site, id: &str) {
-    let path = site.path("wengu.toml");
-    let config = fs::read_to_string(&path).unwrap();
-    let with = config.replace("model = \"base\"\n", &format!("model = \"base\"\nplugin = \"{id}\"\n"));
-    assert_ne!(config, with);
-    fs::write(path, with).unwrap();
+    site.rewrite("model = \"base\"\n", &format!("model = \"base\"\nplugin = \"{id}\"\n"));
 }
 
 fn problems(site: &Site) -> String {
@@ -229,13 +225,8 @@ fn signed_plugins_are_upgraded_rolled_back_and_disabled_under_a_daemon() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("[plugins] keys"));
 
     use_plugin(&site, "org.example.weather");
-    let path = site.path("wengu.toml");
-    let config = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        format!("{config}\n[plugins]\nkeys = [\"{}\"]\n", pair.pk.to_base64()),
-    )
-    .unwrap();
+    let keys = format!("[plugins]\nkeys = [\"{}\"]\n[trainer]\n", pair.pk.to_base64());
+    site.rewrite("[trainer]\n", &keys);
     let installed = site.json(&["plugin", "install", one.to_str().unwrap()]);
     assert_eq!(installed["signed_by"].as_str().unwrap().len(), 16);
     site.start();

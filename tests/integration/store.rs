@@ -74,8 +74,7 @@ fn the_store_is_verified_saved_and_brought_back() {
     assert_eq!(code(&site, &["audit", "verify", "--noted", &noted]), Some(0));
 
     // The daemon goes on from it, and over the other engine.
-    let config = fs::read_to_string(site.path("wengu.toml")).unwrap();
-    fs::write(site.path("wengu.toml"), config + "[store]\nindex = \"redb\"\n").unwrap();
+    site.rewrite("[trainer]\n", "[store]\nindex = \"redb\"\n[trainer]\n");
     site.start();
     assert_eq!(site.files().values().sum::<usize>(), 1);
     assert!(site.path("state/store/index-redb").exists() && !site.path("state/store/index").exists());

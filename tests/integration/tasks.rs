@@ -24,19 +24,8 @@ fn site(task: &str, learning: &str) -> Site {
     let gate =
         "[domains.contracts.gate]\ngate_percent = 30\naudit_percent = 10\nmargin_points = 15.0\nmin_items = 10\n";
     let site = Site::new(&format!("[domains.contracts.learning]\n{learning}\n{gate}"));
-    rewrite(
-        &site,
-        "model = \"base\"",
-        &format!("model = \"base\"\ntask = \"{task}\""),
-    );
+    site.rewrite("model = \"base\"", &format!("model = \"base\"\ntask = \"{task}\""));
     site
-}
-
-fn rewrite(site: &Site, from: &str, to: &str) {
-    let path = site.path("wengu.toml");
-    let config = std::fs::read_to_string(&path).unwrap();
-    assert!(config.contains(from), "{config}");
-    std::fs::write(path, config.replace(from, to)).unwrap();
 }
 
 fn version(site: &Site, run: &Value) -> std::path::PathBuf {
@@ -130,9 +119,7 @@ fn instructions_are_learned_and_judged_by_their_answers() {
                     target_modules = [\"q_proj\", \"v_proj\", \"up_proj\", \"down_proj\"]";
     let mut site = site("causal_lm", learning);
     small_llama(&site.path("llama"));
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    let path = config.lines().find(|line| line.starts_with("path = ")).unwrap();
-    rewrite(&site, path, "path = \"llama\"");
+    site.use_model("llama");
     site.start();
     let mut delivery = records("health-questions.jsonl", 0, 120);
     delivery.push(json!({"instruction": "Too long?", "output": "word ".repeat(500), "doc": "long"}));

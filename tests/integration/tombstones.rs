@@ -6,8 +6,8 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-/// A site that only takes files in.
-fn intake_only() -> Site {
+/// A site with a seed of its own.
+fn seeded() -> Site {
     Site::new(&QUICK_LEARNING.replace("[domains.contracts.learning]", "[domains.contracts.learning]\nseed = 5"))
 }
 
@@ -20,7 +20,7 @@ fn records(cases: &[&str]) -> String {
 
 #[test]
 fn a_receipt_stands_for_itself_and_what_lies_there_is_refused_by_name_and_written_nowhere() {
-    let mut site = intake_only();
+    let mut site = seeded();
     site.start();
     let text = records(&[&marker(0), &marker(1), &marker(2)]);
     let path = site.path("inbox").join(format!("{}.jsonl", marker(5)));
@@ -84,7 +84,7 @@ fn a_receipt_stands_for_itself_and_what_lies_there_is_refused_by_name_and_writte
 
 #[test]
 fn a_backup_that_is_restored_loses_again_what_was_forgotten_since() {
-    let mut site = intake_only();
+    let mut site = seeded();
     site.start();
     site.drop_file(
         &format!("{}.jsonl", marker(5)),
@@ -127,7 +127,7 @@ fn a_backup_that_is_restored_loses_again_what_was_forgotten_since() {
 
 #[test]
 fn a_case_that_was_forgotten_is_refused_in_whatever_file_it_comes() {
-    let mut site = intake_only();
+    let mut site = seeded();
     site.start();
     site.drop_file("mixed.jsonl", records(&[&marker(0), "other"]).as_bytes());
     site.until("it is read", |site| site.files().get("pooled") == Some(&1));

@@ -27,10 +27,8 @@ const QUICK: &str = "[domains.contracts.learning]\nmax_length = 32\nepochs = 2\n
 
 fn site() -> Site {
     let site = Site::new(QUICK);
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
     // Nothing is trained unless it is asked for.
-    let config = config.replace("min_new_examples = 20", "min_new_examples = 100000");
-    std::fs::write(site.path("wengu.toml"), config).unwrap();
+    site.rewrite("min_new_examples = 20", "min_new_examples = 100000");
     site
 }
 

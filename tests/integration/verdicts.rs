@@ -1,6 +1,6 @@
 //! Judging with the real model: what is worse is refused, told, explained and undone; what serves is held against an anchor.
 
-use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use crate::harness::{FORGETFUL, QUICK_LEARNING, Site, clauses, model};
 use crate::webhook::{free_port, listen, site_with};
 use serde_json::{Value, json};
 use std::io::BufRead;
@@ -11,10 +11,8 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
         return;
     }
     // Nothing is done at first to keep what is old: what is wrong must have its effect, and the gate must see it.
-    let learning = "epochs = 4\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.0\newc_lambda = 0.0\n\
-         discriminant_weight = 0.0";
     let config = QUICK_LEARNING
-        .replace("epochs = 2", learning)
+        .replace("epochs = 2", FORGETFUL)
         .replace("margin_points = 30.0", "margin_points = 40.0");
     let port = free_port();
     let mut site = site_with(port, &format!("{config}[incidents]\nmin_open_s = 0\n"));
@@ -112,8 +110,7 @@ fn wrong_labels_are_refused_and_told_good_ones_resolve_it_and_a_rollback_brings_
 
     // Then as it should be.
     site.stop();
-    let config = std::fs::read_to_string(site.path("wengu.toml")).unwrap();
-    std::fs::write(site.path("wengu.toml"), config.replace(learning, "epochs = 4")).unwrap();
+    site.rewrite(FORGETFUL, "epochs = 4");
     site.start();
     site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 2, 24));
     let (third, code) = site.train();
