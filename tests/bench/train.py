@@ -5,10 +5,13 @@ usage: train.py MODEL_DIR TRAINER DATA_DIR OUT_DIR [--rounds N]
 DATA_DIR holds train.jsonl and test.jsonl with `text` and `label`, or is examples/demo/contracts. Each contender is a process of its own, so that peak
 memory is its own; rounds alternate between them, and the median round counts. Tokens are those of the texts, without
 padding. PEFT trains with batches grouped by length (transformers' LengthGroupedSampler) and lengths padded to a multiple
-of 8, in both precisions; the better one is its result.
+of 8, in both precisions; the better one is its result. The speed of matrix products is measured in the same rounds, and each result
+stands beside what it allows at most (floor.py).
 """
-import argparse, csv, json, hashlib, os, re, resource, statistics, subprocess, sys, time
+import argparse, csv, json, hashlib, os, random, re, resource, statistics, subprocess, sys, time
 from pathlib import Path
+
+import curves, floor
 
 RANK, ALPHA, TARGETS, BATCH, RATE, HEAD_RATE, MAX_LENGTH, SEED = 8, 16, ["query", "value"], 32, 1e-3, 3e-3, 128, 7
 THREADS = os.cpu_count() or 1
@@ -82,6 +85,20 @@ def write_job(folder, model, sets, labels, epochs, precision):
     (folder / "job.json").write_text(json.dumps(job))
 
 
+def wengu_batches(lengths, epochs):
+    """Rows and width of the trainer's batches (daemon/trainer/src/data/batch.rs): in training sorted within windows of 16 batches of a random
+    order, whose draws are not its own here, in prediction sorted as a whole. Of training the middle one of 20 orders, and how far these are apart."""
+    def shapes(rows):
+        return [(len(part), -(-max(part) // 8) * 8) for part in (rows[start:start + BATCH] for start in range(0, len(rows), BATCH))]
+    drawn, source = [], random.Random(SEED)
+    for _ in range(20):
+        order, window = source.sample(lengths["train"], len(lengths["train"])), 16 * BATCH
+        drawn.append([shape for start in range(0, len(order), window) for shape in shapes(sorted(order[start:start + window]))])
+    padded = [sum(rows * width for rows, width in batches) for batches in drawn]
+    middle = drawn[sorted(range(20), key=padded.__getitem__)[10]]
+    return {"train": middle * epochs, "predict": shapes(sorted(lengths["test"], reverse=True)), "spread": (max(padded) - min(padded)) / max(padded)}
+
+
 def run_wengu(folder, trainer):
     """Runs the job in `folder`; gives what was measured."""
     for leftover in ["out", "checkpoint"]:
@@ -139,11 +156,13 @@ def run_peft(model, sets, labels, epochs, precision):
     torch.nn.init.normal_(head.weight, std=0.02); torch.nn.init.zeros_(head.bias)
     adapter = [p for p in encoder.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW([{"params": adapter, "lr": RATE}, {"params": head.parameters(), "lr": HEAD_RATE}], weight_decay=0.0)
+    shapes = {"train": [], "predict": []}
     def batch(ids):
         width = -(-max(map(len, ids)) // 8) * 8
         x, mask = torch.zeros(len(ids), width, dtype=torch.long), torch.zeros(len(ids), width, dtype=torch.long)
         for row, tokens in enumerate(ids):
             x[row, :len(tokens)] = torch.tensor(tokens); mask[row, :len(tokens)] = 1
+        shapes["train" if encoder.training else "predict"].append((len(ids), width))
         return x, mask
     def forward(ids):
         x, mask = batch(ids)
@@ -176,7 +195,7 @@ def run_peft(model, sets, labels, epochs, precision):
             rows = order[start:start + BATCH]
             for row, answer in zip(rows, forward([test[r] for r in rows]).argmax(1).tolist()):
                 found[row] = answer
-    return {"train_s": train_s, "predict_s": time.monotonic() - began, "answers": found, "curve": curve}
+    return {"train_s": train_s, "predict_s": time.monotonic() - began, "answers": found, "curve": curve, "shapes": shapes}
 
 
 def measured(name, work):
@@ -197,7 +216,7 @@ def measured(name, work):
 
 def in_child(sender, work):
     function, arguments = work
-    outcome = globals()[function](*arguments)
+    outcome = (floor.speeds if function == "speeds" else globals()[function])(*arguments)
     who = resource.RUSAGE_CHILDREN if function == "run_wengu" else resource.RUSAGE_SELF
     outcome["peak_mib"] = resource.getrusage(who).ru_maxrss / 1024
     sender.send(outcome)
@@ -212,11 +231,14 @@ def main():
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--limit", type=int, default=0, help="only so many training texts")
     options = parser.parse_args()
+    floor.check()
     train, test, labels = read(options.data)
     train = train[:options.limit] if options.limit else train
     labels_of = lambda rows: [labels.index(row["label"]) for row in rows]
     sets = {"train": (tokenized(options.model, train), labels_of(train)), "test": (tokenized(options.model, test), labels_of(test))}
-    tokens = {name: sum(map(len, ids)) for name, (ids, _) in sets.items()}
+    lengths = {name: [len(row) for row in ids] for name, (ids, _) in sets.items()}
+    tokens = {name: sum(rows) for name, rows in lengths.items()}
+    of_wengu = wengu_batches(lengths, options.epochs)
     subprocess.run(["rm", "-rf", str(options.out)], check=True)
     contenders = {}
     for precision in ["fp32", "bf16"]:
@@ -224,12 +246,19 @@ def main():
         write_job(folder, options.model.resolve(), sets, labels, options.epochs, precision)
         contenders[f"wengu {precision}"] = ("run_wengu", (folder, str(options.trainer)))
         contenders[f"PEFT {precision}"] = ("run_peft", (options.model, sets, labels, options.epochs, precision))
+    batch_tokens = sum(rows * width for rows, width in of_wengu["train"]) // len(of_wengu["train"])
+    speeds = {precision: {} for precision in ["fp32", "bf16"]}
     rounds = {name: [] for name in contenders}
     for number in range(options.rounds):
+        for precision, best in speeds.items():
+            outcome = measured("the products", ("speeds", (options.model, batch_tokens, THREADS, precision)))
+            best |= {shape: max(speed, best.get(shape, 0)) for shape, speed in outcome["speeds"].items()}
         for name, work in contenders.items():
             outcome = measured(name, work)
             rounds[name].append(outcome)
             print(f"round {number + 1}: {name:10} train {outcome['train_s']:.1f} s, predict {outcome['predict_s']:.2f} s", flush=True)
+    config = json.loads((options.model / "config.json").read_text())
+    costs = {"train": floor.cost(config, TARGETS, True), "predict": floor.cost(config, TARGETS, False)}
     table = {}
     for name, outcomes in rounds.items():
         median = lambda key: statistics.median(outcome[key] for outcome in outcomes)
@@ -237,19 +266,43 @@ def main():
         table[name] = {"train_tokens_per_s": options.epochs * tokens["train"] / median("train_s"),
                        "predict_tokens_per_s": tokens["test"] / median("predict_s"),
                        "peak_mib": median("peak_mib"), "accuracy": right, "curve": outcomes[-1]["curve"]}
+        shapes = outcomes[-1].get("shapes", of_wengu)
+        for phase, texts, times in [("train", "train", options.epochs), ("predict", "test", 1)]:
+            limits = floor.fastest(costs[phase], speeds[name.split()[1]], times * tokens[texts], times * lengths[texts], shapes[phase])
+            padded = sum(rows * width for rows, width in shapes[phase]) / (times * tokens[texts])
+            table[name][phase] = {**limits, "padded_per_token": padded, "share_of_floor": table[name][f"{phase}_tokens_per_s"] / limits["floor"]}
     best = lambda who, key: max(row[key] for name, row in table.items() if name.startswith(who))
     ratios = {key: best("wengu", key) / best("PEFT", key) for key in ["train_tokens_per_s", "predict_tokens_per_s"]}
     machine = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     report = {"machine": f"{machine}, {THREADS} threads", "train_texts": len(train), "test_texts": len(test),
               "train_tokens": tokens["train"], "labels": len(labels), "epochs": options.epochs, "rounds": options.rounds,
-              "contenders": table, "ratio_to_better_peft": ratios}
+              "flop": {phase: {"token": cost.token, "token_and_token_of_its_row": cost.pair} for phase, cost in costs.items()},
+              "flop_per_s": speeds, "wengu_padding_spread": of_wengu["spread"], "contenders": table, "ratio_to_better_peft": ratios}
     (options.out / "bench-train.json").write_text(json.dumps(report, indent=1))
     print(f"\n{report['machine']}; {len(train)} texts, {tokens['train']} tokens, {options.epochs} epochs, medians of {options.rounds} rounds")
     print(f"{'':12}{'train tok/s':>12}{'predict tok/s':>15}{'peak MiB':>10}{'accuracy':>10}")
     for name, row in table.items():
         print(f"{name:12}{row['train_tokens_per_s']:12.0f}{row['predict_tokens_per_s']:15.0f}{row['peak_mib']:10.0f}{row['accuracy']:10.3f}")
     print(f"wengu's better precision against PEFT's: training {ratios['train_tokens_per_s']:.2f} times, prediction {ratios['predict_tokens_per_s']:.2f} times")
-    print(f"numbers and loss curves: {options.out / 'bench-train.json'}")
+    print_floors(table, costs, speeds, of_wengu["spread"])
+    curves.draw(options.out / "loss-curves.svg", {name: row["curve"] for name, row in table.items()})
+    print(f"\nnumbers: {options.out / 'bench-train.json'}; loss curves: {options.out / 'loss-curves.svg'}")
+
+
+def print_floors(table, costs, speeds, spread):
+    best = ", ".join(f"{precision} {found['peak'] / 1e9:.0f}" for precision, found in speeds.items())
+    print(f"\nWhat this machine's matrix products allow at most, at their peak of (GFLOP/s): {best}.")
+    for phase, cost in costs.items():
+        print(f"{phase}: {cost.token / 1e6:.1f} MFLOP a token with frozen weights, and {cost.pair / 1e3:.1f} kFLOP for each token of its row")
+    print("padded: with the padding of this row's batches. by shape: that, each product at the speed that it has in one batch of the model")
+    print(f"{'':12}{'':9}{'tok/s':>9}{'floor':>9}{'share':>8}{'padding':>9}{'padded':>9}{'share':>8}{'by shape':>10}{'share':>8}")
+    for name, row in table.items():
+        for phase in costs:
+            speed, limits = row[f"{phase}_tokens_per_s"], row[phase]
+            shares = [speed / limits[key] for key in ("floor", "floor_padded", "floor_by_shape")]
+            print(f"{name:12}{phase:9}{speed:9.0f}{limits['floor']:9.0f}{shares[0]:8.0%}{limits['padded_per_token'] - 1:9.1%}"
+                  f"{limits['floor_padded']:9.0f}{shares[1]:8.0%}{limits['floor_by_shape']:10.0f}{shares[2]:8.0%}")
+    print(f"(wengu's training batches are drawn again here by its rule; 20 draws are padded alike to {spread:.1%})")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ def written(seed, fp8):
         small, back = quantized(tensors)
         model.load_state_dict(fused(back))
         # A layer after the last, which takes no part.
-        return small | {f"layers.{model.config.num_hidden_layers}.eh_proj.weight": torch.zeros(4, 4)}
+        prefix = "model." if "lm_head.weight" in tensors else ""
+        return small | {f"{prefix}layers.{model.config.num_hidden_layers}.eh_proj.weight": torch.zeros(4, 4)}
 
     return of
 
@@ -146,8 +147,7 @@ def main():
     ]:
         fp8, targets, of = "fp8" in name, queries + TARGETS, fields(whole.__name__, more)
         make_decoders.make(name, bare(config), of, "model.", seed, False, targets, written(seed + 3, fp8))
-        if not fp8:
-            make_tasks.causal(f"causal_{name}", whole(config), of, seed + 5, targets, written(seed + 8, fp8))
+        make_tasks.causal(f"causal_{name}", whole(config), of, seed + 5, targets, written(seed + 8, fp8))
 
 
 if __name__ == "__main__":

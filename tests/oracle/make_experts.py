@@ -1,11 +1,12 @@
 """Low-rank updates of routed experts, for the small causal DeepSeek-V2 and V3: an adapter of single experts as it lies in a file
 (`mlp.experts.N.gate_proj` ...), made here and read by PEFT, which keeps the experts of a layer as one. Log-probabilities, and the gradient of every
-trained parameter in float64, taken apart into the experts' own."""
+trained parameter in float64, taken apart into the experts' own; and the weights that PEFT merges, with what the merged model answers."""
 
 import json
 
 import torch
 from common import GOLDEN, answers, generator, save
+from make_deepseek import on_disk
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -63,6 +64,18 @@ def apart(name, tensor, config):
             yield key("up_proj"), each[expert][inner:, RANK:]
 
 
+def merged(model):
+    """The adapted weights, one tensor an expert, and the logits of three rows, [tokens, vocabulary], of PEFT's merged model."""
+    ids = torch.arange(27).reshape(3, 9) * 4 + 3
+    before = model(input_ids=ids).logits
+    model = model.merge_and_unload()
+    logits = model(input_ids=ids).logits
+    assert (logits - before).abs().max() < 1e-9
+    adapted = (".mlp.experts.", ".kv_b_proj.")
+    weights = {name: weight.float() for name, weight in on_disk(model).items() if any(part in name for part in adapted)}
+    return weights | {"logits": logits.flatten(0, 1).float()}
+
+
 def main(name, seed):
     source = load_file(GOLDEN / f"causal_{name}/expected.safetensors")
     folder = GOLDEN / f"experts_{name}"
@@ -87,6 +100,7 @@ def main(name, seed):
             for own, gradient in parts:
                 expected["gradient." + own.removeprefix("base_model.model.model.")] = gradient.float()
     save(folder / "expected.safetensors", expected)
+    save(folder / "merged.safetensors", merged(model))
     print(f"experts_{name}: {len(tensors)} tensors, loss {said['loss'].item():.4f}")
 
 

@@ -16,9 +16,10 @@ CASES = {
     **{f"unbiased_{name}": (name, AutoModelForSequenceClassification, 0) for name in ("llama", "qwen2", "qwen3")},
     **{name: (name, AutoModelForTokenClassification, 0) for name in ("tokens_bert", "tokens_xlmr", "tokens_llama")},
     **{name: (name, AutoModelForCausalLM, 0) for name in ("causal_llama", "causal_qwen2", "causal_qwen3")},
-    **{name: (name, AutoModelForCausalLM, 0) for name in ("causal_deepseek_v2_lite", "causal_deepseek_v2", "causal_deepseek_v3")},
+    **{name: (name, AutoModelForCausalLM, 0) for name in ("causal_deepseek_v2_lite", "causal_deepseek_v2", "causal_deepseek_v3", "causal_deepseek_v3_fp8")},
     **{f"{kind}_bert": ("tiny", AutoModelForSequenceClassification, 0) for kind in ("rslora", "patterns", "dora", "saved")},
     **{f"{kind}_llama": ("causal_llama", AutoModelForCausalLM, 0) for kind in ("rslora", "patterns", "dora", "saved")},
+    **{f"experts_{name}": (f"causal_{name}", AutoModelForCausalLM, 0) for name in ("deepseek_v2", "deepseek_v3")},
     "deepseek_v3_fp8": ("deepseek_v3_fp8", AutoModel, 0),
 }  # fmt: skip
 

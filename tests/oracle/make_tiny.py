@@ -1,4 +1,5 @@
-"""A small random BertForSequenceClassification: logits, and the gradient of every trained parameter in float64."""
+"""A small random BertForSequenceClassification: logits for right-padded, left-padded and unpadded batches, and the gradient of every
+trained parameter in float64."""
 
 import json
 
@@ -46,11 +47,18 @@ def main():
     ids = torch.randint(0, config.vocab_size, (len(LENGTHS), max(LENGTHS)), generator=torch.Generator().manual_seed(32))
     mask = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(1)).long()
     ids = ids * mask
+    # As a tokenizer with `padding_side = "left"` gives them: BERT's positions count the padding.
+    left_ids, left_mask = ids.clone(), mask.flip(1)
+    left_ids[left_mask == 0] = 0
+    left_ids[left_mask == 1] = ids[mask == 1]
     labels = torch.tensor([0, 1, 2, 2, 1, 0])
     with torch.enable_grad():
         logits = adapted(input_ids=ids, attention_mask=mask).logits
         torch.nn.functional.cross_entropy(logits, labels).backward()
     expected = {"ids": ids.int(), "mask": mask.to(torch.uint8), "labels": labels.int(), "logits": logits.detach().float()}
+    for kind, its_ids, its_mask in [("left", left_ids, left_mask), ("whole", ids[:1], mask[:1])]:
+        expected |= {f"{kind}.ids": its_ids.int(), f"{kind}.mask": its_mask.to(torch.uint8)}
+        expected[f"{kind}.logits"] = adapted(input_ids=its_ids, attention_mask=its_mask).logits.float()
     for name, parameter in adapted.named_parameters():
         if parameter.grad is not None:
             name = name.removeprefix("base_model.model.").removeprefix("bert.")

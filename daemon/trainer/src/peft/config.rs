@@ -43,7 +43,7 @@ impl Task {
 /// adapter_config.json, with the fields of peft 0.21 that LoRA needs, in its (alphabetical) order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
-    #[serde(default)]
+    #[serde(default, serialize_with = "each_whole_if_possible")]
     alpha_pattern: BTreeMap<String, f64>,
     base_model_name_or_path: Option<String>,
     #[serde(default = "none")]
@@ -110,6 +110,15 @@ fn whole_if_possible<S: serde::Serializer>(value: &f64, serializer: S) -> Result
     } else {
         serializer.serialize_f64(*value)
     }
+}
+
+fn each_whole_if_possible<S: serde::Serializer>(
+    values: &BTreeMap<String, f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Whole(#[serde(serialize_with = "whole_if_possible")] f64);
+    serializer.collect_map(values.iter().map(|(key, &value)| (key, Whole(value))))
 }
 
 /// What peft writes for a feature that is switched off.

@@ -111,7 +111,7 @@ pub fn of_peft(
     Model::load(task, &base, parent, &strings(labels), &Method::Lora(lora), &[], 0.0, 1)
 }
 
-/// Saves the adapter into a folder, whose tensors must be those that peft wrote.
+/// Saves the adapter into a folder, whose tensors must be those that peft wrote, and whose configuration must say nothing else than peft's.
 pub fn written_again_the_same(model: &Model, theirs: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     model.save_adapter(folder.path()).unwrap();
@@ -121,7 +121,17 @@ pub fn written_again_the_same(model: &Model, theirs: &Path) -> tempfile::TempDir
     for (key, tensor) in wanted {
         assert_eq!(found[&key], tensor, "{} {key}", theirs.display());
     }
+    let (found, wanted) = (configuration(folder.path()), configuration(theirs));
+    // Which folder the base model lies in, and what was done in training, is no matter of the format.
+    let own = ["base_model_name_or_path", "lora_dropout"];
+    for (key, value) in found.iter().filter(|(key, _)| !own.contains(&key.as_str())) {
+        assert_eq!(value, &wanted[key], "{} {key}", theirs.display());
+    }
     folder
+}
+
+fn configuration(adapter: &Path) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_slice(&std::fs::read(adapter.join("adapter_config.json")).unwrap()).unwrap()
 }
 
 /// Largest difference of two tensors of one shape.

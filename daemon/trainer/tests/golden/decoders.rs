@@ -63,14 +63,7 @@ fn padding_on_either_side_takes_no_part_in_an_answer() {
 #[test]
 fn an_adapter_is_written_as_it_was_read() {
     for name in FAMILIES {
-        let folder = tempfile::tempdir().unwrap();
-        model(name).save_adapter(folder.path()).unwrap();
-        let read = |path: &std::path::Path| tensors(&path.join("adapter_model.safetensors"));
-        let (found, wanted) = (read(folder.path()), read(&golden(name).join("adapter")));
-        assert_eq!(found.len(), wanted.len());
-        for (key, tensor) in wanted {
-            assert_eq!(found[&key], tensor, "{name} {key}");
-        }
+        written_again_the_same(&model(name), &golden(name).join("adapter"));
     }
 }
 

@@ -11,16 +11,16 @@ use wengu_trainer::merge;
 use wengu_trainer::model::{Batch, Model};
 
 /// A version of a small random model.
-struct Case {
+pub struct Case {
     name: &'static str,
     task: Task,
     version: Parent,
     method: Method,
     terms: Vec<TermToken>,
-    base: PathBuf,
+    pub base: PathBuf,
 }
 
-fn case(name: &'static str, task: Task) -> Case {
+pub fn case(name: &'static str, task: Task) -> Case {
     let labels: &[&str] = match task {
         Task::SequenceClassification | Task::MultiLabelClassification => &LABELS,
         Task::TokenClassification => &["O", "B-病", "I-病"],
@@ -35,6 +35,8 @@ fn case(name: &'static str, task: Task) -> Case {
         // Adapters of other kinds share the models of the plain ones.
         "rslora_bert" | "patterns_bert" | "dora_bert" | "saved_bert" => "tiny",
         "rslora_llama" | "patterns_llama" | "dora_llama" | "saved_llama" => "causal_llama",
+        "experts_deepseek_v2" => "causal_deepseek_v2",
+        "experts_deepseek_v3" => "causal_deepseek_v3",
         own => own,
     };
     Case {
@@ -71,10 +73,13 @@ fn all() -> Vec<Case> {
         "causal_deepseek_v2_lite",
         "causal_deepseek_v2",
         "causal_deepseek_v3",
+        "causal_deepseek_v3_fp8",
         "rslora_llama",
         "patterns_llama",
         "dora_llama",
         "saved_llama",
+        "experts_deepseek_v2",
+        "experts_deepseek_v3",
     ]
     .map(of(Task::CausalLm));
     sequence.into_iter().chain(tokens).chain(causal).collect()
@@ -94,7 +99,7 @@ fn without_bias(name: &'static str, folder: &Path) -> Case {
     case
 }
 
-fn write(case: &Case, out: &Path, precision: Option<Precision>) -> Merged {
+pub fn write(case: &Case, out: &Path, precision: Option<Precision>) -> Merged {
     let spec = Merge {
         schema: MERGE_SCHEMA,
         task: case.task,
@@ -124,7 +129,7 @@ fn adapted(case: &Case) -> Model {
 }
 
 /// The merged folder as a base model of its own: nothing adapts it, the version's head answers.
-fn alone(case: &Case, folder: &Path) -> Model {
+pub fn alone(case: &Case, folder: &Path) -> Model {
     let version = Parent {
         adapter: None,
         term_tokens: 0,
@@ -148,7 +153,7 @@ fn alone(case: &Case, folder: &Path) -> Model {
     .unwrap()
 }
 
-fn questions(case: &Case) -> Batch {
+pub fn questions(case: &Case) -> Batch {
     if case.task == Task::SequenceClassification {
         return batch(&tensors(&golden(case.name).join("expected.safetensors")));
     }
@@ -157,11 +162,11 @@ fn questions(case: &Case) -> Batch {
     Batch { ids, mask, items: None }
 }
 
-fn answers(model: &Model, questions: &Batch) -> Tensor {
+pub fn answers(model: &Model, questions: &Batch) -> Tensor {
     model.forward(questions, None).unwrap().detach()
 }
 
-fn weights(folder: &Path) -> BTreeMap<String, Tensor> {
+pub fn weights(folder: &Path) -> BTreeMap<String, Tensor> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "safetensors"));
     files.flat_map(|path| tensors(&path)).collect()
@@ -179,7 +184,7 @@ fn check(case: &Case, name: &str) -> Merged {
     let out = std::env::var_os("WENGU_ORACLE_OUT").map_or(kept.path().to_owned(), PathBuf::from);
     let out = out.join("merged").join(name);
     // What eight bits become is BF16 where nothing else is asked for, which rounds the answers.
-    let precision = (case.name == "deepseek_v3_fp8").then_some(Precision::F32);
+    let precision = case.name.ends_with("_fp8").then_some(Precision::F32);
     let merged = write(case, &out, precision);
     let found = weights(&out).into_iter().map(|(name, tensor)| (name, tensor.size()));
     assert_eq!(found.collect::<BTreeMap<_, _>>(), expected(name), "{name}");

@@ -20,6 +20,11 @@ fn logits_and_all_gradients_agree_with_float64_autograd() {
 }
 
 #[test]
+fn an_adapter_is_written_as_peft_wrote_it() {
+    written_again_the_same(&model(), &golden("xlmr/adapter"));
+}
+
+#[test]
 fn positions_are_counted_over_tokens_wherever_the_padding_is() {
     let expected = tensors(&golden("xlmr/expected.safetensors"));
     let model = model();
