@@ -10,6 +10,7 @@ mod found;
 mod full_disk;
 mod job;
 mod model;
+mod planted;
 mod receiver;
 #[path = "../../store/tests/refuse/disk.rs"]
 mod refuse;
