@@ -7,6 +7,7 @@ use crate::intact;
 use crate::layout::Layout;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::Judgement;
+use crate::learn::tune;
 use crate::sealing;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -147,6 +148,7 @@ impl Engine {
             engine.publish_current(&domain.name)?;
             crate::rollback::align_files(&engine, &domain.name)?;
         }
+        tune::recover(&engine)?;
         forget::recover(&engine)?;
         Ok(Arc::new(engine))
     }

@@ -4,6 +4,7 @@
 //! stages of the loop; `api` and `cli` face people.
 
 pub mod alerts;
+mod aligned;
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -1,12 +1,14 @@
 //! Going back: re-pointing what serves, with the memory and the Fisher of the version that comes back.
 
 use crate::alerts;
+use crate::aligned;
 use crate::api::types::RollbackAnswer;
 use crate::clock::now_ms;
 use crate::drift::{DriftRecord, run_of};
 use crate::engine::Engine;
 use crate::files::change_states;
 use anyhow::{Context, Result, bail};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use wengu_alert::event::Event;
 use wengu_decide::drift::Live;
@@ -171,12 +173,17 @@ pub fn roll_back_if_due(engine: &Engine, domain: &str) -> Result<()> {
 
 /// Brings the records of learned files in line with the lineage of the version in service: what only abandoned versions
 /// had learned is held back, and what the lineage has learned is learned. Repeated at every start, so that a rollback
-/// that was interrupted is completed. Returns the number of files held back.
+/// that was interrupted is completed; where it was not, a mark says so, and no file is looked at. Returns the number of
+/// files held back.
 pub fn align_files(engine: &Engine, domain: &str) -> Result<u64> {
     let Some(current) = engine.current(domain)? else {
         return Ok(0);
     };
+    if aligned::agree(engine, domain, &current)? {
+        return Ok(0);
+    }
     let lineage = lineage_versions(engine, domain, &current.version)?;
+    let come_back = Cell::new(false);
     let abandoned = change_states(engine, domain, "files.held_back", |file| match &file.state {
         FileState::Learned {
             examples,
@@ -187,17 +194,26 @@ pub fn align_files(engine: &Engine, domain: &str) -> Result<u64> {
             counts: *counts,
             run: run_of(version),
         }),
+        FileState::HeldBack { run, .. } if lineage.contains_key(run) => {
+            come_back.set(true);
+            None
+        }
         _ => None,
     })?;
     // Going forward again to a version that had been left.
-    change_states(engine, domain, "files.learned_again", |file| match file.state {
-        FileState::HeldBack { examples, counts, run } => lineage.get(&run).map(|version| FileState::Learned {
-            examples,
-            counts,
-            version: version.clone(),
-        }),
-        _ => None,
-    })?;
+    if come_back.get() {
+        change_states(engine, domain, "files.learned_again", |file| match file.state {
+            FileState::HeldBack { examples, counts, run } => lineage.get(&run).map(|version| FileState::Learned {
+                examples,
+                counts,
+                version: version.clone(),
+            }),
+            _ => None,
+        })?;
+    }
+    // Another version may serve by now: the mark is then one of nothing.
+    let batch = aligned::mark(Batch::new("files.aligned").at(now_ms()), domain, &current)?;
+    engine.store.commit(batch)?;
     Ok(abandoned)
 }
 

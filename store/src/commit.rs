@@ -119,10 +119,12 @@ impl Writer<'_> {
                 self.apply(seq, crc, &[])?;
             }
         }
+        hit("redact.declared");
         for segment in plan.segments() {
             let (path, bytes) = segment?;
             space::check(&self.store, bytes.len() as u64, self.options.reserve_bytes)?;
             self.journal.replace(path, &bytes).map_err(|e| self.shared.failed(e))?;
+            hit("redact.replaced");
         }
         let mut index = self.shared.lock_index();
         let path = self.store.join(self.options.index.dir_name());
@@ -131,6 +133,7 @@ impl Writer<'_> {
             .map_err(|e| StoreError::io("close", &path, e))
             .and_then(|()| recover::remove_indexes(&self.store, &path))
             .and_then(|()| {
+                hit("redact.index_removed");
                 let opened = index::open(self.options.index, &path, &self.options);
                 *index = opened
                     .map_err(|why| StoreError::IndexFailed { why: why.to_string() })?
@@ -139,7 +142,10 @@ impl Writer<'_> {
                 index.checkpoint()
             });
         match rebuilt {
-            Ok(()) => Ok(plan.report),
+            Ok(()) => {
+                hit("redact.indexed");
+                Ok(plan.report)
+            }
             Err(error) => {
                 // The next open builds it.
                 let _ = self.shared.index_failed.set(error.to_string());

@@ -1,8 +1,10 @@
 //! With a key nothing that was delivered can be read in the state directory, and all goes on as without one.
 
+use crate::forgetting::{deliver_in_folder, first, labels, marked as marked_for_forgetting};
 use crate::harness::{QUICK_LEARNING, Site, clauses, model};
-use crate::markers::files;
+use crate::markers::{MARKERS, assert_nowhere, files, found};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -152,4 +154,71 @@ fn what_is_there_is_sealed_later_learned_on_and_given_another_key() {
     let why = site.json(&["versions", "explain", "contracts", version]);
     assert!(why["memory_examples"].as_u64() > Some(0), "{why:#}");
     site.stop();
+}
+
+/// Everything that is sealed in the state directory, as it is with the key.
+fn unsealed(site: &Site) -> tempfile::TempDir {
+    let key = wengu_seal::Key::read(&site.path("wengu.key"), false).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (number, (path, bytes)) in files(&site.path("state")).into_iter().enumerate() {
+        if !wengu_seal::is_sealed(&bytes) {
+            continue;
+        }
+        let contexts = [
+            "object",
+            "version/memory/examples.jsonl",
+            "version/evaluation.json",
+            "feedback",
+        ];
+        let mut opened = contexts.iter().map(|context| wengu_seal::open(&key, context, &bytes));
+        let opened = opened.find_map(Result::ok);
+        let opened = opened.unwrap_or_else(|| panic!("{} does not open", path.display()));
+        fs::write(dir.path().join(number.to_string()), opened).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn what_is_forgotten_under_a_key_is_nowhere_sealed_or_in_clear_and_its_receipt_verifies() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(&format!("{QUICK_LEARNING}{ENCRYPTION}"));
+    new_key(&site, "wengu.key");
+    site.start();
+    let names = labels();
+    let (name, text) = marked_for_forgetting(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let path = deliver_in_folder(&site, &name, &text);
+    site.until("the marked file is read", |site| site.files().contains_key("pooled"));
+    site.deliver("first.jsonl", &first());
+    let (run, code) = site.train();
+    assert_eq!((code, &run["decision"]), (0, &json!("promote")), "{run:#}");
+    let there = |dir: &Path| -> BTreeSet<usize> { found(dir).into_iter().map(|(n, _)| n).collect() };
+    // Texts, cases and what is not read are sealed; names of files are in the journal, and a label may be in the version.
+    let in_clear = there(&site.path("state"));
+    assert!(in_clear.is_superset(&BTreeSet::from([4, 5])), "{in_clear:?}");
+    assert!(in_clear.is_subset(&BTreeSet::from([4, 5, 6])), "{in_clear:?}");
+    let sealed = there(unsealed(&site).path());
+    let both: BTreeSet<usize> = sealed.union(&in_clear).copied().collect();
+    assert_eq!(both, (0..MARKERS).collect(), "the search finds what is there");
+
+    let done = site.json(&[
+        "forget",
+        path.to_str().unwrap(),
+        "--reason",
+        "consent withdrawn",
+        "--yes",
+    ]);
+    assert_nowhere(&site);
+    let left = found(unsealed(&site).path());
+    assert!(left.is_empty(), "sealed: {left:?}");
+    let receipt = done["receipt_path"].as_str().unwrap();
+    let key = site.json(&["forget", "public-key"]);
+    let verified = site.json(&["forget", "verify", receipt, "--key", key.as_str().unwrap()]);
+    assert_eq!(verified["id"], done["receipt"]["id"]);
+    assert_eq!(verified["versions_made"].as_array().unwrap().len(), 1, "{verified:#}");
+    assert_eq!(site.files()["learned"], 1);
+    site.stop();
+    assert_nowhere(&site);
+    assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
 }

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A marked delivery of twelve records: texts, cases, a label, a field that is not read, the name of the file.
-fn marked(labels: &[&str]) -> (String, String) {
+pub fn marked(labels: &[&str]) -> (String, String) {
     let records = (0..12).map(|i| {
         let label = if i < 3 {
             marker(6)
@@ -29,7 +29,7 @@ fn marked(labels: &[&str]) -> (String, String) {
 }
 
 /// Puts a file into a folder of the inbox that appears with it.
-fn deliver_in_folder(site: &Site, name: &str, text: &str) -> PathBuf {
+pub fn deliver_in_folder(site: &Site, name: &str, text: &str) -> PathBuf {
     let path = Path::new(name);
     let outside = site.path("outgoing-folder");
     fs::create_dir(&outside).unwrap();
@@ -39,7 +39,7 @@ fn deliver_in_folder(site: &Site, name: &str, text: &str) -> PathBuf {
     site.path("inbox").join(path)
 }
 
-fn first() -> Vec<Value> {
+pub fn first() -> Vec<Value> {
     clauses("1-first-delivery/clauses-a.jsonl", 5, 24)
 }
 
@@ -47,7 +47,7 @@ fn second() -> Vec<Value> {
     clauses("2-new-clause-types/clauses.jsonl", 3, 24)
 }
 
-fn labels() -> Vec<String> {
+pub fn labels() -> Vec<String> {
     let mut labels: Vec<String> = first()
         .iter()
         .map(|r| r["label"].as_str().unwrap().to_owned())

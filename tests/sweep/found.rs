@@ -35,7 +35,7 @@ pub struct Found {
 /// An event in the outbox, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Outbox(Value);
+pub struct Outbox(pub Value);
 
 impl Record for Outbox {
     const TABLE: &'static str = "outbox";
@@ -51,10 +51,7 @@ pub fn look(dir: &Path, kills: u64, arrivals: &[(String, Value)], refused: bool)
         kills,
         ..Found::default()
     };
-    let log = fs::read_to_string(dir.join("reached")).unwrap_or_default();
-    for name in log.lines() {
-        *found.reached.entry(name.into()).or_default() += 1;
-    }
+    found.reached = reached(&dir.join("reached"));
 
     for (_, file) in store.scan::<FileRecord>("contracts/").unwrap() {
         let name = Path::new(&file.path).strip_prefix(dir.join("inbox")).unwrap();
@@ -126,6 +123,15 @@ pub fn look(dir: &Path, kills: u64, arrivals: &[(String, Value)], refused: bool)
     told.retain(|what, _| !(refused && what.starts_with("wengu.training.failed")));
     assert!(told.is_empty(), "told without a reason: {told:?}");
     found
+}
+
+/// How often each failpoint was reached, from their log.
+pub fn reached(log: &Path) -> BTreeMap<String, u64> {
+    let mut reached = BTreeMap::new();
+    for name in fs::read_to_string(log).unwrap_or_default().lines() {
+        *reached.entry(name.to_string()).or_default() += 1;
+    }
+    reached
 }
 
 /// The version that is served, after its directory was held against its lineage; None before the first.

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What no wait takes longer than, whatever kills meanwhile.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Files of a delivery, and records in each.
 const FILES: usize = 6;
 const RECORDS: usize = 14;
@@ -30,10 +30,11 @@ pub struct Job {
     /// `WENGU_FAILPOINTS`.
     points: String,
     daemon: Option<Child>,
-    kills: u64,
-    arrivals: receiver::Arrivals,
+    pub kills: u64,
+    pub arrivals: receiver::Arrivals,
     next_kill: Option<Instant>,
-    refusal: Option<Refusal>,
+    /// What the disk does to files whose paths begin so.
+    refusal: Option<(Refusal, PathBuf)>,
     /// Whether what serves is held against its lineage before each start.
     pub check_champion: bool,
 }
@@ -56,7 +57,7 @@ pub struct Refused {
 pub fn run_refused(how: &'static str, at: u64) -> Refused {
     let mut job = Job::new("", "");
     let refusal = Refusal::new(how, at, job.path("count"));
-    job.refusal = Some(refusal.clone());
+    job.refusal = Some((refusal.clone(), job.path("state")));
     let found = to_the_end(&mut job, &mut || None);
     Refused {
         found,
@@ -65,7 +66,27 @@ pub fn run_refused(how: &'static str, at: u64) -> Refused {
     }
 }
 
-fn to_the_end(job: &mut Job, kills: Kills) -> Found {
+/// Runs it on a disk that loses every rename onto this path in the state directory, and says that it was done.
+pub fn run_losing(inside: &str) -> Found {
+    let mut job = Job::new("", "");
+    let refusal = Refusal::new("lost", 0, job.path("count"));
+    job.refusal = Some((refusal.clone(), job.path("state").join(inside)));
+    let found = to_the_end(&mut job, &mut || None);
+    assert!(refusal.refused().is_some(), "nothing was lost");
+    found
+}
+
+/// What a job left: this can be looked at again.
+pub fn look(job: &Job) -> Found {
+    found::look(
+        job.dir.path(),
+        job.kills,
+        &job.arrivals.lock().unwrap(),
+        job.was_refused(),
+    )
+}
+
+pub fn to_the_end(job: &mut Job, kills: Kills) -> Found {
     job.next_kill = kills().map(|wait| Instant::now() + wait);
     job.start();
     for number in [1, 2] {
@@ -78,12 +99,7 @@ fn to_the_end(job: &mut Job, kills: Kills) -> Found {
     job.install(kills);
     job.until(kills, "all has been told", |status| status["alerts"]["waiting"] == 0);
     job.stop();
-    found::look(
-        job.dir.path(),
-        job.kills,
-        &job.arrivals.lock().unwrap(),
-        job.was_refused(),
-    )
+    look(job)
 }
 
 /// Records of a delivery: the second has one label more. Each label has words of its own.
@@ -157,7 +173,8 @@ impl Job {
         self.dir.path().join(inside)
     }
 
-    fn wengu(&self) -> Command {
+    /// A command of the command line, with the job's failpoints.
+    pub fn wengu(&self) -> Command {
         let mut command = Command::new(program("wengu"));
         command
             .arg("--config")
@@ -165,15 +182,17 @@ impl Job {
             .env("WENGU_FAILPOINTS", &self.points)
             .env("WENGU_FAILPOINTS_LOG", self.path("reached"))
             .stdin(Stdio::null());
-        if let Some(refusal) = &self.refusal {
-            refusal.preload(&mut command, &self.path("state"));
+        if let Some((refusal, of)) = &self.refusal {
+            refusal.preload(&mut command, of);
         }
         command
     }
 
     /// Whether the disk has refused something, so that a process may end as it likes.
     fn was_refused(&self) -> bool {
-        self.refusal.as_ref().is_some_and(|refusal| refusal.refused().is_some())
+        self.refusal
+            .as_ref()
+            .is_some_and(|(refusal, _)| refusal.refused().is_some())
     }
 
     pub fn start(&mut self) {
@@ -188,7 +207,7 @@ impl Job {
     }
 
     /// Kills what is to be killed, and starts anew what was killed.
-    fn tick(&mut self, kills: Kills) {
+    pub fn tick(&mut self, kills: Kills) {
         let was_refused = self.was_refused();
         let daemon = self.daemon.as_mut().expect("the daemon was started");
         if self.next_kill.is_some_and(|at| at <= Instant::now()) {
@@ -311,7 +330,7 @@ impl Job {
         assert!(status.success() || self.was_refused(), "{status}\n{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         last_words(&self.path("daemon.log"))
     }
 }

@@ -10,11 +10,13 @@ mod found;
 mod full_disk;
 mod job;
 mod model;
+mod planted;
 mod receiver;
 #[path = "../../store/tests/refuse/disk.rs"]
 mod refuse;
 #[path = "../support/mod.rs"]
 mod support;
+mod upkeep;
 
 use found::Found;
 use std::env;
@@ -35,6 +37,12 @@ fn trainer() -> bool {
         println!("skipped: needs wengu-trainer (`make setup build`)");
     }
     there
+}
+
+/// The places that the job reaches: all but those of `upkeep`.
+fn places() -> Vec<&'static str> {
+    let job = POINTS.iter().copied().filter(|point| !upkeep::is_upkeep(point));
+    job.collect()
 }
 
 fn undisturbed() -> Found {
@@ -108,7 +116,7 @@ fn action(point: &str) -> &'static str {
 /// Kills at every place when it is reached for the `k`th time: in one job all that can, in the next what that job did not
 /// reach (a rollback that was killed is finished by the start), until a job passes clean.
 fn all_at(k: u64, expected: &Found, tally: &mut Tally) {
-    let mut left: Vec<&str> = POINTS.to_vec();
+    let mut left = places();
     loop {
         let words: Vec<String> = left.iter().map(|p| format!("{p}={}@{k}", action(p))).collect();
         let found = job::run(&words.join(","), &mut || None);
@@ -145,7 +153,7 @@ fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
     let expected = undisturbed();
     println!("undisturbed: {:.1} s", began.elapsed().as_secs_f64());
     let reached: Vec<&str> = expected.reached.keys().map(String::as_str).collect();
-    let mut named = POINTS.to_vec();
+    let mut named = places();
     named.sort_unstable();
     assert_eq!(reached, named, "the table and what is reached");
 
@@ -159,7 +167,7 @@ fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
     });
     tally.add(&expected, &found);
     tally.report("sweep, short", began);
-    assert!(tally.kills > POINTS.len() as u64 * 3 / 2, "{tally:?}");
+    assert!(tally.kills > places().len() as u64 * 3 / 2, "{tally:?}");
 }
 
 /// Works on as many threads as there are cores, and adds up what they find.
@@ -171,6 +179,18 @@ fn on_every_core(work: impl Fn(&Mutex<Tally>) + Sync) -> Tally {
         }
     });
     tally.into_inner().unwrap()
+}
+
+/// For each place, on every core, has `run` kill there when it is reached for the first time, the second, and so on, until it
+/// kills no more.
+fn on_every_place(places: &[&str], run: impl Fn(&str, u64) -> u64 + Sync) {
+    let next = AtomicU64::new(0);
+    on_every_core(|_| {
+        while let Some(point) = places.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            let kills = (1..).find(|k| run(point, *k) == 0).map_or(0, |k| k - 1);
+            println!("{point}: {kills} kills");
+        }
+    });
 }
 
 /// Runs the job once for each of these refusals.
@@ -224,26 +244,18 @@ fn a_disk_that_refuses_any_one_operation_costs_nothing_but_a_restart() {
 fn killed_at_every_place_for_every_time_it_is_reached() {
     let began = Instant::now();
     let expected = undisturbed();
-    let next = AtomicU64::new(0);
-    let tally = on_every_core(|tally| {
-        while let Some(point) = POINTS.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            for k in 1.. {
-                let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
-                let clean = found.kills == 0;
-                tally.lock().unwrap().add(&expected, &found);
-                if clean {
-                    println!("{point}: {} kills", k - 1);
-                    break;
-                }
-            }
-            if action(point) == "kill_both" {
-                // The trainer alone: the daemon counts a failed attempt and starts it again.
-                let found = job::run(&format!("{point}=kill@1"), &mut || None);
-                tally.lock().unwrap().add(&expected, &found);
-            }
+    let tally = Mutex::new(Tally::default());
+    on_every_place(&places(), |point, k| {
+        let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
+        tally.lock().unwrap().add(&expected, &found);
+        if action(point) == "kill_both" && k == 1 {
+            // The trainer alone: the daemon counts a failed attempt and starts it again.
+            let alone = job::run(&format!("{point}=kill@1"), &mut || None);
+            tally.lock().unwrap().add(&expected, &alone);
         }
+        found.kills
     });
-    tally.report("sweep, long", began);
+    tally.into_inner().unwrap().report("sweep, long", began);
 }
 
 #[test]

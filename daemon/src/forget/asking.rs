@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::PoisonError;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::FileRecord;
 
@@ -56,10 +57,12 @@ pub fn ask(engine: &Engine, request: &ForgetRequest) -> Result<ForgetPreview> {
 fn begin(engine: &Engine, order: &Order) -> Result<()> {
     let forgetting = &engine.forgetting;
     order.save(&forgetting.orders())?;
+    hit("forget.ordered");
     let id = &order.id;
     forgetting
         .tombstones()
         .add(id, order.asked_ms, &order.contents, &order.cases)?;
+    hit("forget.marked");
     if engine.store.get::<ForgetRecord>(id)?.is_none() {
         let record = ForgetRecord {
             at_once: order.at_once,
@@ -68,6 +71,7 @@ fn begin(engine: &Engine, order: &Order) -> Result<()> {
         engine
             .store
             .commit(Batch::new("forget.asked").at(now_ms()).put(id, &record)?)?;
+        hit("forget.asked");
         tracing::info!(forget = id, "forget_asked");
     }
     forgetting.ask_runner();

@@ -16,6 +16,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+use wengu_failpoint::hit;
 use wengu_store::records::{FileState, RunRecord};
 use wengu_store::{Batch, Hash, Redaction, durable};
 
@@ -30,8 +31,10 @@ pub(super) fn erase(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
         back_to_the_pool(engine, domain)?;
         clear_jobs(engine, &domain.domain)?;
     }
+    hit("forget.pooled");
     if order.delete_source {
         delete_source(engine, &order, scope)?;
+        hit("forget.source_deleted");
     }
     let locks = lock_all(engine, &scope.domains);
     let redaction = Redaction {
@@ -41,14 +44,17 @@ pub(super) fn erase(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
         words: scope.words.clone(),
     };
     let done = engine.store.redact(redaction)?;
+    hit("forget.redacted");
     drop(locks);
     remove_objects(engine, scope)?;
+    hit("forget.objects_removed");
     if record.at_once {
         versions::sweep(engine, &Plan::load(engine, &record)?.domains)?;
     }
     record.step = Step::Retraining;
     let batch = Batch::new("forget.erased").at(now_ms());
     engine.store.commit(batch.put(&record.id, &record)?)?;
+    hit("forget.erased");
     tracing::info!(
         forget = record.id,
         frames = done.frames,

@@ -13,6 +13,7 @@ use std::io::{Cursor, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use wengu_failpoint::hit;
 use wengu_store::{Hash, audit, durable};
 
 /// Version of [`Receipt`].
@@ -100,11 +101,15 @@ pub(super) fn finish(engine: &Engine, record: &ForgetRecord) -> Result<()> {
         let signature = minisign::sign(None, &key, Cursor::new(&bytes), Some(&comment), Some("wengu receipt"))?;
         // The signature last: where it is, all is.
         durable::write_file(&path, &bytes)?;
+        hit("forget.receipt_written");
         durable::write_file(&signature_path(&path), signature.into_string().as_bytes())?;
+        hit("forget.receipt_signed");
     }
     // No order is being written meanwhile, whose beginnings would be removed as well.
     let _one = forgetting.asking.lock().unwrap_or_else(PoisonError::into_inner);
-    Order::remove(&orders, &record.id)
+    Order::remove(&orders, &record.id)?;
+    hit("forget.order_removed");
+    Ok(())
 }
 
 fn receipt(engine: &Engine, record: &ForgetRecord, order: &Order) -> Result<Receipt> {
@@ -198,10 +203,12 @@ fn signing_key(folder: &Path) -> Result<SecretKey> {
                 .sk
                 .to_box(Some("wengu: signs receipts of what was forgotten"))?
                 .into_string();
-            durable::write_file(&path, text.as_bytes())?;
-            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            // The public one first: where there is a secret one, both are there, and belong together.
             let public = pair.pk.to_box()?.into_string();
             durable::write_file(&folder.join("signing.pub"), public.as_bytes())?;
+            hit("forget.public_key_written");
+            durable::write_file(&path, text.as_bytes())?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             Ok(pair.sk)
         }
         Err(e) => Err(e).with_context(|| path.display().to_string()),

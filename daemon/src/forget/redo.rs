@@ -12,6 +12,7 @@ use crate::learn::manifest::{Item, Manifest};
 use crate::schedule;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
+use wengu_failpoint::hit;
 use wengu_store::records::{RunRecord, RunState};
 use wengu_store::{Batch, Hash};
 
@@ -104,6 +105,7 @@ pub fn advance(engine: &Engine, record: &mut ForgetRecord, at: usize, plan: &Pla
     record.domains[at].run = Some(run);
     let batch = Batch::new("run.planned").put(&RunRecord::key(&name, run), &planned)?;
     put(engine, batch, record)?;
+    hit("forget.run_planned");
     tracing::info!(domain = name, run, again = old.run, forget = record.id, "run_planned");
     Ok(false)
 }

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
+use wengu_failpoint::hit;
 use wengu_store::records::{CurrentRecord, RunRecord, RunState};
 use wengu_store::{Batch, audit};
 
@@ -92,6 +93,7 @@ fn stop_using(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
     record.plan = Some(engine.store.objects().put_bytes(&serde_json::to_vec(&plan)?)?);
     (order.scope, order.plan) = (Some(scope.clone()), record.plan);
     order.save(&orders)?;
+    hit("forget.planned");
     record.before = Some((head.commits, head.head));
     record.files = scope.keys.len() as u64;
     let present = scope
@@ -113,6 +115,7 @@ fn stop_using(engine: &Engine, mut record: ForgetRecord) -> Result<()> {
         }
     }
     engine.store.commit(batch)?;
+    hit("forget.begun");
     drop(locks);
     for domain in &scope.domains {
         engine.publish_current(&domain.domain)?;
@@ -176,6 +179,7 @@ fn retrain(engine: &Engine, mut record: ForgetRecord) -> Result<bool> {
         record.step = Step::Removing;
         let batch = Batch::new("forget.retrained").at(now_ms());
         engine.store.commit(batch.put(&record.id, &record)?)?;
+        hit("forget.retrained");
     }
     Ok(done)
 }

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use wengu_alert::event::Event;
+use wengu_failpoint::hit;
 use wengu_store::records::{CurrentRecord, How, VersionRecord};
 use wengu_store::{Batch, durable};
 
@@ -60,9 +61,11 @@ pub(super) fn remove(engine: &Engine, mut record: ForgetRecord) -> Result<Forget
     }
     if !batch.is_empty() {
         engine.store.commit(batch)?;
+        hit("forget.versions_left");
     }
     drop(locks);
     sweep(engine, &plan.domains)?;
+    hit("forget.versions_removed");
     for domain in &plan.domains {
         crate::rollback::align_files(engine, &domain.domain)?;
     }
@@ -71,6 +74,7 @@ pub(super) fn remove(engine: &Engine, mut record: ForgetRecord) -> Result<Forget
     record.done_ms = Some(now_ms());
     let batch = Batch::new("forget.done").at(now_ms());
     engine.store.commit(batch.put(&record.id, &record)?)?;
+    hit("forget.done");
     engine.outbox_wake.notify_one();
     engine.schedule_wake.notify_one();
     tracing::info!(forget = record.id, "forget_done");

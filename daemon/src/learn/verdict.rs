@@ -6,6 +6,7 @@ use super::outcome::{Judgement, era_accuracy, judge_job};
 use super::runner::{Work, give_up};
 use super::sources;
 use crate::alerts;
+use crate::aligned;
 use crate::clock::now_ms;
 use crate::drift::{self, DriftRecord, Found};
 use crate::engine::Engine;
@@ -90,15 +91,16 @@ fn record_verdict(context: &Work, mut run: RunRecord, judgement: &Judgement, id:
         .put(&VersionRecord::key(&domain, id), &version)?
         .put(&domain, &schedule)?;
     if promoted {
-        batch = batch.put(
-            &domain,
-            &CurrentRecord {
-                version: id.into(),
-                since_ms: now,
-                how: How::Promoted,
-                reason: None,
-            },
-        )?;
+        let current = CurrentRecord {
+            version: id.into(),
+            since_ms: now,
+            how: How::Promoted,
+            reason: None,
+        };
+        batch = batch.put(&domain, &current)?;
+        if !again {
+            batch = aligned::carry(engine, batch, &domain, &current)?;
+        }
     }
     let (watch, found) = watch(engine, judgement, &domain, id, promoted, now)?;
     if let Some(watch) = &watch {

@@ -7,9 +7,14 @@ use std::path::Path;
 
 /// The file's name in the plugins folder.
 pub const LOCK_FILE: &str = "plugins.lock";
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 const LOCK_BYTES_MAX: u64 = 16 << 20;
-const HEADER: &str = "# Written by `wengu plugin`. Every load is checked against it.\n";
+/// What the file begins with; then comes the digest of all that follows the line.
+const HEADER: &str =
+    "# Written by `wengu plugin`: a change by hand is refused. Every load is checked against it.\n# sha256 ";
+/// What it began with before it had a digest. Such a file is read, and is replaced with the next change.
+const UNSEALED_HEADER: &str = "# Written by `wengu plugin`. Every load is checked against it.\n";
+const UNSEALED_SCHEMA: u32 = 1;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +75,15 @@ impl Lock {
             other => other?,
         };
         let text = String::from_utf8(bytes).map_err(|e| refuse(e.to_string()))?;
-        let lock: Lock = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        if lock.schema != SCHEMA {
+        let (body, schema) = unseal(&text).map_err(|why| refuse(why.into()))?;
+        let mut lock: Lock = toml::from_str(body).map_err(|e| refuse(e.to_string()))?;
+        if lock.schema != schema {
             return Err(refuse(format!(
-                "its schema is {}, this version of wengu knows {SCHEMA}",
+                "its schema is {}, this version of wengu knows {schema}",
                 lock.schema
             )));
         }
+        lock.schema = SCHEMA;
         for plugin in &lock.plugins {
             if plugin.package(&plugin.current).is_none() {
                 return Err(refuse(format!(
@@ -91,7 +98,8 @@ impl Lock {
     /// Replaces the file.
     pub fn write(&self, plugins_dir: &Path) -> Result<(), PackageError> {
         let text = toml::to_string(self).expect("a lock can be written as TOML");
-        disk::replace(plugins_dir, LOCK_FILE, format!("{HEADER}{text}").as_bytes())
+        let digest = disk::sha256(text.as_bytes());
+        disk::replace(plugins_dir, LOCK_FILE, format!("{HEADER}{digest}\n{text}").as_bytes())
     }
 
     pub fn plugin(&self, id: &str) -> Option<&LockedPlugin> {
@@ -160,6 +168,22 @@ impl LockedPlugin {
     }
 }
 
+/// What the file says, once it is known to be what was written, with the schema that it must have. Every byte is held
+/// against something: the header against itself, all that follows against the digest.
+fn unseal(text: &str) -> Result<(&str, u32), &'static str> {
+    if text.starts_with(UNSEALED_HEADER) {
+        return Ok((text, UNSEALED_SCHEMA));
+    }
+    let sealed = text
+        .strip_prefix(HEADER)
+        .ok_or("it does not begin as what wengu writes")?;
+    let (digest, body) = sealed.split_once('\n').ok_or("it ends within its checksum")?;
+    match disk::sha256(body.as_bytes()) == digest {
+        true => Ok((body, SCHEMA)),
+        false => Err("its checksum does not match: it was damaged, cut short or changed by hand"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,14 +235,37 @@ mod tests {
         assert_eq!(lock.plugins[0].id, "a.b");
         let path = dir.path().join(LOCK_FILE);
         let text = std::fs::read_to_string(&path).unwrap();
+        let body = text.splitn(3, '\n').last().unwrap();
         for (from, to, says) in [
-            ("schema = 1", "schema = 2", "its schema is 2"),
+            ("schema = 2", "schema = 3", "its schema is 3"),
             ("digest of 1", "\"", "cannot be read"),
             ("current = \"digest of 1\"", "current = \"x\"", "not listed"),
         ] {
-            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            let body = body.replacen(from, to, 1);
+            let digest = disk::sha256(body.as_bytes());
+            std::fs::write(&path, format!("{HEADER}{digest}\n{body}")).unwrap();
             let error = Lock::read(dir.path()).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_lock_from_before_the_digest_is_read_and_gets_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCK_FILE);
+        let digest = "0".repeat(64);
+        let package = format!("[[plugin.package]]\nsha256 = \"{digest}\"\nversion = \"1\"\n");
+        let plugin = format!("[[plugin]]\nid = \"a.b\"\nenabled = true\ncurrent = \"{digest}\"\n\n{package}");
+        let body = format!("schema = 1\n\n{plugin}");
+        std::fs::write(&path, format!("{UNSEALED_HEADER}{body}")).unwrap();
+        let lock = Lock::read(dir.path()).unwrap();
+        assert_eq!(lock.plugin("a.b").unwrap().in_use().version, "1");
+        lock.write(dir.path()).unwrap();
+        assert_eq!(Lock::read(dir.path()).unwrap(), lock);
+        // Neither layout passes for the other.
+        let sealed = std::fs::read_to_string(&path).unwrap();
+        let body = sealed.splitn(3, '\n').last().unwrap();
+        std::fs::write(&path, format!("{UNSEALED_HEADER}{body}")).unwrap();
+        assert!(Lock::read(dir.path()).is_err());
     }
 }

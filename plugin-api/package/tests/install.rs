@@ -1,6 +1,7 @@
 //! Installing, finding and removing, also over what a crash or an attacker left.
 
 use minisign::KeyPair;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -235,7 +236,12 @@ fn what_is_swapped_after_installing_is_noticed() {
     let digest = other.install(&evil, true).unwrap().installed.package_sha256;
     let lock = place.plugins().join(LOCK_FILE);
     let text = fs::read_to_string(&lock).unwrap();
-    fs::write(&lock, text.replace(&installed.package_sha256, &digest)).unwrap();
+    let body = text.splitn(3, '\n').last().unwrap();
+    let body = body.replace(&installed.package_sha256, &digest);
+    let header = text.lines().next().unwrap();
+    // A checksum tells of damage; who can write the lock can write it as well.
+    let sum: String = Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
+    fs::write(&lock, format!("{header}\n# sha256 {sum}\n{body}")).unwrap();
     fs::rename(&installed.dir, installed.dir.with_file_name(&digest)).unwrap();
     let error = folder.find(ID).unwrap_err();
     assert!(matches!(error, PackageError::BadSignature { .. }), "{error}");
@@ -332,4 +338,62 @@ fn ids_that_are_paths_find_nothing() {
             "{id}"
         );
     }
+}
+
+#[test]
+fn a_lock_with_a_flipped_byte_or_cut_short_is_named_and_nothing_is_loaded_by_it() {
+    let place = Place::new();
+    let folder = place.trusting();
+    let one = read(&place.signed("1.0.0", b"one"));
+    folder.install(&one, false).unwrap();
+    folder.install(&read(&place.package("2.0.0", b"two")), true).unwrap();
+    folder.set_enabled(ID, false).unwrap();
+    let path = place.plugins().join(LOCK_FILE);
+    let sound = fs::read(&path).unwrap();
+    let flipped = (0..sound.len()).flat_map(|at| [0x01, 0x20, 0x80, 0xff].map(|bits| (at, bits)));
+    let flipped = flipped.map(|(at, bits)| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= bits;
+        (format!("byte {at} ^ {bits:#x}"), bytes)
+    });
+    let cut = (0..sound.len()).map(|len| (format!("cut to {len} bytes"), sound[..len].to_vec()));
+    // What a disk does that loses a page.
+    let zeroed = [0, sound.len() / 2].map(|from| {
+        let mut bytes = sound.clone();
+        bytes[from..].fill(0);
+        (format!("zeros from {from}"), bytes)
+    });
+    let mut damages = 0;
+    for (damage, bytes) in flipped.chain(cut).chain(zeroed) {
+        overwrite(&path, &bytes);
+        let refusals = [
+            folder.usable(ID).map(|_| ()),
+            folder.find(ID).map(|_| ()),
+            folder.list().map(|_| ()),
+            folder.unsigned().map(|_| ()),
+            folder.rollback(ID, None).map(|_| ()),
+            folder.set_enabled(ID, true).map(|_| ()),
+        ];
+        for refusal in refusals {
+            let error = refusal.expect_err(&damage);
+            assert!(
+                matches!(&error, PackageError::Lock { path: named, .. } if *named == path),
+                "{damage}: {error}"
+            );
+            let told = error.to_string();
+            assert!(
+                told.contains("restore it from a backup, or remove it and install"),
+                "{damage}: {told}"
+            );
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes, "{damage}: it was written over");
+        damages += 1;
+    }
+    println!("{damages} damages of {} bytes, all named", sound.len());
+    overwrite(&path, &sound);
+    assert!(matches!(folder.usable(ID), Err(PackageError::Disabled(_))));
+    // What the error says helps.
+    fs::remove_file(&path).unwrap();
+    folder.install(&one, false).unwrap();
+    assert_eq!(folder.usable(ID).unwrap().verified_library().unwrap(), b"one");
 }

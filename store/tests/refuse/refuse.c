@@ -1,6 +1,7 @@
 /* A disk that refuses one operation: preloaded into a process and its children, this counts what they do to files under
  * WENGU_REFUSE_OF, and the WENGU_REFUSE_ATth operation fails as WENGU_REFUSE_HOW says: with `enospc`, with `eio`, or `short`:
- * half of it is written and the next write to the same file finds the disk full. The counter is shared over all processes by
+ * half of it is written and the next write to the same file finds the disk full. With `lost` it is a disk that lies, for tests of
+ * tests: every rename onto such a path succeeds and is not done, whatever WENGU_REFUSE_AT says. The counter is shared over all processes by
  * the file WENGU_REFUSE_COUNT, which begins with it and goes on with what was refused, so that a fault comes once. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,6 +19,7 @@
 
 #define REAL(name) ((__typeof__(&name))real(#name))
 #define SHORT (-1)
+#define LOST (-2)
 
 struct shared {
     uint64_t count;
@@ -35,7 +37,7 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 __attribute__((constructor)) static void begin(void) {
     const char *count = getenv("WENGU_REFUSE_COUNT"), *number = getenv("WENGU_REFUSE_AT"), *word = getenv("WENGU_REFUSE_HOW");
     if (!count || !number || !word || !getenv("WENGU_REFUSE_OF")) return;
-    how = !strcmp(word, "short") ? SHORT : !strcmp(word, "eio") ? EIO : ENOSPC;
+    how = !strcmp(word, "short") ? SHORT : !strcmp(word, "lost") ? LOST : !strcmp(word, "eio") ? EIO : ENOSPC;
     at = atol(number);
     int fd = REAL(open)(count, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
@@ -48,11 +50,12 @@ __attribute__((constructor)) static void begin(void) {
 
 static int ours(const char *path) { return shared && path && !strncmp(path, root, strlen(root)); }
 
-/* What is to happen to this operation: 0, an errno, or SHORT. */
+/* What is to happen to this operation: 0, an errno, SHORT or LOST. */
 static int refused(const char *op, const char *path, int is_write) {
     if (!ours(path)) return 0;
     if (how == SHORT && !is_write) return 0;
-    if (__atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST) != (uint64_t)at) return 0;
+    if (how == LOST && strcmp(op, "rename")) return 0;
+    if (how != LOST && __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST) != (uint64_t)at) return 0;
     snprintf(shared->what, sizeof shared->what, "%s %s", op, path);
     return how;
 }
@@ -156,6 +159,7 @@ int ftruncate64(int fd, off64_t len) {
 int rename(const char *from, const char *to) {
     int verdict = refused("rename", to, 0);
     OR_FAIL(verdict)
+    if (verdict == LOST) return 0;
     return REAL(rename)(from, to);
 }
 

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::forget;
 use anyhow::{Context, Result};
 use wengu_config::Domain;
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 
 /// Has the runner begin a fitting; one that is under way is joined. Gives the plan of one that is only rehearsed.
@@ -39,6 +40,7 @@ pub fn ask(
     let asked_ms = now_ms();
     sweep(engine, name)?;
     begin(&engine.layout.tuning(name, asked_ms), &plan)?;
+    hit("tune.begun");
     let record = TuningRecord {
         state: TuningState::Running,
         trials,
@@ -52,6 +54,7 @@ pub fn ask(
     engine
         .store
         .commit(Batch::new("tune.asked").at(record.asked_ms).put(name, &record)?)?;
+    hit("tune.asked");
     engine.wake_runner();
     Ok(None)
 }
@@ -69,6 +72,17 @@ pub fn reset(engine: &Engine, domain: &str) -> Result<bool> {
         sweep(engine, domain)?;
     }
     Ok(true)
+}
+
+/// At the start: folders of fittings that a crash has kept from being recorded, or from being cleared. They hold texts.
+pub fn recover(engine: &Engine) -> Result<()> {
+    for name in engine.config.domains.keys() {
+        let record = engine.store.get::<TuningRecord>(name)?;
+        if record.is_none_or(|record| record.state != TuningState::Running) {
+            sweep(engine, name)?;
+        }
+    }
+    Ok(())
 }
 
 /// Folders that a stop has left behind.

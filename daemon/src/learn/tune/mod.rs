@@ -14,7 +14,7 @@ mod settings;
 mod steps;
 mod trial;
 
-pub use asking::{ask, reset};
+pub use asking::{ask, recover, reset};
 pub use outcomes::{Counts, Report, Trial, latest_report};
 pub use plan::Plan;
 pub use record::{InUse, TuningRecord, TuningState};

@@ -14,6 +14,7 @@ use chrono::Utc;
 use std::path::Path;
 use wengu_config::Domain;
 use wengu_decide::tune::{Next, fit, next};
+use wengu_failpoint::hit;
 use wengu_store::Batch;
 
 /// The fitting of a domain that is under way.
@@ -96,7 +97,9 @@ fn step(engine: &Engine, domain: &Domain, record: &TuningRecord) -> Result<()> {
     }
     if let Some(outcome) = advanced {
         record_trial(&folder, &plan, &outcome)?;
+        hit("tune.shown");
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        hit("tune.trial_cleared");
         tracing::info!(
             domain = domain.name,
             rung,
@@ -120,6 +123,7 @@ pub(super) fn begin(folder: &Path, plan: &Plan) -> Result<()> {
 
 fn record_trial(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<()> {
     keep(folder, outcome)?;
+    hit("tune.kept");
     show(folder, plan.report(), &Outcomes::load(folder)?)
 }
 
@@ -170,10 +174,14 @@ fn end(engine: &Engine, domain: &Domain, begun: &TuningRecord, result: Result<Re
                 };
             }
         }
+        hit("tune.before_end");
         engine
             .store
             .commit(Batch::new("tune.ended").at(now).put(name, &record)?)?;
+        hit("tune.ended");
     }
     drop(lock);
-    clear(&engine.layout.tuning(name, begun.asked_ms))
+    clear(&engine.layout.tuning(name, begun.asked_ms))?;
+    hit("tune.cleared");
+    Ok(())
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
 use wengu_decide::tune::score;
+use wengu_failpoint::hit;
 use wengu_protocol::job::{self, JobResult};
 use wengu_store::{Hash, durable};
 
@@ -88,7 +89,9 @@ pub(super) fn advance(
             judgement: &judgement,
             versions_dir: &versions,
         })?;
+        hit("tune.adopted");
         durable::write_file(&dir.join(FIRST), &serde_json::to_vec(&First { version, seconds })?)?;
+        hit("tune.first_written");
         std::fs::remove_dir_all(&job_dir).with_context(|| job_dir.display().to_string())?;
         return Ok(None);
     };
