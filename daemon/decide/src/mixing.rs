@@ -69,7 +69,11 @@ impl Mixing {
             self.step = (self.step / 2).max(1);
         }
         self.rose = Some(up);
-        let moved = if up { self.place + self.step } else { self.place - self.step };
+        let moved = if up {
+            self.place + self.step
+        } else {
+            self.place - self.step
+        };
         self.place = moved.clamp(*PLACES.start(), *PLACES.end());
     }
 }

@@ -1,5 +1,6 @@
 //! What the trainer says: progress, results, ends.
 
+use super::{Mixing, Stability};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -95,6 +96,12 @@ pub struct JobResult {
     /// What the parent said when it was asked again. None without a parent.
     #[serde(default)]
     pub repeat: Option<Repeat>,
+    /// How the share of new examples was moved. None where `replay_ratio` stayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixing: Option<Mixing>,
+    /// Accuracy on old examples meanwhile. None where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
     /// File under the job directory to lowercase hex SHA-256: all of `out/`.
     pub outputs: BTreeMap<String, String>,
 }

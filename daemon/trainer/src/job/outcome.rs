@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Repeat, layout};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Repeat, Stability, layout};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
@@ -29,6 +29,10 @@ pub struct Summary {
     pub best_epoch: Option<u32>,
     /// Its score there.
     pub validation_score: Option<f64>,
+    /// How the share of new examples was moved.
+    pub mixing: Option<Mixing>,
+    /// Accuracy on old examples meanwhile.
+    pub stability: Option<Stability>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -134,6 +138,8 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         best_epoch: summary.best_epoch,
         repeat: summary.repeat,
         validation_score: summary.validation_score,
+        mixing: summary.mixing.clone(),
+        stability: summary.stability.clone(),
         outputs,
     };
     hit("train.before_result");
@@ -162,6 +168,8 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         last_epoch_loss: None,
         best_epoch: None,
         validation_score: None,
+        mixing: None,
+        stability: None,
         repeat: None,
         outputs: BTreeMap::new(),
     };
