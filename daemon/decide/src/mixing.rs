@@ -9,6 +9,8 @@ pub const REPLAY_RATIO_MIN: f64 = 1.0 / 16.0;
 
 /// A doubling has so many parts: the finest move.
 const PARTS: i32 = 8;
+/// After so many moves in one direction the next is longer.
+const SURE: i32 = 2;
 /// New examples for an old one, in parts of a doubling: [`REPLAY_RATIO_MAX`] and [`REPLAY_RATIO_MIN`].
 const PLACES: std::ops::RangeInclusive<i32> = -2 * PARTS..=4 * PARTS;
 
@@ -18,9 +20,10 @@ const PLACES: std::ops::RangeInclusive<i32> = -2 * PARTS..=4 * PARTS;
 /// The rule is ours: new examples for an old one go up by a factor where there is room and down by it where there is none. The
 /// factor begins as 2, and its logarithm is halved whenever the direction changes, down to an eighth (the step sizes of Kesten 1958,
 /// "Accelerated stochastic approximation", with a floor). If the loss rises with the share of new examples and does not otherwise
-/// depend on time, the place crosses the threshold at the first change of direction and is never more than one step away from it
-/// afterwards; two moves at most lie between a change and the next, so the distance halves in at most two moves until it is
-/// an eighth of a doubling. The floor is there because the loss does depend on time: the search never ends.
+/// depend on time, the first change of direction is at most a step away from the threshold, which is two of the halved ones: two moves lie
+/// between a change and the next, and the distance halves in two moves until it is an eighth of a doubling. The loss does depend on
+/// time, and that is why there is a floor, and why a third move in one direction, which says that the threshold has moved, doubles the
+/// step again, up to the factor 2.
 ///
 /// All is in whole numbers, so that a state that was written down goes on to the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +32,8 @@ pub struct Mixing {
     place: i32,
     /// Of the next move, in the same unit.
     step: i32,
-    /// The last move was up.
-    rose: Option<bool>,
+    /// Moves in the direction of the last one, without another between; below 0 they went down.
+    run: i32,
 }
 
 impl Mixing {
@@ -40,7 +43,7 @@ impl Mixing {
         Mixing {
             place: place.clamp(*PLACES.start(), *PLACES.end()),
             step: PARTS,
-            rose: None,
+            run: 0,
         }
     }
 
@@ -64,16 +67,14 @@ impl Mixing {
 
     /// Moves by the loss on old examples. What is not a number is no room.
     pub fn take(&mut self, old_loss: f64, limit: f64) {
-        let up = old_loss <= limit;
-        if self.rose.is_some_and(|rose| rose != up) {
-            self.step = (self.step / 2).max(1);
+        let direction = if old_loss <= limit { 1 } else { -1 };
+        if self.run * direction < 0 {
+            (self.run, self.step) = (0, (self.step / 2).max(1));
+        } else if self.run.abs() >= SURE {
+            self.step = (2 * self.step).min(PARTS);
         }
-        self.rose = Some(up);
-        let moved = if up {
-            self.place + self.step
-        } else {
-            self.place - self.step
-        };
+        self.run += direction;
+        let moved = self.place + direction * self.step;
         self.place = moved.clamp(*PLACES.start(), *PLACES.end());
     }
 }

@@ -21,6 +21,22 @@ fn it_begins_as_configured_and_goes_up_and_down_by_a_factor_that_shrinks_at_each
 }
 
 #[test]
+fn a_third_move_in_one_direction_is_longer_again() {
+    let mut mixing = Mixing::new(1.0);
+    let places: Vec<f64> = [true, false, true, false, false, false, false, false, true]
+        .map(|room| {
+            mixing.take(if room { 1.0 } else { 1.2 }, 1.1);
+            -8.0 * mixing.replay_ratio().log2()
+        })
+        .to_vec();
+    // Parts of a doubling: steps of 8, 4, 2, 1, 1, then 2, 4, 8, and half of that.
+    let expected = [8.0, 4.0, 6.0, 5.0, 4.0, 2.0, -2.0, -10.0, -6.0];
+    for (found, expected) in places.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-9, "{places:?}");
+    }
+}
+
+#[test]
 fn the_weights_of_the_terms_are_those_of_today_at_the_first_ratio() {
     for ratio in [0.3, 1.0, 2.0, 100.0] {
         let first = Mixing::new(ratio);
