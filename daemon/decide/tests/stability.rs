@@ -11,7 +11,7 @@ fn each_era_has_its_own_minimum_and_the_gap_is_measured_from_the_parent() {
     // Two eras of 10 and 20 answers: the first is worst at step 10, the second at step 20.
     let eras = [(1, 10), (2, 20)];
     let during = [(10, vec![4, 18]), (20, vec![6, 8]), (30, vec![8, 15])];
-    let found = stability(&eras, &vec![9, 16], &during, &vec![7, 14]).unwrap();
+    let found = stability(&eras, &[9, 16], &during, &[7, 14]).unwrap();
     close(found.before, f64::midpoint(0.9, 0.8));
     close(found.after, f64::midpoint(0.7, 0.7));
     close(found.minimum, f64::midpoint(0.4, 0.4));
@@ -30,18 +30,18 @@ fn each_era_has_its_own_minimum_and_the_gap_is_measured_from_the_parent() {
 
 #[test]
 fn what_came_out_counts_too_and_the_parent_does_not() {
-    let fallen = stability(&[(1, 10)], &vec![5], &[(5, vec![8])], &vec![3]).unwrap();
+    let fallen = stability(&[(1, 10)], &[5], &[(5, vec![8])], &[3]).unwrap();
     close(fallen.gap, 0.2);
-    let gained = stability(&[(1, 10)], &vec![5], &[], &vec![8]).unwrap();
+    let gained = stability(&[(1, 10)], &[5], &[], &[8]).unwrap();
     close(gained.gap, -0.3);
     assert_eq!(gained.points.len(), 1);
 }
 
 #[test]
 fn there_is_nothing_to_say_of_nothing() {
-    assert_eq!(stability(&[], &vec![], &[], &vec![]), None);
-    assert_eq!(stability(&[(1, 0)], &vec![0], &[], &vec![0]), None);
-    assert_eq!(stability(&[(1, 10)], &vec![5], &[(5, vec![])], &vec![5]), None);
+    assert_eq!(stability(&[], &[], &[], &[]), None);
+    assert_eq!(stability(&[(1, 0)], &[0], &[], &[0]), None);
+    assert_eq!(stability(&[(1, 10)], &[5], &[(5, vec![])], &[5]), None);
 }
 
 #[test]

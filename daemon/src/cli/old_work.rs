@@ -71,7 +71,7 @@ mod tests {
             old_loss,
         };
         let told = told(&OldWork {
-            stability: stability(&[(1, 10), (2, 20)], &vec![9, 16], &during, &vec![7, 14]),
+            stability: stability(&[(1, 10), (2, 20)], &[9, 16], &during, &[7, 14]),
             mixing: Some(Mixing {
                 reference_loss: 0.4,
                 limit: 0.42,

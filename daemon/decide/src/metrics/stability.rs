@@ -3,23 +3,24 @@
 
 use wengu_protocol::job::{EraStability, Stability};
 
-/// Right answers of each era at some step.
-pub type Right = Vec<u64>;
-
-/// From the right answers of each of `eras` (run and answers asked for) under the parent, after some of the steps, and under the weights
-/// that came out.
+/// From the right answers of each of `eras` (run and answers asked for) under the parent, after some of the steps (step and right
+/// answers), and under the weights that came out.
 ///
 /// `minimum` is min-ACC: `1/k sum_i min_n A(E_i, f_n)` over the measured steps n of this update (there: of all updates since era i
-/// was learned). The gap is how far that is below what the parent had; below 0, no era was ever worse.
+/// was learned). The gap is how far that is below what the parent had; below 0 where old work gained.
 ///
 /// None without eras, with one that asks for nothing, or where a count is missing.
-pub fn stability(eras: &[(u64, u64)], before: &Right, during: &[(u64, Right)], after: &Right) -> Option<Stability> {
-    let counts = || [before, after].into_iter().chain(during.iter().map(|(_, right)| right));
+pub fn stability(eras: &[(u64, u64)], before: &[u64], during: &[(u64, Vec<u64>)], after: &[u64]) -> Option<Stability> {
+    let counts = || {
+        [before, after]
+            .into_iter()
+            .chain(during.iter().map(|(_, right)| right.as_slice()))
+    };
     let whole = counts().all(|right| right.len() == eras.len()) && eras.iter().all(|(_, answers)| *answers > 0);
     if eras.is_empty() || !whole {
         return None;
     }
-    let share = |right: &Right, era: usize| right[era] as f64 / eras[era].1 as f64;
+    let share = |right: &[u64], era: usize| right[era] as f64 / eras[era].1 as f64;
     let by_era: Vec<EraStability> = (0..eras.len())
         .map(|era| EraStability {
             run: eras[era].0,

@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Repeat, Stability, layout};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Repeat, Stability, layout};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
@@ -23,6 +23,10 @@ pub struct Summary {
     pub skipped_steps: u64,
     /// Seconds in the train phase.
     pub train_seconds: f64,
+    /// Of those, seconds in the EWC penalty.
+    pub penalty_seconds: f64,
+    /// Seconds of each phase.
+    pub phase_seconds: BTreeMap<Phase, f64>,
     /// Mean loss of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
     /// The epoch whose weights these are, where there is a validation set.
@@ -134,6 +138,8 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         steps: summary.steps,
         skipped_steps: summary.skipped_steps,
         train_seconds: summary.train_seconds,
+        penalty_seconds: summary.penalty_seconds,
+        phase_seconds: summary.phase_seconds.clone(),
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
         repeat: summary.repeat,
@@ -165,6 +171,8 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         steps: 0,
         skipped_steps: 0,
         train_seconds: 0.0,
+        penalty_seconds: 0.0,
+        phase_seconds: BTreeMap::new(),
         last_epoch_loss: None,
         best_epoch: None,
         validation_score: None,

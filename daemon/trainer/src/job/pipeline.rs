@@ -70,7 +70,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
     let before = match &statistics {
         Some(_) if learning.discriminant_weight > 0.0 => {
-            progress.begin(Phase::PredictChampion, 0, sets.texts().steps())?;
+            progress.begin(Phase::Teach, 0, sets.texts().steps())?;
             let vectors = sets.texts().vectors(&model, &mut progress, cancel)?;
             progress.end()?;
             Some(vectors)
@@ -168,6 +168,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         repeat,
         skipped_steps: state.skipped,
         train_seconds: state.train_seconds,
+        penalty_seconds: state.penalty_seconds,
+        phase_seconds: progress.seconds().clone(),
         last_epoch_loss: state.last_epoch_loss.map(Into::into),
         best_epoch: state.stopping.best().map(|(epoch, _)| epoch),
         validation_score: state.stopping.best().map(|(_, score)| score),
@@ -405,7 +407,7 @@ fn teach(
                 model.answer(&vectors.f_narrow(0, 0, train.set().len() as i64)?, None)?
             }
             None => {
-                progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(train.set()))?;
+                progress.begin(Phase::Teach, 0, Inputs::answer_steps(train.set()))?;
                 let answers = train.answers(model, progress, cancel)?;
                 progress.end()?;
                 answers
