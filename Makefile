@@ -20,6 +20,7 @@ build: setup ## every program and the bundled plugins
 test: setup ## every test
 	$(CARGO) build --workspace --bins --lib
 	$(CARGO) test --workspace
+	$(PYTHON) tests/bench/learning_test.py
 
 soak: setup ## the long tests: promises of gate and drift alarms, 11,000 kills (WENGU_SOAK_KILLS), 200 power cuts, every refused operation
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1

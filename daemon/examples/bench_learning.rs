@@ -2,10 +2,11 @@
 //! without the gate's decision: every version is taken on. Streams are made, and runs compared, by `tests/bench/learning.py`.
 //!
 //! usage: bench_learning STREAM.json SETTINGS.toml OUT_DIR MODEL_DIR TRAINER
-//!            [--seed N] [--memory SHARE] [--mode stream|joint|head_only] [--precision fp32|bf16] [--keep versions]
+//!            [--seed N] [--memory SHARE] [--mode stream|joint|joint_each|head_only] [--precision fp32|bf16] [--keep versions]
 //!
 //! SETTINGS.toml is the content of a `[domains.NAME.learning]` table; what it leaves out is the default. OUT_DIR/run.json gets
-//! for every delivery what the version after it answers to the test sets of all deliveries so far.
+//! for every delivery what the version after it answers to the test sets of all deliveries so far, and the seconds of each phase. `joint` and
+//! `head_only` train on all data after the last delivery, `joint_each` after each.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -16,15 +17,15 @@ use wengu::learn::adopt::{Adoption, adopt};
 use wengu::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource};
 use wengu::learn::manifest::{Item, MANIFEST_SCHEMA, Manifest};
 use wengu::learn::memory::Memory;
-use wengu::learn::outcome::{Answer, judge_job};
+use wengu::learn::outcome::{Answer, OldWork, judge_job};
 use wengu::learn::plan::{History, plan};
 use wengu::learn::prepare::{Prepared, prepare_baseline, prepare_update};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
 use wengu_decide::marked::{self, Marked};
-use wengu_decide::metrics::{SpanScores, StreamScores, negative_flip_rate};
+use wengu_decide::metrics::{SpanScores, StreamScores, negative_flip_rate, worst_case_accuracy};
 use wengu_decide::split::Side;
-use wengu_protocol::job::{Precision, Task};
+use wengu_protocol::job::{Phase, Precision, Stability, Task};
 use wengu_store::{Hash, Options, Store};
 
 #[derive(Deserialize)]
@@ -64,6 +65,10 @@ struct Run {
     overall: f64,
     /// Mean over the updates after the first of the share of answers that were right before and are wrong after.
     negative_flips: Option<f64>,
+    /// Mean over the updates of [`Stability::gap`], where it was measured.
+    stability_gap: Option<f64>,
+    /// WC-ACC after the last update.
+    worst_case_accuracy: Option<f64>,
     wall_s: f64,
     peak_memory_bytes: u64,
 }
@@ -72,6 +77,12 @@ struct Run {
 struct Update {
     examples: usize,
     train_s: f64,
+    /// Seconds in the EWC penalty, of those in `train_s`.
+    penalty_s: f64,
+    /// Seconds of each phase of the job.
+    phase_s: BTreeMap<Phase, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_work: Option<OldWork>,
     wall_s: f64,
     memory_examples: usize,
     memory_bytes: u64,
@@ -212,9 +223,9 @@ impl Runner {
         for (index, file) in files.iter().enumerate() {
             let started = Instant::now();
             let manifest = self.manifest(index, file, &ancestors, &history, parent.clone(), &base)?;
-            let apart = self.arguments.mode != "stream";
             // What is trained anew from all data is wanted at the end only.
-            if apart && index + 1 < updates_in_all {
+            let at_end = ["joint", "head_only"].contains(&self.arguments.mode.as_str());
+            if at_end && index + 1 < updates_in_all {
                 matrix.push(Vec::new());
                 history.add(&manifest);
                 ancestors.push(manifest);
@@ -224,7 +235,7 @@ impl Runner {
             let prepared = self.prepared(&manifest, &ancestors);
             let judgement = judge_job(&self.store, &job, &prepared, result.repeat)?;
             let (version, memory) = match self.arguments.mode.as_str() {
-                "head_only" | "joint" => (None, Memory::default()),
+                "head_only" | "joint" | "joint_each" => (None, Memory::default()),
                 _ => {
                     let id = adopt(&Adoption {
                         store: &self.store,
@@ -265,6 +276,9 @@ impl Runner {
             updates.push(Update {
                 examples: manifest.train.len(),
                 train_s: result.train_seconds,
+                penalty_s: result.penalty_seconds,
+                old_work: OldWork::of(&result),
+                phase_s: result.phase_seconds,
                 wall_s: started.elapsed().as_secs_f64(),
                 memory_examples: memory.examples.len(),
                 memory_bytes: kept("memory")?,
@@ -277,6 +291,7 @@ impl Runner {
             parent = version;
             eprintln!("  update {}: {:?}", index + 1, matrix.last());
         }
+        let gaps: Vec<f64> = stabilities(&updates).map(|stability| stability.gap).collect();
         let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)?;
         Ok(Run {
             stream: self.stream.name.clone(),
@@ -285,6 +300,8 @@ impl Runner {
             settings: settings.to_owned(),
             memory_bytes: self.memory_bytes(),
             stream_bytes: self.stream_bytes,
+            stability_gap: (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64),
+            worst_case_accuracy: worst_case(&updates, &matrix),
             updates,
             scores: StreamScores::of(&matrix, None),
             matrix,
@@ -359,8 +376,10 @@ impl Runner {
         base: &wengu_protocol::job::BaseModel,
     ) -> Result<Manifest> {
         let known = ancestors.last().map(|m| m.labels.clone()).unwrap_or_default();
-        let planned = plan(std::slice::from_ref(file), self.stream.task, &known, history);
+        let mut planned = plan(std::slice::from_ref(file), self.stream.task, &known, history);
         let learning = &self.domain.learning;
+        let seed = learning.seed.wrapping_mul(1_000_003).wrapping_add(index as u64 + 1);
+        let validation = planned.take_validation(self.stream.task, learning.validation_percent, seed);
         let mut train = planned.train;
         if self.arguments.mode != "stream" {
             let earlier = ancestors.iter().flat_map(|m| m.train.clone());
@@ -380,7 +399,7 @@ impl Runner {
             threshold: None,
             terms: Vec::new(),
             train,
-            validation: Vec::new(),
+            validation,
             asked: Vec::new(),
             gate: planned.gate,
             reserve: planned.reserve,
@@ -394,7 +413,7 @@ impl Runner {
             max_length: learning.max_length,
             memory_bytes: self.memory_bytes(),
             memory_seed: learning.seed,
-            seed: learning.seed.wrapping_mul(1_000_003).wrapping_add(index as u64 + 1),
+            seed,
             threads: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             gate_rules: self.domain.gate.rules,
             anchor: None,
@@ -422,7 +441,7 @@ impl Runner {
         let job = self.arguments.out.join("jobs").join(manifest.run.to_string());
         match self.arguments.mode.as_str() {
             "head_only" => prepare_baseline(&self.store, &prepared, "head_only", &job)?,
-            "joint" => prepare_baseline(&self.store, &prepared, "plain", &job)?,
+            "joint" | "joint_each" => prepare_baseline(&self.store, &prepared, "plain", &job)?,
             _ => prepare_update(&self.store, &prepared, &job)?,
         }
         let hours = |n: u64| Duration::from_secs(3600 * n);
@@ -458,6 +477,25 @@ fn spans(marked: &[Marked]) -> std::collections::BTreeSet<(&str, usize, usize)> 
         .iter()
         .map(|Marked(begin, end, kind)| (kind.as_str(), *begin, *end))
         .collect()
+}
+
+fn stabilities(updates: &[Update]) -> impl Iterator<Item = &Stability> {
+    let old_work = updates.iter().flat_map(|update| &update.old_work);
+    old_work.flat_map(|old_work| &old_work.stability)
+}
+
+/// The least that each delivery ever had of its old examples, with what the last version says to the last test set.
+fn worst_case(updates: &[Update], matrix: &[Vec<Option<f64>>]) -> Option<f64> {
+    let mut minima: BTreeMap<u64, f64> = BTreeMap::new();
+    for era in stabilities(updates).flat_map(|stability| &stability.eras) {
+        let least = minima.entry(era.run).or_insert(era.minimum);
+        *least = least.min(era.minimum);
+    }
+    let newest = *matrix.last()?.last()?;
+    let minimum = minima.values().sum::<f64>() / minima.len() as f64;
+    newest
+        .filter(|_| !minima.is_empty())
+        .map(|newest| worst_case_accuracy(matrix.len(), newest, minimum))
 }
 
 fn size_of(path: &Path) -> Result<u64> {

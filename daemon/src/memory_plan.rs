@@ -46,7 +46,11 @@ pub fn step(
         _ => head_parameters(labels as u64, described.shape.hidden),
     };
     // New examples and replayed ones are gone through one after the other.
-    let share = learning.replay_ratio.max(1.0);
+    let replay = match learning.old_loss_tolerance {
+        Some(_) => wengu_decide::mixing::REPLAY_RATIO_MAX,
+        None => learning.replay_ratio,
+    };
+    let share = replay.max(1.0);
     Ok(Step {
         parameters: parameters.map(headers::Tensor::numbers).sum(),
         trained: adapter + head,

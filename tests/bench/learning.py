@@ -1,7 +1,7 @@
 """The learning benchmark: streams of deliveries, wengu's methods and peers side by side, and the tables of RESULTS.md.
 
 usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
-           [--seeds N] [--memory SHARE,...] [--tables FILE]
+           [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else.
@@ -27,9 +27,18 @@ METHODS = {
     "wengu": ("stream", ""),
     "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
 }
+# Not run unless they are named: what costs are compared with.
+COMPARED = {
+    "wengu (no EWC)": ("stream", NO_EWC),
+    # wengu with the share of new examples following the loss on old ones.
+    "wengu (follows old loss)": ("stream", "validation_percent = 10\nold_loss_tolerance = 0.05\n"),
+    "joint at each delivery": ("joint_each", PLAIN + NO_EWC + NO_CORRECTION),
+}
+# What a method costs is told beside the same without EWC.
+WITHOUT_EWC = {"wengu": "wengu (no EWC)", "EWC": "naive"}
 PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
 # What no memory changes.
-WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "EWC", "distillation on new texts", "wengu (no old text)",
+WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "joint at each delivery", "EWC", "distillation on new texts", "wengu (no old text)",
                   "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
 
 HEAD = """# What is learned and what is forgotten
@@ -42,6 +51,9 @@ not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). St
 - **forgetting**: from each delivery's best accuracy before the last update to that after it, mean over the deliveries but the last (Chaudhry et al. 2018).
 - **right before, wrong after**: share of the test items so far, mean over the updates.
 - **training s**: seconds in optimizer steps, over all updates. **kept**: the last version's directory.
+- **EWC % of the training**: seconds in the penalty and for the Fisher, of those in optimizer steps without the penalty.
+- **stability gap**: mean over the updates of how far each era's accuracy on old examples falls at the worst look during the update, from what
+  it was before (De Lange et al. 2023). **worst-case accuracy**: their WC-ACC after the last update.
 
 """
 
@@ -56,13 +68,16 @@ def arguments():
     parser.add_argument("--orders", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--memory", default="0.09")
+    parser.add_argument("--stability-steps", type=int, default=0,
+                        help="look at a tenth of the examples, which is not trained on, every N steps: the stability gap")
     parser.add_argument("--tables")
     parsed = parser.parse_args()
     parsed.methods = parsed.methods.split(",")
-    unknown = [method for method in parsed.methods if method not in METHODS and method not in PEERS]
+    ours = {**METHODS, **COMPARED}
+    unknown = [method for method in parsed.methods if method not in ours and method not in PEERS]
     unknown += [stream for stream in parsed.streams.split(",") if stream not in streams.STREAMS]
     if unknown:
-        parser.error(f"unknown: {unknown}; methods are {[*METHODS, *PEERS]}, streams {list(streams.STREAMS)}")
+        parser.error(f"unknown: {unknown}; methods are {[*ours, *PEERS]}, streams {list(streams.STREAMS)}")
     return parsed
 
 
@@ -70,6 +85,10 @@ def run(args, stream, order, seed, method, memory):
     """One run, unless its result is there. Gives the result, or None where the run failed."""
     size = "small" if args.small else "whole"
     name = f"{size}-{stream}-{order}-{method.translate(str.maketrans(' ', '_', '()'))}-{memory}-{seed}"
+    mode, settings = {**METHODS, **COMPARED}.get(method, (None, None))
+    if args.stability_steps and mode == "stream":
+        name += f"-watched{args.stability_steps}"
+        settings = watched(settings, args.stability_steps)
     folder = Path(args.out) / name
     path = folder / "run.json"
     if not path.exists():
@@ -77,8 +96,7 @@ def run(args, stream, order, seed, method, memory):
         made.write_text(json.dumps(streams.make(stream, args.data, order, args.small), ensure_ascii=False))
         print(f"{name}", flush=True)
         environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
-        if method in METHODS:
-            mode, settings = METHODS[method]
+        if mode:
             toml = Path(args.out) / f"{name}.toml"
             toml.write_text(settings)
             command = [args.bench, made, toml, folder, args.model, args.trainer, "--mode", mode]
@@ -92,6 +110,12 @@ def run(args, stream, order, seed, method, memory):
             print(f"  failed: {log}", flush=True)
             return None
     return json.loads(path.read_text())
+
+
+def watched(settings, steps):
+    """The settings with the accuracy on old examples measured every so many steps."""
+    percent = "" if "validation_percent" in settings else "validation_percent = 10\n"
+    return settings + percent + f"stability_steps = {steps}\n"
 
 
 def figure(values, digits=1, factor=100.0):
@@ -111,6 +135,10 @@ def table(results, memory):
     low, high = mean("naive"), mean("joint (all data)")
     head = ["method", "memory", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
             "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
+    # Told where a run measured it.
+    told = any(run.get("stability_gap") is not None for runs in results.values() for run in runs)
+    if told:
+        head += ["stability gap points", "worst-case accuracy %"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for method, runs in results.items():
         if not runs:
@@ -127,7 +155,55 @@ def table(results, memory):
                  figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
                  figure(kept, 0, 2**-10)]
+        if told:
+            cells += [figure([run.get("stability_gap") for run in runs]), figure([run.get("worst_case_accuracy") for run in runs])]
         lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def seconds(run, *phases):
+    """Of these phases, over all updates of a run; None where the run does not tell."""
+    told = [update.get("phase_s") for update in run["updates"]]
+    return sum(of.get(phase, 0.0) for of in told for phase in phases) if told and all(told) else None
+
+
+def ewc_seconds(run):
+    return seconds(run, "fisher") + sum(update["penalty_s"] for update in run["updates"])
+
+
+def costs(results):
+    """Where an update's seconds go: {method: [results]}. Nothing where no run tells."""
+    results = {method: [run for run in runs if run and seconds(run, "train") is not None] for method, runs in results.items()}
+    head = ["method", "training s", "EWC: penalty s", "EWC: Fisher s", "EWC % of the training", "more than without EWC %", "teacher s",
+            "discriminant s", "validation s", "answering s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for method, runs in results.items():
+        if not runs:
+            continue
+        of = lambda *phases: figure([seconds(run, *phases) for run in runs], 1, 1)
+        # The training without what EWC adds to it.
+        share = [ewc_seconds(run) / (seconds(run, "train") - (ewc_seconds(run) - seconds(run, "fisher"))) for run in runs]
+        without = results.get(WITHOUT_EWC.get(method)) or []
+        both = lambda runs: statistics.mean(seconds(run, "train", "fisher") for run in runs)
+        cells = [method, of("train"), figure([ewc_seconds(run) - seconds(run, "fisher") for run in runs], 1, 1), of("fisher"),
+                 figure(share), f"{100 * (both(runs) / both(without) - 1):.1f}" if without else "–",
+                 of("teach"), of("statistics"), of("validate"), of("predict_champion", "predict_challenger", "candidates")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines if len(lines) > 2 else []
+
+
+def by_update(results):
+    """Seconds of training of every update, where something was trained anew on all data at each of them."""
+    lengths = {len(run["updates"]) for run in results.get("joint at each delivery", []) if run}
+    if not lengths:
+        return []
+    updates = max(lengths)
+    shown = {method: [run for run in runs if run and len(run["updates"]) == updates] for method, runs in results.items()}
+    shown = {method: runs for method, runs in shown.items() if runs}
+    lines = ["| training s of update | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
+    for update in range(updates):
+        cells = [figure([run["updates"][update]["train_s"] for run in runs], 1, 1) for runs in shown.values()]
+        lines.append(f"| {update + 1} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -150,6 +226,8 @@ def main():
             lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",
                       f"{len(examples)} deliveries, {sum(examples)} examples; {args.orders} orders, {args.seeds} seeds.", ""]
             lines += table(results, memory) + [""]
+            for words, more in [("Costs, over all updates:", costs(results)), ("Costs by update:", by_update(results))]:
+                lines += [words, "", *more, ""] if more else []
     text = "\n".join(lines)
     print(text)
     if args.tables:

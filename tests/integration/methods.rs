@@ -54,6 +54,43 @@ fn exported(site: &Site, dir: &std::path::Path, why_not_merged: &str) {
 }
 
 #[test]
+fn old_validation_examples_are_watched_by_the_next_update_and_told() {
+    if model().is_none() {
+        return;
+    }
+    let watch = "epochs = 2\nvalidation_percent = 25\nold_loss_tolerance = 0.05\nstability_steps = 3";
+    let (site, dir) = learned(watch);
+    let id = dir.file_name().unwrap().to_str().unwrap();
+    let first = site.json(&["versions", "explain", "contracts", id]);
+    assert_eq!(
+        first["old_work"],
+        Value::Null,
+        "a first version has no old work: {first:#}"
+    );
+
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 2, 22));
+    let (second, _) = site.train();
+    assert_eq!(second["state"]["name"], "finished", "{second:#}");
+    let id = second["version"].as_str().unwrap();
+    let old_work = &site.json(&["versions", "explain", "contracts", id])["old_work"];
+    let (stability, mixing) = (&old_work["stability"], &old_work["mixing"]);
+    let eras = stability["eras"].as_array().unwrap();
+    assert_eq!((eras.len(), &eras[0]["run"]), (1, &json!(1)), "{old_work:#}");
+    // A quarter of 88 examples, by a hash.
+    assert!((8..40).contains(&eras[0]["answers"].as_u64().unwrap()), "{old_work:#}");
+    let points = stability["points"].as_array().unwrap();
+    assert!(points.len() > 2 && points[1][0] == 3, "{old_work:#}");
+    let looks = mixing["points"].as_array().unwrap();
+    assert_eq!((looks.len(), &looks[0]["new_share"]), (4, &json!(0.5)), "{old_work:#}");
+    assert_ne!(looks[1]["new_share"], 0.5, "{old_work:#}");
+    let text = String::from_utf8(site.wengu(&["versions", "explain", "contracts", id]).stdout).unwrap();
+    assert!(
+        text.contains("a stability gap of") && text.contains("share of new examples in a step"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_prompt_is_learned_judged_continued_and_exported() {
     if model().is_none() {
         return;

@@ -51,6 +51,8 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
             clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
             head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
             replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
+            old_loss_tolerance: old_loss_tolerance(&mut section),
+            stability_steps: section.integer("stability_steps", 0..=1_000_000, 0) as u32,
             distill_alpha: section.number(
                 "distill_alpha",
                 0.0..=100.0,
@@ -87,9 +89,44 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
         choose(report, baseline, &BASELINES);
     }
     check_learning(&section, &learning);
+    check_watched(&section, &learning);
     check_task(&section, &learning, task);
     section.finish();
     learning
+}
+
+/// Left out, the share of new examples stays as it is.
+fn old_loss_tolerance(section: &mut Section<'_>) -> Option<f64> {
+    let name = "old_loss_tolerance";
+    let set = section.is_set(name);
+    let tolerance = section.number(name, 0.0..=10.0, 0.05);
+    set.then_some(tolerance)
+}
+
+/// What looks at old examples needs some that were never trained on.
+fn check_watched(section: &Section<'_>, learning: &Learning) {
+    let report = section.report;
+    let training = &learning.training;
+    let watched = [
+        (
+            "old_loss_tolerance",
+            training.old_loss_tolerance.is_some(),
+            "leave it out",
+        ),
+        ("stability_steps", training.stability_steps > 0, "set it to 0"),
+    ];
+    for (name, on, off) in watched {
+        if on && learning.validation_percent == 0 {
+            let message = "looks at the validation examples of earlier updates, and none are set apart";
+            let remedy = format!("set `validation_percent` above 0, as in `validation_percent = 10`, or {off}");
+            report.error(&section.at(name), message, remedy);
+        }
+    }
+    if training.old_loss_tolerance.is_some() && training.replay_ratio == 0.0 {
+        let message = "moves the share of replayed examples, and replay is off";
+        let remedy = "set `replay_ratio` above 0, or leave it out";
+        report.error(&section.at("old_loss_tolerance"), message, remedy);
+    }
 }
 
 /// Settings that are fine one by one and make no sense together.

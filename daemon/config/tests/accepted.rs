@@ -44,6 +44,7 @@ fn example_spelled_out() -> String {
         "prefix",
         "second_channel",
         "checklist",
+        "old_loss_tolerance",
         "slice_fields",
         "slice_functions",
     ];

@@ -128,6 +128,21 @@ const ONE_MISTAKE: &[(&str, &str, &str)] = &[
         "replay is off",
     ),
     (
+        "[domains.contracts.learning]\nold_loss_tolerance = 0.05",
+        "learning.old_loss_tolerance",
+        "none are set apart",
+    ),
+    (
+        "[domains.contracts.learning]\nstability_steps = 10",
+        "learning.stability_steps",
+        "none are set apart",
+    ),
+    (
+        "[domains.contracts.learning]\nvalidation_percent = 10\nold_loss_tolerance = 0.05\nreplay_ratio = 0.0\ndistill_alpha = 0.0",
+        "learning.old_loss_tolerance",
+        "replay is off",
+    ),
+    (
         "[domains.contracts.learning]\nvalidation_percent = 10\npatience = 0",
         "learning.patience",
         "is out of range",

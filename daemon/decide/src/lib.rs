@@ -11,6 +11,7 @@ pub mod marked;
 pub mod memory;
 pub mod memory_plan;
 pub mod metrics;
+pub mod mixing;
 pub mod near;
 mod random;
 pub mod schedule;

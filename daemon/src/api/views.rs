@@ -429,13 +429,14 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let manifest = engine.manifest(&run.manifest)?;
     let dir = engine.layout.version(domain, &id);
     let (mut audit, mut flips) = (Vec::new(), Vec::new());
-    let (mut scores, mut plugin_scores, mut negative_flip_rate) = (None, None, None);
+    let (mut scores, mut plugin_scores, mut negative_flip_rate, mut old_work) = (None, None, None, None);
     if let Some(hash) = &run.verdict {
         let judgement = engine.judgement(hash)?;
         negative_flip_rate = flip_rate(&judgement);
         audit = judgement.audit;
         scores = judgement.scores;
         plugin_scores = judgement.plugin_scores;
+        old_work = judgement.old_work;
         flips = judgements::flips(&judgement.answers);
     }
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
@@ -455,6 +456,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         plugin_scores,
         learning: history::scores(engine, domain, &id)?,
         negative_flip_rate,
+        old_work,
         flips,
         base_sha256: manifest
             .base

@@ -14,6 +14,7 @@ mod incidents;
 mod init;
 mod key;
 mod model;
+mod old_work;
 mod plugin;
 mod render;
 mod report;

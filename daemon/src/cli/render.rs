@@ -117,7 +117,8 @@ pub fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Load => "loading",
         Phase::PredictChampion => "version in service answers",
-        Phase::Validate => "answering the validation set",
+        Phase::Teach => "version in service teaches",
+        Phase::Validate => "answering validation sets",
         Phase::Train => "training",
         Phase::PredictChallenger => "new version answers",
         Phase::Fisher => "measuring what must stay (Fisher)",

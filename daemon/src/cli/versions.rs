@@ -195,6 +195,9 @@ fn explain(e: &VersionExplanation) {
     {
         print_learning(scores, e.negative_flip_rate);
     }
+    if let Some(old_work) = &e.old_work {
+        super::old_work::print(old_work);
+    }
     if let Some(scores) = &e.plugin_scores {
         print_plugin_scores(scores);
     }

@@ -3,6 +3,7 @@
 use super::examples::{Example, Examples, LabelSource};
 use super::manifest::{Item, Manifest};
 use super::memory::Remembered;
+use super::old_sample::{Taught, old_sample};
 use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
 use super::task::{Encoder, weight};
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use wengu_decide::label_set;
 use wengu_failpoint::hit;
 use wengu_protocol::CaseText;
-use wengu_protocol::job::{self, DataFile, Job, Task, TermToken};
+use wengu_protocol::job::{self, DataFile, Job, OldSample, Task, TermToken};
 use wengu_store::{Hash, Store, durable};
 use wengu_tokenize::Segment;
 
@@ -158,6 +159,22 @@ impl<'a> Writer<'a> {
         }
         let rows = self.items(&self.manifest.validation)?;
         self.write("validation", &rows, None).map(Some)
+    }
+
+    /// Writes the old examples that are watched, where the run asks for some and its ancestors set some apart.
+    pub(super) fn old_sample(&mut self, prepared: &Prepared) -> Result<Option<OldSample>> {
+        let learning = &self.manifest.learning;
+        let watched = learning.old_loss_tolerance.is_some() || learning.stability_steps > 0;
+        let before = prepared.ancestors.iter().map(Taught::from);
+        let sample = old_sample(before.filter(|_| watched), self.manifest.into());
+        if sample.is_empty() || prepared.parent_dir.is_none() {
+            return Ok(None);
+        }
+        let rows = self.items(sample.values().flatten().copied())?;
+        Ok(Some(OldSample {
+            path: self.write("old", &rows, None)?,
+            eras: sample.iter().map(|(run, items)| (*run, items.len() as u64)).collect(),
+        }))
     }
 
     /// Writes the gate, reserve and audit sets and the checklist of all eras, to files whose names begin with `prefix`.

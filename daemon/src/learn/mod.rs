@@ -10,6 +10,7 @@ pub mod judging;
 mod language;
 pub mod manifest;
 pub mod memory;
+mod old_sample;
 pub mod outcome;
 pub mod plan;
 pub mod prepare;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wengu_decide::gate::Verdict;
-use wengu_protocol::job::{Repeat, Task, layout};
+use wengu_protocol::job::{JobResult, Mixing, Repeat, Stability, Task, layout};
 use wengu_store::Store;
 use wengu_store::records::EraAccuracy;
 
@@ -42,6 +42,28 @@ pub struct Judgement {
     /// What the domain's plugin says; none without a plugin that has an evaluator, or where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_scores: Option<PluginScores>,
+    /// What was seen of old examples during training; None where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_work: Option<OldWork>,
+}
+
+/// What was seen of old examples during training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OldWork {
+    /// How the share of new examples was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixing: Option<Mixing>,
+    /// Accuracy meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
+}
+
+impl OldWork {
+    /// As the trainer reports it; None where it saw nothing.
+    pub fn of(result: &JobResult) -> Option<OldWork> {
+        let (mixing, stability) = (result.mixing.clone(), result.stability.clone());
+        (mixing.is_some() || stability.is_some()).then_some(OldWork { mixing, stability })
+    }
 }
 
 /// The answers of one era.
@@ -172,6 +194,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
             champion,
         }),
         plugin_scores: None,
+        old_work: None,
         verdict,
         audit: accuracy(&audit),
         answers,

@@ -57,6 +57,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     let train = writer.items(&manifest.train)?;
     writer.write("train", &train, None)?;
     let validation = writer.validation()?;
+    let old_sample = writer.old_sample(prepared)?;
     let memory = old_memory(store, prepared)?;
     let remembered: Vec<Row> = memory.examples.iter().map(Row::from_memory).collect();
     let replay = if memory.examples.is_empty() || manifest.learning.replay_ratio == 0.0 {
@@ -95,6 +96,7 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
             fresh,
             train: "data/train.safetensors".into(),
             validation,
+            old_sample,
             replay,
             eval,
             candidates,
@@ -125,6 +127,8 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         discriminant_weight: 0.0,
         ewc_lambda: 0.0,
         fisher_examples: 0,
+        old_loss_tolerance: None,
+        stability_steps: 0,
         ..manifest.learning.clone()
     };
     let mut champion_eval = BTreeMap::new();
@@ -156,6 +160,7 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
             fresh: None,
             train: "data/train.safetensors".into(),
             validation,
+            old_sample: None,
             replay: None,
             eval,
             candidates: None,

@@ -2,7 +2,7 @@
 
 use super::adopt::{Adoption, adopt};
 use super::evaluator::plugin_scores;
-use super::outcome::{Judgement, era_accuracy, judge_job};
+use super::outcome::{Judgement, OldWork, era_accuracy, judge_job};
 use super::runner::{Work, give_up};
 use super::sources;
 use crate::alerts;
@@ -31,6 +31,7 @@ pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResu
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
     };
     hit("gate.judged");
+    judgement.old_work = OldWork::of(result);
     match plugin_scores(context, &judgement) {
         Ok(scores) => judgement.plugin_scores = scores,
         Err(e) => {

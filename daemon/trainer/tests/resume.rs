@@ -2,12 +2,12 @@
 
 mod train_support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use train_support::stop::{checkpoints, start, stop_at, wait_for_step};
 use train_support::{Bench, JobDir, labels, write_set};
-use wengu_protocol::job::{DistillLoss, Job, JobEnd, layout};
+use wengu_protocol::job::{DistillLoss, Job, JobEnd, Mixing, OldSample, Stability, layout};
 use wengu_trainer::data::random::{Purpose, Stream};
 
 /// A job with every term of the objective, dropout and accumulation, on a parent with two labels less.
@@ -15,6 +15,8 @@ struct Case {
     bench: Bench,
     parent: JobDir,
     expected: BTreeMap<String, String>,
+    /// What the whole job tells of old examples.
+    told: (Option<Mixing>, Option<Stability>),
 }
 
 impl Case {
@@ -32,10 +34,24 @@ impl Case {
             bench,
             parent,
             expected: BTreeMap::new(),
+            told: (None, None),
         };
         let whole = case.job("whole");
         whole.run(JobEnd::Completed);
         case.expected = whole.outputs();
+        case.told = (whole.result().mixing, whole.result().stability);
+        let moved: BTreeSet<u64> = case
+            .told
+            .0
+            .iter()
+            .flat_map(|told| &told.points)
+            .map(|p| p.new_share.to_bits())
+            .collect();
+        assert!(
+            moved.len() > 2,
+            "the share of new examples has to move: {:?}",
+            case.told
+        );
         assert_eq!(case.expected.keys().filter(|name| name.contains("champion")).count(), 1);
         case
     }
@@ -45,6 +61,11 @@ impl Case {
         let rows = train_support::toy_rows(2, 20, 4);
         let teacher = train_support::logits(&self.parent.root.join(layout::CANDIDATES));
         write_set(&dir.root.join("data/replay.safetensors"), &rows, Some(&teacher));
+        write_set(
+            &dir.root.join("data/old.safetensors"),
+            &train_support::toy_rows(2, 15, 9),
+            None,
+        );
         dir
     }
 
@@ -54,6 +75,12 @@ impl Case {
         job.learning.epochs = 12;
         job.learning.accumulation = 3;
         job.learning.replay_ratio = 0.5;
+        job.learning.old_loss_tolerance = Some(0.2);
+        job.learning.stability_steps = 5;
+        job.data.old_sample = Some(OldSample {
+            path: "data/old.safetensors".into(),
+            eras: vec![(1, 20), (2, 10)],
+        });
         job.learning.distill_alpha = 1.0;
         job.learning.distill_loss = DistillLoss::Logits;
         job.learning.distill_new_alpha = 0.5;
@@ -70,6 +97,7 @@ impl Case {
     fn finish(&self, dir: &JobDir) {
         dir.run(JobEnd::Completed);
         assert_eq!(dir.outputs(), self.expected);
+        assert_eq!((dir.result().mixing, dir.result().stability), self.told);
         assert!(!dir.root.join("checkpoint").exists());
     }
 }

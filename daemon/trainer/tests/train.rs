@@ -26,6 +26,17 @@ fn a_job_learns_and_writes_all_that_the_contract_names() {
         (JobEnd::Completed, 12 * 12, 0)
     );
     assert!(result.train_seconds > 0.0 && result.message.is_empty());
+    let phases: Vec<Phase> = result.phase_seconds.keys().copied().collect();
+    let expected = [
+        Phase::Load,
+        Phase::Train,
+        Phase::PredictChallenger,
+        Phase::Fisher,
+        Phase::Candidates,
+        Phase::Write,
+    ];
+    assert_eq!(phases, expected);
+    assert!(result.phase_seconds[&Phase::Train] <= result.train_seconds + 1.0);
     let names: BTreeSet<String> = dir.outputs().into_keys().collect();
     let expected = [
         "out/adapter/adapter_config.json",
@@ -232,6 +243,8 @@ fn the_champion_answers_with_its_own_labels_and_the_fisher_grows_with_the_head()
         });
         second.run(JobEnd::Completed);
         assert_eq!(second.logits(layout::CHAMPION, "test").size(), [100, 2]);
+        let (penalty, training) = (second.result().penalty_seconds, second.result().train_seconds);
+        assert!(penalty > 0.0 && penalty < training, "{penalty} of {training}");
         assert_eq!(second.logits(layout::CHALLENGER, "test").size(), [100, 4]);
         assert_eq!(
             train_support::logits(&second.root.join(layout::CANDIDATES)).size(),

@@ -8,6 +8,7 @@ mod exact;
 mod label_sets;
 mod rouge;
 mod spans;
+mod stability;
 mod stream;
 
 pub use bleu::{Bleu, BleuTokenizer};
@@ -17,4 +18,5 @@ pub use exact::exact_match;
 pub use label_sets::{LabelCounts, LabelSetScores, labels_above};
 pub use rouge::{RougeL, rouge_l};
 pub use spans::{SpanScores, Tag, TagError, spans};
+pub use stability::{stability, worst_case_accuracy};
 pub use stream::{StreamScores, negative_flip_rate};

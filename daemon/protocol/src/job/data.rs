@@ -14,6 +14,9 @@ pub struct Data {
     /// model, by the answers' log-probability. None: all epochs are trained.
     #[serde(default)]
     pub validation: Option<PathBuf>,
+    /// Examples of earlier updates that are watched and never trained on. None: there are none, or nobody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_sample: Option<OldSample>,
     /// Replay examples, with labels and, where `distill_alpha` > 0, teacher logits.
     pub replay: Option<PathBuf>,
     /// Name to file: sets that are answered by the parent (if any) before training and by the result after it.
@@ -29,6 +32,16 @@ pub struct Data {
     /// How many examples of each of the job's labels this job and those before it learn; empty: not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learned: Vec<u64>,
+}
+
+/// Examples of earlier updates, with labels that the parent knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OldSample {
+    /// The data file.
+    pub path: PathBuf,
+    /// Run and number of rows of each update that brought some, in the order of the file.
+    pub eras: Vec<(u64, u64)>,
 }
 
 /// A data file is a safetensors file with these tensors. Row i of the set is `ids[offsets[i]..offsets[i+1]]`.

@@ -1,5 +1,6 @@
 //! How it is trained.
 
+use super::is_zero;
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters. The objective is
@@ -32,6 +33,13 @@ pub struct Learning {
     pub head_dropout: f64,
     /// Replay examples in a step, as a share of `batch_size`. 0 switches replay off.
     pub replay_ratio: f64,
+    /// Epsilon: how much more than under the parent, as a share of it, the loss on [`super::OldSample`] may become. `replay_ratio` is then
+    /// where the search for the largest share of new examples that keeps to it begins. None: `replay_ratio` stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_loss_tolerance: Option<f64>,
+    /// Steps between measurements of accuracy on [`super::OldSample`]. 0: it is not measured.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stability_steps: u32,
     /// Weight alpha of the distillation term on replay. 0 switches it off.
     pub distill_alpha: f64,
     /// What distillation on replay is measured by.

@@ -18,12 +18,14 @@ mod data;
 pub mod layout;
 mod learning;
 mod method;
+mod old;
 mod result;
 
 pub use base::{BaseModel, Device, Precision};
-pub use data::{Data, DataFile};
+pub use data::{Data, DataFile, OldSample};
 pub use learning::{DistillLoss, FisherEstimate, Learning};
 pub use method::{BOTTLENECK_FAMILIES, Bottleneck, Lora, Method, NonLinearity, Placement, PromptTuning};
+pub use old::{EraStability, Mixing, MixingPoint, Stability};
 pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress, Repeat};
 
 use serde::{Deserialize, Serialize};

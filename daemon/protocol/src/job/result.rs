@@ -1,5 +1,6 @@
 //! What the trainer says: progress, results, ends.
 
+use super::{Mixing, Stability};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,16 +30,18 @@ pub struct Progress {
 }
 
 /// What a job is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Reading and checking the model and the data.
     Load,
     /// The parent answers the evaluation sets.
     PredictChampion,
+    /// The parent answers the new examples, and the remembered ones where class statistics are kept.
+    Teach,
     /// Optimizer steps.
     Train,
-    /// The model so far answers the validation set.
+    /// The model so far answers the validation set, or the old examples that are watched.
     Validate,
     /// The result answers the evaluation sets.
     PredictChallenger,
@@ -84,6 +87,14 @@ pub struct JobResult {
     pub skipped_steps: u64,
     /// Wall seconds spent in the train phase over all starts of the job.
     pub train_seconds: f64,
+    /// Of those, seconds in the EWC penalty and its gradient. On a CUDA device, which computes on while the processor goes ahead, this is
+    /// when they were asked for.
+    #[serde(default)]
+    pub penalty_seconds: f64,
+    /// Wall seconds of each phase, of the last start of the job. Training is without the looks in between, which are
+    /// [`Phase::Validate`].
+    #[serde(default)]
+    pub phase_seconds: BTreeMap<Phase, f64>,
     /// The epoch whose weights the result has, from 1, where there is a validation set.
     #[serde(default)]
     pub best_epoch: Option<u32>,
@@ -95,6 +106,12 @@ pub struct JobResult {
     /// What the parent said when it was asked again. None without a parent.
     #[serde(default)]
     pub repeat: Option<Repeat>,
+    /// How the share of new examples was moved. None where `replay_ratio` stayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixing: Option<Mixing>,
+    /// Accuracy on old examples meanwhile. None where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
     /// File under the job directory to lowercase hex SHA-256: all of `out/`.
     pub outputs: BTreeMap<String, String>,
 }

@@ -2,6 +2,7 @@
 
 use super::RunView;
 use crate::learn::evaluator::PluginScores;
+use crate::learn::outcome::OldWork;
 use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +59,9 @@ pub struct VersionExplanation {
     /// Share of the held-out items that were right before and are wrong after.
     #[serde(default)]
     pub negative_flip_rate: Option<f64>,
+    /// What was seen of old examples while it was trained.
+    #[serde(default)]
+    pub old_work: Option<OldWork>,
     /// Items whose answer changed.
     pub flips: Vec<Flip>,
     /// SHA-256 of the base model's weights.

@@ -9,7 +9,7 @@ use crate::error::TrainerError;
 use crate::job::files::{self, sha256_hex};
 use crate::job::tensors;
 use crate::optim::AdamW;
-use crate::train_loop::{Snapshot, Stopping};
+use crate::train_loop::{OldState, Snapshot, Stopping};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,6 +49,12 @@ pub struct LoopState {
     /// How training goes by the validation set.
     #[serde(default)]
     pub stopping: Stopping,
+    /// Of those, seconds in the EWC penalty and its gradient.
+    #[serde(default)]
+    pub penalty_seconds: f64,
+    /// What was seen of old examples.
+    #[serde(default)]
+    pub old: OldState,
     /// Files of the champion's predictions and their digests.
     pub champion: BTreeMap<String, String>,
 }

@@ -4,6 +4,7 @@ use super::Limits;
 use super::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::model::Batch;
+use std::ops::Range;
 use tch::Tensor;
 
 /// Batches whose examples are sorted by length within one window of this many, so that little is padded and yet
@@ -28,14 +29,13 @@ pub fn epoch_batches(lengths: &[usize], batch_size: usize, seed: u64, epoch: u64
     batches
 }
 
-/// Replay rows of a step: the memory is gone through in random order, then again in another.
-pub fn replay_rows(memory: usize, per_step: usize, seed: u64, step: u64) -> Vec<usize> {
+/// The draws of a step from the memory, which is gone through in random order, then again in another.
+pub fn replay_rows(memory: usize, draws: Range<usize>, seed: u64) -> Vec<usize> {
     if memory == 0 {
         return Vec::new();
     }
-    let first = step as usize * per_step;
     let mut round: Option<(usize, Vec<usize>)> = None;
-    (first..first + per_step)
+    draws
         .map(|draw| {
             let index = draw / memory;
             if round.as_ref().is_none_or(|(current, _)| *current != index) {
@@ -160,15 +160,17 @@ mod tests {
 
     #[test]
     fn replay_goes_through_the_memory_evenly_whatever_step_it_is_asked_for() {
-        let draws: Vec<usize> = (0..14).flat_map(|step| replay_rows(7, 3, 5, step)).collect();
+        let draws: Vec<usize> = (0..14)
+            .flat_map(|step| replay_rows(7, 3 * step..3 * step + 3, 5))
+            .collect();
         for round in draws.chunks(7) {
             let mut round = round.to_vec();
             round.sort_unstable();
             assert_eq!(round, [0, 1, 2, 3, 4, 5, 6]);
         }
-        assert_eq!(replay_rows(7, 3, 5, 9), draws[27..30]);
-        assert_eq!(replay_rows(2, 5, 5, 0).len(), 5);
-        assert!(replay_rows(0, 5, 5, 0).is_empty());
+        assert_eq!(replay_rows(7, 27..30, 5), draws[27..30]);
+        assert_eq!(replay_rows(2, 0..5, 5).len(), 5);
+        assert!(replay_rows(0, 0..5, 5).is_empty());
     }
 
     #[test]

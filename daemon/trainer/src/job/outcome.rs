@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Repeat, layout};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Repeat, Stability, layout};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
@@ -23,12 +23,20 @@ pub struct Summary {
     pub skipped_steps: u64,
     /// Seconds in the train phase.
     pub train_seconds: f64,
+    /// Of those, seconds in the EWC penalty.
+    pub penalty_seconds: f64,
+    /// Seconds of each phase.
+    pub phase_seconds: BTreeMap<Phase, f64>,
     /// Mean loss of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
     /// The epoch whose weights these are, where there is a validation set.
     pub best_epoch: Option<u32>,
     /// Its score there.
     pub validation_score: Option<f64>,
+    /// How the share of new examples was moved.
+    pub mixing: Option<Mixing>,
+    /// Accuracy on old examples meanwhile.
+    pub stability: Option<Stability>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -132,10 +140,14 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         steps: summary.steps,
         skipped_steps: summary.skipped_steps,
         train_seconds: summary.train_seconds,
+        penalty_seconds: summary.penalty_seconds,
+        phase_seconds: summary.phase_seconds.clone(),
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
         repeat: summary.repeat,
         validation_score: summary.validation_score,
+        mixing: summary.mixing.clone(),
+        stability: summary.stability.clone(),
         outputs,
     };
     hit("train.before_result");
@@ -161,9 +173,13 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         steps: 0,
         skipped_steps: 0,
         train_seconds: 0.0,
+        penalty_seconds: 0.0,
+        phase_seconds: BTreeMap::new(),
         last_epoch_loss: None,
         best_epoch: None,
         validation_score: None,
+        mixing: None,
+        stability: None,
         repeat: None,
         outputs: BTreeMap::new(),
     };

@@ -14,7 +14,7 @@ use crate::fisher::{FisherState, Provenance};
 use crate::model::Model;
 use crate::objective::Ewc;
 use crate::train_loop::{
-    Cancel, Inputs, Teacher, Texts, Training, add_discriminant, class_statistics, estimate_fisher,
+    Cancel, Inputs, Old, Teacher, Texts, Training, add_discriminant, class_statistics, estimate_fisher,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use wengu_protocol::job::{JobEnd, Method, Phase, Task, layout};
 struct Sets<T> {
     train: T,
     validation: Option<T>,
+    old: Option<T>,
     replay: Option<T>,
     eval: BTreeMap<String, T>,
     /// What the champion answers, where that is in other tokens than what the challenger answers.
@@ -69,7 +70,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
     let before = match &statistics {
         Some(_) if learning.discriminant_weight > 0.0 => {
-            progress.begin(Phase::PredictChampion, 0, sets.texts().steps())?;
+            progress.begin(Phase::Teach, 0, sets.texts().steps())?;
             let vectors = sets.texts().vectors(&model, &mut progress, cancel)?;
             progress.end()?;
             Some(vectors)
@@ -87,11 +88,17 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         .as_ref()
         .filter(|replay| !replay.set().is_empty() && learning.replay_ratio > 0.0);
     let (train, ewc) = (&sets.train, ewc.as_ref());
+    let old = sets
+        .old
+        .as_ref()
+        .map(|old| Old::new(&dir.job, old, dir.parent_labels()));
+    let old = old.transpose()?.flatten();
     let training = Training {
         job: &dir.job,
         model: &model,
         train,
         validation: sets.validation.as_ref(),
+        old: old.as_ref(),
         replay,
         teacher: teacher.as_ref(),
         ewc,
@@ -99,6 +106,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         cancel,
     };
     let state = training.run(saved, champion, &mut progress)?;
+    let (mixing, stability) = old.as_ref().map_or((None, None), |old| old.told(&dir.job, &state.old));
 
     let accumulated = match learning.fisher_examples {
         0 => None,
@@ -160,9 +168,13 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         repeat,
         skipped_steps: state.skipped,
         train_seconds: state.train_seconds,
+        penalty_seconds: state.penalty_seconds,
+        phase_seconds: progress.seconds().clone(),
         last_epoch_loss: state.last_epoch_loss.map(Into::into),
         best_epoch: state.stopping.best().map(|(epoch, _)| epoch),
         validation_score: state.stopping.best().map(|(_, score)| score),
+        mixing,
+        stability,
     })
 }
 
@@ -225,6 +237,12 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
             .validation
             .as_ref()
             .map(|path| read(path, Role::Train))
+            .transpose()?,
+        old: job
+            .data
+            .old_sample
+            .as_ref()
+            .map(|old| read(&old.path, Role::Train))
             .transpose()?,
         replay: job
             .data
@@ -307,6 +325,7 @@ impl Sets<TokenSet> {
                 .eval
                 .values()
                 .chain(&self.validation)
+                .chain(&self.old)
                 .chain(&self.replay)
                 .chain(&self.candidates);
             let steps = Inputs::answer_steps(&self.train) + all.map(Inputs::answer_steps).sum::<u64>();
@@ -322,6 +341,7 @@ impl Sets<TokenSet> {
         Ok(Sets {
             train: inputs(self.train)?,
             validation: self.validation.map(&mut inputs).transpose()?,
+            old: self.old.map(&mut inputs).transpose()?,
             replay: self.replay.map(&mut inputs).transpose()?,
             eval: self
                 .eval
@@ -387,7 +407,7 @@ fn teach(
                 model.answer(&vectors.f_narrow(0, 0, train.set().len() as i64)?, None)?
             }
             None => {
-                progress.begin(Phase::PredictChampion, 0, Inputs::answer_steps(train.set()))?;
+                progress.begin(Phase::Teach, 0, Inputs::answer_steps(train.set()))?;
                 let answers = train.answers(model, progress, cancel)?;
                 progress.end()?;
                 answers

@@ -3,6 +3,7 @@
 use super::files::write_failed;
 use crate::checkpoint::LossSum;
 use crate::error::TrainerError;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub struct ProgressLog {
     tokens: u64,
     loss: LossSum,
     learning_rate: Option<f64>,
+    /// Of the phases that are over.
+    seconds: BTreeMap<Phase, f64>,
+    is_open: bool,
 }
 
 impl ProgressLog {
@@ -59,12 +63,15 @@ impl ProgressLog {
             tokens: 0,
             loss: LossSum::default(),
             learning_rate: None,
+            seconds: BTreeMap::new(),
+            is_open: false,
         })
     }
 
     /// A phase begins, with `step` of its `total` steps done already.
     pub fn begin(&mut self, phase: Phase, step: u64, total: u64) -> Result<(), TrainerError> {
-        self.phase = phase;
+        self.close();
+        (self.phase, self.is_open) = (phase, true);
         (self.first_step, self.step, self.total) = (step, step, total);
         self.began = Instant::now();
         self.learning_rate = None;
@@ -96,7 +103,20 @@ impl ProgressLog {
 
     /// The phase is over.
     pub fn end(&mut self) -> Result<(), TrainerError> {
+        self.close();
         self.line()
+    }
+
+    /// Wall seconds of the phases so far, each over all its parts.
+    pub fn seconds(&self) -> &BTreeMap<Phase, f64> {
+        &self.seconds
+    }
+
+    fn close(&mut self) {
+        if self.is_open {
+            *self.seconds.entry(self.phase).or_default() += self.began.elapsed().as_secs_f64();
+            self.is_open = false;
+        }
     }
 
     fn line(&mut self) -> Result<(), TrainerError> {
@@ -147,5 +167,32 @@ mod tests {
         let loss = lines[1].loss.unwrap();
         assert_eq!((loss.new, loss.replay, loss.total), (2.0, 0.5, 2.75));
         assert_eq!(lines[1].eta_s, Some(0.0));
+    }
+
+    #[test]
+    fn the_seconds_of_a_phase_are_of_all_its_parts_and_of_nothing_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = ProgressLog::open(dir.path()).unwrap();
+        let wait = || std::thread::sleep(Duration::from_millis(30));
+        let began = Instant::now();
+        for _ in 0..2 {
+            log.begin(Phase::Train, 0, 1).unwrap();
+            wait();
+            // A phase that another one begins in ends there.
+            log.begin(Phase::Validate, 0, 1).unwrap();
+            wait();
+            log.end().unwrap();
+            wait();
+            log.end().unwrap();
+        }
+        let in_all = began.elapsed().as_secs_f64();
+        let seconds: Vec<(Phase, f64)> = log.seconds().iter().map(|(phase, s)| (*phase, *s)).collect();
+        let [(Phase::Train, train), (Phase::Validate, validate)] = seconds[..] else {
+            panic!("{seconds:?}");
+        };
+        assert!(
+            train >= 0.06 && validate >= 0.06 && train + validate <= in_all - 0.06,
+            "{seconds:?} of {in_all}"
+        );
     }
 }

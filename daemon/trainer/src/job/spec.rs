@@ -73,7 +73,8 @@ fn resolve(job: &mut Job, root: &Path) {
     asked.chain(job.data.fresh.iter_mut()).for_each(fix);
     fix(&mut job.data.train);
     let optional = job.data.replay.iter_mut().chain(job.data.candidates.iter_mut());
-    let optional = optional.chain(job.data.validation.iter_mut());
+    let old = job.data.old_sample.iter_mut().map(|old| &mut old.path);
+    let optional = optional.chain(job.data.validation.iter_mut()).chain(old);
     let evaluation = job.data.eval.values_mut().chain(job.data.champion_eval.values_mut());
     optional.chain(evaluation).for_each(fix);
 }
@@ -124,6 +125,9 @@ fn check(job: &Job) -> Result<(), String> {
     let validated = job.data.validation.is_some();
     ensure(!validated || job.learning.patience > 0, || {
         "`data.validation` is given and `learning.patience` is 0; set it to 1 or more, or leave the file out".into()
+    })?;
+    ensure(job.data.old_sample.is_none() || job.parent.is_some(), || {
+        "`data.old_sample` is of what a parent knows, which the job does not have".into()
     })?;
     term_tokens(job)?;
     anchor(job)?;
@@ -291,6 +295,9 @@ fn learning(learning: &Learning) -> Result<(), String> {
     within("learning.warmup_fraction", l.warmup_fraction, 0.0, 1.0)?;
     within("learning.fisher_decay", l.fisher_decay, 0.0, 1.0)?;
     within("learning.replay_ratio", l.replay_ratio, 0.0, 64.0)?;
+    if let Some(tolerance) = l.old_loss_tolerance {
+        within("learning.old_loss_tolerance", tolerance, 0.0, f64::MAX)?;
+    }
     below_one("learning.head_dropout", l.head_dropout)?;
     positive("learning.clip_norm", l.clip_norm)?;
     positive("learning.distill_temperature", l.distill_temperature)

@@ -3,6 +3,7 @@
 mod classes;
 mod fisher_pass;
 mod inputs;
+mod old;
 mod snapshot;
 mod step;
 mod stopping;
@@ -11,6 +12,7 @@ mod teacher;
 pub use classes::{Texts, add_discriminant, class_statistics};
 pub use fisher_pass::estimate_fisher;
 pub use inputs::Inputs;
+pub use old::{Old, OldState};
 pub use snapshot::Snapshot;
 pub use stopping::Stopping;
 pub use teacher::Teacher;
@@ -60,6 +62,8 @@ pub struct Training<'a> {
     pub train: &'a Inputs,
     /// Says after each epoch whether to go on; None where all epochs are trained.
     pub validation: Option<&'a Inputs>,
+    /// Old examples that are watched; None where nobody asks, or the parent has none.
+    pub old: Option<&'a Old<'a>>,
     /// The replay memory; None where replay is off.
     pub replay: Option<&'a Inputs>,
     /// The parent, where it answers step by step instead of in advance.
@@ -81,7 +85,6 @@ impl Training<'_> {
         progress: &mut ProgressLog,
     ) -> Result<LoopState, TrainerError> {
         let learning = &self.job.learning;
-        let correction = self.correction()?;
         let mut optimizer = self.optimizer()?;
         let mut state = LoopState::default();
         if let Some(saved) = &saved {
@@ -91,6 +94,10 @@ impl Training<'_> {
         let mut best = saved.as_ref().map(Saved::best).unwrap_or_default();
         let begun = state.champion == champion;
         state.champion = champion;
+        if let Some(old) = self.old {
+            old.begin(self, &mut state, progress)?;
+        }
+        let mut correction = self.correction(&self.mix(&state))?;
         if !begun {
             // The parent's answers are worth keeping before the first step is.
             self.checkpoints.save(&state, &optimizer, &best)?;
@@ -133,6 +140,11 @@ impl Training<'_> {
                     progress.begin(Phase::Train, state.step, total)?;
                 }
             }
+            if let Some(old) = self.old
+                && old.look(self, per_epoch, &mut state, progress)?
+            {
+                correction = self.correction(&self.mix(&state))?;
+            }
             state.train_seconds += last.elapsed().as_secs_f64();
             last = Instant::now();
             let ended = state.step == total || self.is_over(&state);
@@ -146,6 +158,9 @@ impl Training<'_> {
         progress.end()?;
         if self.validation.is_some() {
             snapshot::restore(self.model, &best)?;
+        }
+        if let Some(old) = self.old {
+            old.end(self, &mut state, progress)?;
         }
         for parameter in optimizer.parameters() {
             if parameter.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
@@ -188,7 +203,11 @@ impl Training<'_> {
     ) -> Result<([f64; 4], u64), TrainerError> {
         let learning = &self.job.learning;
         zero_gradients(&optimizer.parameters())?;
-        let (terms, tokens) = self.gradients(rows, state.step, correction)?;
+        let mix = self.mix(state);
+        let (mut terms, tokens) = self.gradients(rows, state.step, &mix, correction)?;
+        let before = Instant::now();
+        terms[3] = self.penalty()?;
+        state.penalty_seconds += before.elapsed().as_secs_f64();
         let norm = gradient_norm(&optimizer.parameters())?;
         if norm.is_finite() && terms.iter().all(|t| t.is_finite()) {
             clip_gradients(&optimizer.parameters(), norm, learning.clip_norm)?;
@@ -201,6 +220,7 @@ impl Training<'_> {
             state.skipped_in_a_row += 1;
         }
         state.updates = optimizer.updates();
+        state.old.drawn = mix.draws.end as u64;
         state.step += 1;
         if state.skipped_in_a_row >= SKIPS_ALLOWED {
             return Err(diverged(state.step, learning));

@@ -2,6 +2,7 @@
 
 use super::Training;
 use super::inputs::{self, Inputs};
+use super::old::Mix;
 use crate::data::batch::{micro_batches, replay_rows};
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
@@ -21,6 +22,8 @@ struct Part<'a> {
     labelled: bool,
     /// By their teacher's logits.
     distilled: Option<Distilled>,
+    /// Of all its terms.
+    weight: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -30,11 +33,12 @@ struct Distilled {
 }
 
 impl Training<'_> {
-    /// Adds the gradient of the whole objective to the parameters. Gives the terms, each with its factor.
+    /// Adds the gradient of the objective without the penalty to the parameters. Gives the terms, each with its factor.
     pub(super) fn gradients(
         &self,
         rows: &[usize],
         step: u64,
+        mix: &Mix,
         correction: Option<&Tensor>,
     ) -> Result<([f64; 4], u64), TrainerError> {
         let learning = &self.job.learning;
@@ -49,33 +53,40 @@ impl Training<'_> {
             rows,
             labelled: true,
             distilled: Some(distilled).filter(|distilled| distilled.weight > 0.0),
+            weight: mix.weights[0],
         };
         self.part(&of_new, (step, 0), correction, &mut terms)?;
         if let Some(replay) = self.replay {
-            for (stream, part) in self.replayed(replay, &self.drawn(replay, step)).iter().enumerate() {
+            for (stream, part) in self.replayed(replay, &self.drawn(replay, mix), mix).iter().enumerate() {
                 tokens += replay.token_count(part.rows);
                 self.part(part, (step, 1 + stream as u64), correction, &mut terms)?;
             }
         }
-        let ewc = self.ewc.map(|ewc| ewc.penalty(&self.model.held()?));
-        if let Some(penalty) = ewc.transpose()?.flatten() {
-            terms[3] = penalty.f_double_value(&[])?;
-            penalty.f_backward()?;
-        }
         Ok((terms, tokens))
     }
 
+    /// Adds the penalty's gradient to the parameters. Gives its term.
+    pub(super) fn penalty(&self) -> Result<f64, TrainerError> {
+        let ewc = self.ewc.map(|ewc| ewc.penalty(&self.model.held()?));
+        let Some(penalty) = ewc.transpose()?.flatten() else {
+            return Ok(0.0);
+        };
+        let term = penalty.f_double_value(&[])?;
+        penalty.f_backward()?;
+        Ok(term)
+    }
+
     /// The replay rows of a step: with DER++ twice as many, for its two terms.
-    fn drawn(&self, replay: &Inputs, step: u64) -> Vec<usize> {
+    fn drawn(&self, replay: &Inputs, mix: &Mix) -> Vec<usize> {
         let learning = &self.job.learning;
-        let per_step = (f64::from(learning.batch_size) * learning.replay_ratio).round() as usize;
         let twice = learning.distill_alpha > 0.0 && learning.distill_loss == DistillLoss::Logits;
-        let per_step = if twice { 2 * per_step } else { per_step };
-        replay_rows(replay.set().len(), per_step, self.job.seed, step)
+        let times = if twice { 2 } else { 1 };
+        let draws = times * mix.draws.start..times * mix.draws.end;
+        replay_rows(replay.set().len(), draws, self.job.seed)
     }
 
     /// What a step learns from its replay rows.
-    fn replayed<'s>(&self, replay: &'s Inputs, rows: &'s [usize]) -> Vec<Part<'s>> {
+    fn replayed<'s>(&self, replay: &'s Inputs, rows: &'s [usize], mix: &Mix) -> Vec<Part<'s>> {
         let learning = &self.job.learning;
         let distilled = Distilled {
             weight: learning.distill_alpha,
@@ -86,6 +97,7 @@ impl Training<'_> {
             rows,
             labelled,
             distilled,
+            weight: mix.weights[1],
         };
         match distilled {
             Distilled { weight: 0.0, .. } => vec![part(rows, true, None)],
@@ -112,7 +124,7 @@ impl Training<'_> {
     ) -> Result<(), TrainerError> {
         let (inputs, set) = (part.inputs, part.inputs.set());
         // Each answer weighs one over their number in the step, whichever micro-batch it is in.
-        let answers = set.answers_of(part.rows).len().max(1) as f64;
+        let answers = set.answers_of(part.rows).len().max(1) as f64 / part.weight;
         let accumulation = self.job.learning.accumulation as usize;
         for (index, rows) in micro_batches(part.rows, accumulation).into_iter().enumerate() {
             let taught = self.taught(part, rows)?;
@@ -158,13 +170,13 @@ impl Training<'_> {
 
     /// What is added to logits before the cross entropy, F32 [labels]. None where nothing is: without replay nothing of the old
     /// labels would be shown, and the correction would take all that speaks against them away.
-    pub(super) fn correction(&self) -> Result<Option<Tensor>, TrainerError> {
+    pub(super) fn correction(&self, mix: &Mix) -> Result<Option<Tensor>, TrainerError> {
         let (tau, learned) = (self.job.learning.prior_correction, &self.job.data.learned);
         let Some(replay) = self.replay.filter(|_| tau > 0.0 && !learned.is_empty()) else {
             return Ok(None);
         };
         let counts = |inputs: &Inputs| inputs.set().label_counts(self.job.labels.len());
-        let correction = prior_correction(tau, &counts(self.train)?, &counts(replay)?, learned);
+        let correction = prior_correction(tau, &counts(self.train)?, &counts(replay)?, mix.weights, learned);
         Ok(Some(Tensor::f_from_slice(&correction)?))
     }
 

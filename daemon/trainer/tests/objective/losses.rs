@@ -111,7 +111,7 @@ fn logits_are_corrected_by_the_shares_of_their_labels() {
     let g = golden("terms.safetensors");
     let counts = |name: &str| Vec::<f64>::try_from(&g[&format!("prior.{name}")]).unwrap();
     let learned: Vec<u64> = counts("learned").iter().map(|n| *n as u64).collect();
-    let correction = prior_correction(0.7, &counts("new"), &counts("replayed"), &learned);
+    let correction = prior_correction(0.7, &counts("new"), &counts("replayed"), [1.0; 2], &learned);
     let correction = Tensor::from_slice(&correction).to_kind(Kind::Double);
     assert_close(&correction, &g["prior.correction"], 1e-6, "correction");
     let logits = leaf(&g["prior.logits"]);

@@ -1,0 +1,60 @@
+"""What the tables of learning.py say of runs made by hand: python3 tests/bench/learning_test.py"""
+import sys, unittest
+
+sys.dont_write_bytecode = True
+import learning
+
+
+def run(train, penalty, fisher, gap=None):
+    """Two updates that take so long each."""
+    update = {"train_s": train + 1.0, "penalty_s": penalty, "kept_bytes": 1024, "memory_examples": 5,
+              "phase_s": {"train": train, "fisher": fisher, "teach": 2.0, "statistics": 1.0, "predict_champion": 3.0, "candidates": 4.0}}
+    return {"matrix": [[0.5, None], [0.4, 0.8]], "updates": [dict(update), dict(update)], "negative_flips": 0.1, "peak_memory_bytes": 2**20,
+            "scores": {"forgetting": 0.1, "backward_transfer": -0.1}, "stability_gap": gap, "worst_case_accuracy": gap and 0.3}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+class Tables(unittest.TestCase):
+    def test_ewc_is_told_of_the_training_without_it_and_beside_the_same_run_without(self):
+        results = {"wengu": [run(110.0, 10.0, 5.0)], "wengu (no EWC)": [run(96.0, 0.0, 0.0)], "avalanche-ewc": [None]}
+        head, _, ours, without = map(cells, learning.costs(results))
+        of = dict(zip(head, ours))
+        self.assertEqual((of["training s"], of["EWC: penalty s"], of["EWC: Fisher s"]), ("220.0", "20.0", "10.0"))
+        self.assertEqual(of["EWC % of the training"], "15.0")
+        self.assertEqual(of["more than without EWC %"], f"{100 * (115 / 96 - 1):.1f}")
+        self.assertEqual((of["teacher s"], of["discriminant s"], of["answering s"]), ("4.0", "2.0", "14.0"))
+        self.assertEqual(dict(zip(head, without))["EWC % of the training"], "0.0")
+        self.assertEqual(dict(zip(head, without))["more than without EWC %"], "–")
+
+    def test_runs_of_before_and_of_peers_have_no_costs(self):
+        old = run(1.0, 0.0, 0.0)
+        for update in old["updates"]:
+            del update["phase_s"]
+        self.assertEqual(learning.costs({"wengu": [old], "naive": [None]}), [])
+
+    def test_updates_are_told_beside_what_is_trained_anew_at_each(self):
+        joint, ours, at_end = run(10.0, 0.0, 0.0), run(5.0, 0.0, 0.0), run(7.0, 0.0, 0.0)
+        joint["updates"] = [dict(joint["updates"][0], train_s=s) for s in (10.0, 20.0)]
+        at_end["updates"] = at_end["updates"][:1]
+        results = {"wengu": [ours], "joint (all data)": [at_end], "joint at each delivery": [joint]}
+        lines = [cells(line) for line in learning.by_update(results)]
+        self.assertEqual(lines[0], ["training s of update", "wengu", "joint at each delivery"])
+        self.assertEqual(lines[2:], [["1", "6.0", "10.0"], ["2", "6.0", "20.0"]])
+        self.assertEqual(learning.by_update({"wengu": [ours]}), [])
+
+    def test_the_gap_is_told_where_it_was_measured(self):
+        head, _, first, second = map(cells, learning.table({"wengu": [run(1, 0, 0, 0.25)], "naive": [run(1, 0, 0)]}, 0.09))
+        self.assertEqual(head[-2:], ["stability gap points", "worst-case accuracy %"])
+        self.assertEqual((first[-2:], second[-2:]), (["25.0", "30.0"], ["–", "–"]))
+        self.assertNotIn("stability gap points", learning.table({"naive": [run(1, 0, 0)]}, 0.09)[0])
+
+    def test_what_is_watched_is_set_apart_once(self):
+        self.assertEqual(learning.watched("", 5), "validation_percent = 10\nstability_steps = 5\n")
+        self.assertEqual(learning.watched("validation_percent = 20\n", 5).count("validation_percent"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
