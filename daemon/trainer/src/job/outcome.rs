@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Repeat, layout};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Recompression, Repeat, layout};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Summary {
     pub best_epoch: Option<u32>,
     /// Its score there.
     pub validation_score: Option<f64>,
+    /// What was lost when a new adapter and the parent's became one.
+    pub recompression: Option<Recompression>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -132,6 +134,7 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         train_seconds: summary.train_seconds,
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
+        recompression: summary.recompression.clone(),
         repeat: summary.repeat,
         validation_score: summary.validation_score,
         outputs,
@@ -162,6 +165,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         last_epoch_loss: None,
         best_epoch: None,
         validation_score: None,
+        recompression: None,
         repeat: None,
         outputs: BTreeMap::new(),
     };
