@@ -26,7 +26,10 @@ METHODS = {
     "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),
     "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
+    "wengu (fresh adapter)": ("stream", 'adapter_start = "fresh"\n'),
+    "wengu (orthogonal adapters)": ("stream", 'adapter_start = "orthogonal"\n'),
 }
+ONLY_BY_NAME = {"wengu (fresh adapter)", "wengu (orthogonal adapters)"}
 PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
 # What no memory changes.
 WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "EWC", "distillation on new texts", "wengu (no old text)",
@@ -52,7 +55,7 @@ def arguments():
         parser.add_argument(name)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--streams", default="clause-types")
-    parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]))
+    parser.add_argument("--methods", default=",".join([m for m in [*METHODS, *PEERS] if m not in ONLY_BY_NAME]))
     parser.add_argument("--orders", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--memory", default="0.09")
