@@ -430,12 +430,14 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let dir = engine.layout.version(domain, &id);
     let (mut audit, mut flips) = (Vec::new(), Vec::new());
     let (mut scores, mut plugin_scores, mut negative_flip_rate) = (None, None, None);
+    let mut recompression = None;
     if let Some(hash) = &run.verdict {
         let judgement = engine.judgement(hash)?;
         negative_flip_rate = flip_rate(&judgement);
         audit = judgement.audit;
         scores = judgement.scores;
         plugin_scores = judgement.plugin_scores;
+        recompression = judgement.recompression;
         flips = judgements::flips(&judgement.answers);
     }
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
@@ -455,6 +457,8 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         plugin_scores,
         learning: history::scores(engine, domain, &id)?,
         negative_flip_rate,
+        adapter_start: manifest.learning.adapter_start,
+        recompression,
         flips,
         base_sha256: manifest
             .base

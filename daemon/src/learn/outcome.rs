@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wengu_decide::gate::Verdict;
-use wengu_protocol::job::{Repeat, Task, layout};
+use wengu_protocol::job::{Recompression, Repeat, Task, layout};
 use wengu_store::Store;
 use wengu_store::records::EraAccuracy;
 
@@ -42,6 +42,9 @@ pub struct Judgement {
     /// What the domain's plugin says; none without a plugin that has an evaluator, or where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_scores: Option<PluginScores>,
+    /// What was lost when the parent's adapter and a new one became one; none where the parent's was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompression: Option<Recompression>,
 }
 
 /// The answers of one era.
@@ -172,6 +175,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
             champion,
         }),
         plugin_scores: None,
+        recompression: None,
         verdict,
         audit: accuracy(&audit),
         answers,

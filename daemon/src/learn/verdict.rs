@@ -30,6 +30,11 @@ pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResu
         Err(e) => return give_up(engine, &run.domain, run.run, "eval_failed", &format!("{e:#}")),
     };
     hit("gate.judged");
+    if let Some(lost) = &result.recompression {
+        let (domain, relative_error) = (run.domain.as_str(), lost.relative_error);
+        tracing::info!(domain, run = run.run, relative_error, "adapter_recompressed");
+    }
+    judgement.recompression = result.recompression.clone();
     match plugin_scores(context, &judgement) {
         Ok(scores) => judgement.plugin_scores = scores,
         Err(e) => {
