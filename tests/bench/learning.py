@@ -27,8 +27,10 @@ METHODS = {
     "wengu": ("stream", ""),
     "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
 }
-# Not run unless they are named: what costs are compared with.
+# Not run unless they are named: what costs are compared with, and other ways.
 COMPARED = {
+    "wengu (fresh adapter)": ("stream", 'adapter_start = "fresh"\n'),
+    "wengu (orthogonal adapters)": ("stream", 'adapter_start = "orthogonal"\n'),
     "wengu (no EWC)": ("stream", NO_EWC),
     # wengu with the share of new examples following the loss on old ones.
     "wengu (follows old loss)": ("stream", "validation_percent = 10\nold_loss_tolerance = 0.05\n"),

@@ -127,3 +127,35 @@ fn bottlenecks_are_learned_judged_continued_and_exported() {
     grows(&site, &dir);
     exported(&site, &dir, "non-linearity of its own");
 }
+
+#[test]
+fn a_new_adapter_is_made_one_with_the_one_before_and_explained() {
+    if model().is_none() {
+        return;
+    }
+    let (site, dir) = learned("adapter_start = \"orthogonal\"\nrank = 4\nepochs = 2");
+    let first = dir.file_name().unwrap().to_str().unwrap();
+    let explain = |id: &str| site.json(&["versions", "explain", "contracts", id]);
+    assert_eq!(explain(first)["recompression"], Value::Null);
+    grows(&site, &dir);
+    let versions = site.json(&["versions", "contracts"]);
+    let versions = versions["contracts"].as_array().unwrap();
+    let second = versions.iter().find(|version| version["parent"] == first).unwrap();
+    let id = second["id"].as_str().unwrap();
+    let explained = explain(id);
+    assert_eq!(explained["adapter_start"], "orthogonal");
+    let lost = &explained["recompression"];
+    let error = lost["relative_error"].as_f64().unwrap();
+    assert!(error > 0.0 && error < 1.0, "{lost:#}");
+    let layers = lost["layers"].as_object().unwrap();
+    assert_eq!(layers.len(), 12, "queries and values of six layers");
+    let told = site.wengu(&["versions", "explain", "contracts", id]);
+    let told = String::from_utf8_lossy(&told.stdout);
+    assert!(
+        told.contains("at right angles") && told.contains(&format!("{:.2} % of their change lost", 100.0 * error)),
+        "{told}"
+    );
+    // Of the same rank, so that a server that takes the first takes the second.
+    let adapter = |id: &str| config(site.path("state/versions/contracts").join(id).join("adapter"));
+    assert_eq!(adapter(id)["r"], adapter(first)["r"]);
+}

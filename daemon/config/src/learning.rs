@@ -1,5 +1,6 @@
 //! `[domains.NAME.learning]` and `[domains.NAME.gate]`.
 
+use crate::adapter_start;
 use crate::method::read_method;
 use crate::section::{Located, Section, above, choose};
 use crate::types::{Gate, Learning};
@@ -34,6 +35,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
         section.integer(name, 1..=u64::from(most), u64::from(default)) as u32
     };
     let baselines = section.strings("baselines").unwrap_or_default();
+    let (start, orthogonal_lambda) = adapter_start::read(&mut section);
     let learning = Learning {
         seed: section.integer("seed", 0..=i64::MAX as u64, 1),
         method: read_method(&mut section),
@@ -67,6 +69,8 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
             discriminant_weight: section.number("discriminant_weight", 0.0..=10.0, if by_label { 0.3 } else { 0.0 }),
             distill_temperature: section.number("distill_temperature", above(0.0..100.0), 2.0),
             ewc_lambda: section.number("ewc_lambda", 0.0..=1e9, 100.0),
+            adapter_start: start,
+            orthogonal_lambda,
             fisher: section.choice(
                 "fisher",
                 // The exact one would go through every combination of the tokens' labels.
@@ -91,6 +95,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
     check_learning(&section, &learning);
     check_watched(&section, &learning);
     check_task(&section, &learning, task);
+    adapter_start::check(&section, &learning);
     section.finish();
     learning
 }

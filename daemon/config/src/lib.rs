@@ -1,5 +1,6 @@
 //! The configuration file: read, checked, every error at once.
 
+mod adapter_start;
 mod api;
 mod domain;
 mod encryption;

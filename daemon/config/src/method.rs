@@ -18,6 +18,8 @@ const METHODS: [(&str, &[&str]); 3] = [
             "use_dora",
             "rank_pattern",
             "alpha_pattern",
+            "adapter_start",
+            "orthogonal_lambda",
         ],
     ),
     ("prompt_tuning", &["virtual_tokens"]),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wengu_config::{ApiLimits, Config, Source, example, parse};
 use wengu_protocol::events::{Format, Language};
-use wengu_protocol::job::{Bottleneck, Method, NonLinearity, Placement, PromptTuning};
+use wengu_protocol::job::{AdapterStart, Bottleneck, Method, NonLinearity, Placement, PromptTuning};
 
 fn accept(text: &str) -> Config {
     parse(text, Path::new("/etc/wengu/wengu.toml")).unwrap_or_else(|problems| panic!("{problems}"))
@@ -21,6 +21,7 @@ fn example_spelled_out() -> String {
         "modules_to_save",
         "rank_pattern",
         "alpha_pattern",
+        "orthogonal_lambda",
         "virtual_tokens",
         "placement",
         "reduction_factor",
@@ -202,6 +203,21 @@ fn webhooks_of_each_format() {
          second_channel = 'c'\n[webhooks.c]\n{url}secret_file = 's'\n"
     ));
     assert_eq!(chain.webhooks["a"].second_channel.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_new_adapter_is_kept_from_the_one_before_only_where_that_is_asked_for() {
+    let base =
+        "state_dir = 's'\n[models.m]\npath = 'm'\n[domains.d]\nwatch = 'in'\nmodel = 'm'\n[domains.d.learning]\n";
+    let start = |text: &str| {
+        let training = accept(&format!("{base}{text}")).domains["d"].learning.training.clone();
+        (training.adapter_start, training.orthogonal_lambda)
+    };
+    assert_eq!(start(""), (AdapterStart::Continue, 0.0));
+    assert_eq!(start("adapter_start = 'fresh'"), (AdapterStart::Fresh, 0.0));
+    assert_eq!(start("adapter_start = 'orthogonal'"), (AdapterStart::Orthogonal, 0.5));
+    let weighed = "adapter_start = 'orthogonal'\northogonal_lambda = 2\nrank_pattern = { 'key' = 4 }";
+    assert_eq!(start(weighed), (AdapterStart::Orthogonal, 2.0));
 }
 
 #[test]

@@ -88,6 +88,31 @@ const ONE_MISTAKE: &[(&str, &str, &str)] = &[
         "belongs to the method \"bottleneck\", and the method is \"lora\"",
     ),
     (
+        "[domains.contracts.learning]\nadapter_start = \"anew\"",
+        "learning.adapter_start",
+        "\"anew\" is not known",
+    ),
+    (
+        "[domains.contracts.learning]\nmethod = \"bottleneck\"\nadapter_start = \"fresh\"",
+        "learning.adapter_start",
+        "belongs to the method \"lora\", and the method is \"bottleneck\"",
+    ),
+    (
+        "[domains.contracts.learning]\nuse_dora = true\nadapter_start = \"orthogonal\"",
+        "learning.adapter_start",
+        "cannot be added to it with DoRA",
+    ),
+    (
+        "[domains.contracts.learning]\nadapter_start = \"fresh\"\northogonal_lambda = 0.5",
+        "learning.orthogonal_lambda",
+        "nothing does",
+    ),
+    (
+        "[domains.contracts.learning]\nadapter_start = \"orthogonal\"\northogonal_lambda = 0.0",
+        "learning.orthogonal_lambda",
+        "is out of range",
+    ),
+    (
         "[domains.contracts.learning]\nmethod = \"prefix\"",
         "learning.method",
         "\"prefix\" is not known",

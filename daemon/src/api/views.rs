@@ -430,6 +430,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
     let dir = engine.layout.version(domain, &id);
     let (mut audit, mut flips) = (Vec::new(), Vec::new());
     let (mut scores, mut plugin_scores, mut negative_flip_rate, mut old_work) = (None, None, None, None);
+    let mut recompression = None;
     if let Some(hash) = &run.verdict {
         let judgement = engine.judgement(hash)?;
         negative_flip_rate = flip_rate(&judgement);
@@ -437,6 +438,7 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         scores = judgement.scores;
         plugin_scores = judgement.plugin_scores;
         old_work = judgement.old_work;
+        recompression = judgement.recompression;
         flips = judgements::flips(&judgement.answers);
     }
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
@@ -457,6 +459,8 @@ pub fn explain_version(engine: &Engine, domain: &str, id: Option<&str>) -> Resul
         learning: history::scores(engine, domain, &id)?,
         negative_flip_rate,
         old_work,
+        adapter_start: manifest.learning.adapter_start,
+        recompression,
         flips,
         base_sha256: manifest
             .base

@@ -8,6 +8,7 @@ use crate::learn::evaluator::PluginScores;
 use crate::learn::scores::{BothScores, LabelSets, Scores};
 use anyhow::Result;
 use wengu_decide::metrics::StreamScores;
+use wengu_protocol::job::AdapterStart;
 
 pub async fn versions(client: &Client, args: VersionsArgs, json: bool) -> Result<Exit> {
     if let Some(VersionsAction::Explain { domain, id }) = args.action {
@@ -146,6 +147,22 @@ fn print_label_sets(scores: &BothScores, sets: &LabelSets) {
     }
 }
 
+/// How its adapter came of that of the version that it continues.
+fn print_adapter(e: &VersionExplanation) {
+    let Some(lost) = &e.recompression else { return };
+    let how = match e.adapter_start {
+        AdapterStart::Orthogonal => "a new one at right angles to the one before",
+        AdapterStart::Fresh | AdapterStart::Continue => "a new one beside the one before",
+    };
+    println!(
+        "  adapter     {how}, the two made one of that rank: {:.2} % of their change lost",
+        100.0 * lost.relative_error
+    );
+    if let Some((layer, error)) = lost.worst() {
+        println!("              most in {layer}: {:.2} %", 100.0 * error);
+    }
+}
+
 fn explain(e: &VersionExplanation) {
     let v = &e.version;
     println!("version {}{}", v.id, if v.serving { " (serving)" } else { "" });
@@ -156,6 +173,7 @@ fn explain(e: &VersionExplanation) {
         "  made from   {} files, {} new examples, seed {}",
         e.files, e.run.train_examples, e.seed
     );
+    print_adapter(e);
     println!("  remembers   {} examples for replay", e.memory_examples);
     for plugin in &e.plugins {
         println!("  plugin      {plugin}");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use wengu_decide::gate::Verdict;
-use wengu_protocol::job::{JobResult, Mixing, Repeat, Stability, Task, layout};
+use wengu_protocol::job::{JobResult, Mixing, Recompression, Repeat, Stability, Task, layout};
 use wengu_store::Store;
 use wengu_store::records::EraAccuracy;
 
@@ -45,6 +45,9 @@ pub struct Judgement {
     /// What was seen of old examples during training; None where nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_work: Option<OldWork>,
+    /// What was lost when the parent's adapter and a new one became one; none where the parent's was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompression: Option<Recompression>,
 }
 
 /// What was seen of old examples during training.
@@ -195,6 +198,7 @@ pub fn judge_job(store: &Store, job_dir: &Path, prepared: &Prepared, repeat: Opt
         }),
         plugin_scores: None,
         old_work: None,
+        recompression: None,
         verdict,
         audit: accuracy(&audit),
         answers,

@@ -126,6 +126,8 @@ pub fn prepare_baseline(store: &Store, prepared: &Prepared, baseline: &str, dir:
         prior_correction: 0.0,
         discriminant_weight: 0.0,
         ewc_lambda: 0.0,
+        adapter_start: job::AdapterStart::Continue,
+        orthogonal_lambda: 0.0,
         fisher_examples: 0,
         old_loss_tolerance: None,
         stability_steps: 0,

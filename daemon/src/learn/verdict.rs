@@ -32,6 +32,11 @@ pub(super) fn judge(context: &Work, run: RunRecord, dir: &Path, result: &JobResu
     };
     hit("gate.judged");
     judgement.old_work = OldWork::of(result);
+    if let Some(lost) = &result.recompression {
+        let (domain, relative_error) = (run.domain.as_str(), lost.relative_error);
+        tracing::info!(domain, run = run.run, relative_error, "adapter_recompressed");
+    }
+    judgement.recompression = result.recompression.clone();
     match plugin_scores(context, &judgement) {
         Ok(scores) => judgement.plugin_scores = scores,
         Err(e) => {

@@ -7,6 +7,7 @@ pub mod discriminant;
 pub mod error;
 pub mod fisher;
 pub mod job;
+pub mod low_rank;
 pub mod merge;
 pub mod model;
 pub mod objective;

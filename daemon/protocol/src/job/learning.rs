@@ -1,11 +1,11 @@
 //! How it is trained.
 
-use super::is_zero;
+use super::{AdapterStart, is_zero};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters. The objective is
-/// `CE(new) + CE(replay) + alpha D(replay) + alpha_new T^2 KL(teacher || student) on new + lambda/2 sum F (W - W*)^2`,
-/// where D is one of [`DistillLoss`].
+/// `CE(new) + CE(replay) + alpha D(replay) + alpha_new T^2 KL(teacher || student) on new + lambda/2 sum F (W - W*)^2
+/// + lambda_o sum |A_parent A'|^2`, where D is one of [`DistillLoss`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learning {
@@ -62,6 +62,13 @@ pub struct Learning {
     pub discriminant_weight: f64,
     /// Weight lambda of the EWC penalty. 0 switches it off.
     pub ewc_lambda: f64,
+    /// What becomes of the parent's low-rank adapter.
+    #[serde(default)]
+    pub adapter_start: AdapterStart,
+    /// Weight lambda_o of the squared Frobenius norm of `A_parent A'`, summed over the adapted layers, which keeps the rows of a new A at
+    /// right angles to those of the parent's. 0 switches it off; only for [`AdapterStart::Orthogonal`].
+    #[serde(default)]
+    pub orthogonal_lambda: f64,
     /// How the Fisher information of the result is estimated.
     pub fisher: FisherEstimate,
     /// Examples (drawn by seed from the training data) that the Fisher is estimated on. 0: no Fisher is written.

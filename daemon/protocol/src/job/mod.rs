@@ -13,6 +13,7 @@
 //! the next step, leaves a checkpoint and ends as [`JobEnd::Cancelled`] without a `result.json`; the same directory
 //! started again goes on to the same result, bit for bit.
 
+mod adapter_start;
 mod base;
 mod data;
 pub mod layout;
@@ -21,6 +22,7 @@ mod method;
 mod old;
 mod result;
 
+pub use adapter_start::{AdapterStart, Recompression};
 pub use base::{BaseModel, Device, Precision};
 pub use data::{Data, DataFile, OldSample};
 pub use learning::{DistillLoss, FisherEstimate, Learning};
@@ -81,6 +83,12 @@ impl Job {
     /// From this probability on a label applies.
     pub fn label_threshold(&self) -> f64 {
         self.threshold.unwrap_or(DEFAULT_THRESHOLD)
+    }
+
+    /// Whether a new adapter is trained beside the parent's.
+    pub fn begins_beside_parent(&self) -> bool {
+        let has_parents = self.parent.as_ref().is_some_and(|parent| parent.adapter.is_some());
+        has_parents && self.learning.adapter_start != AdapterStart::Continue
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the trainer says: progress, results, ends.
 
-use super::{Mixing, Stability};
+use super::{Mixing, Recompression, Stability};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -68,6 +68,9 @@ pub struct LossTerms {
     pub distill: f64,
     /// EWC penalty.
     pub ewc: f64,
+    /// What keeps a new adapter at right angles to the parent's.
+    #[serde(default)]
+    pub orthogonal: f64,
 }
 
 /// `result.json`. Its presence says that the job has ended for good.
@@ -103,6 +106,9 @@ pub struct JobResult {
     pub validation_score: Option<f64>,
     /// Mean loss terms of the last epoch.
     pub last_epoch_loss: Option<LossTerms>,
+    /// What was lost when the parent's adapter and the new one became one. None where there was one all along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recompression: Option<Recompression>,
     /// What the parent said when it was asked again. None without a parent.
     #[serde(default)]
     pub repeat: Option<Repeat>,

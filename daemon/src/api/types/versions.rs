@@ -7,6 +7,7 @@ use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wengu_decide::metrics::StreamScores;
+use wengu_protocol::job::{AdapterStart, Recompression};
 use wengu_store::records::EraAccuracy;
 
 /// `GET /v1/versions`.
@@ -62,6 +63,12 @@ pub struct VersionExplanation {
     /// What was seen of old examples while it was trained.
     #[serde(default)]
     pub old_work: Option<OldWork>,
+    /// What was made of the adapter of the version that it continues.
+    #[serde(default)]
+    pub adapter_start: AdapterStart,
+    /// What was lost when that adapter and the new one became one.
+    #[serde(default)]
+    pub recompression: Option<Recompression>,
     /// Items whose answer changed.
     pub flips: Vec<Flip>,
     /// SHA-256 of the base model's weights.

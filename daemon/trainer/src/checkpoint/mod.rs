@@ -21,7 +21,9 @@ use wengu_protocol::job::{JobEnd, LossTerms};
 /// Folder of the checkpoints in the job directory.
 pub const FOLDER: &str = "checkpoint";
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
+/// Terms of the loss: new, replay, distillation, EWC, and what keeps a new adapter from its parent's.
+pub const TERMS: usize = 5;
 const STATE: &str = "state.safetensors";
 const MANIFEST: &str = "manifest.json";
 /// Begins the names of the best epoch's tensors.
@@ -70,23 +72,23 @@ pub struct LossSum {
 
 /// Loss terms as the bits of their float64 values: a JSON number may come back with another last bit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExactTerms([u64; 4]);
+pub struct ExactTerms([u64; TERMS]);
 
 impl ExactTerms {
-    /// From the new, replay, distillation and EWC terms.
-    pub fn new(terms: [f64; 4]) -> ExactTerms {
+    /// From the [`TERMS`], in their order.
+    pub fn new(terms: [f64; TERMS]) -> ExactTerms {
         ExactTerms(terms.map(f64::to_bits))
     }
 
-    /// The new, replay, distillation and EWC terms.
-    pub fn values(self) -> [f64; 4] {
+    /// The [`TERMS`], in their order.
+    pub fn values(self) -> [f64; TERMS] {
         self.0.map(f64::from_bits)
     }
 }
 
 impl LossSum {
     /// Takes one step's terms in.
-    pub fn add(&mut self, terms: [f64; 4]) {
+    pub fn add(&mut self, terms: [f64; TERMS]) {
         let sum = self.sum.values();
         self.sum = ExactTerms::new(std::array::from_fn(|i| sum[i] + terms[i]));
         self.steps += 1;
@@ -100,13 +102,14 @@ impl LossSum {
 
 impl From<ExactTerms> for LossTerms {
     fn from(terms: ExactTerms) -> LossTerms {
-        let [new, replay, distill, ewc] = terms.values();
+        let [new, replay, distill, ewc, orthogonal] = terms.values();
         LossTerms {
-            total: new + replay + distill + ewc,
+            total: new + replay + distill + ewc + orthogonal,
             new,
             replay,
             distill,
             ewc,
+            orthogonal,
         }
     }
 }

@@ -10,7 +10,9 @@ use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Repeat, Stability, layout};
+use wengu_protocol::job::{
+    JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Recompression, Repeat, Stability, layout,
+};
 
 /// What the steps of a completed job leave to say.
 #[derive(Debug, Default)]
@@ -37,6 +39,8 @@ pub struct Summary {
     pub mixing: Option<Mixing>,
     /// Accuracy on old examples meanwhile.
     pub stability: Option<Stability>,
+    /// What was lost when a new adapter and the parent's became one.
+    pub recompression: Option<Recompression>,
 }
 
 /// Runs the job in `root` to its end, and writes `result.json` unless it was cancelled. A job that has a result
@@ -144,6 +148,7 @@ fn write_result(dir: &JobDir, summary: &Summary) -> Result<(), TrainerError> {
         phase_seconds: summary.phase_seconds.clone(),
         last_epoch_loss: summary.last_epoch_loss,
         best_epoch: summary.best_epoch,
+        recompression: summary.recompression.clone(),
         repeat: summary.repeat,
         validation_score: summary.validation_score,
         mixing: summary.mixing.clone(),
@@ -180,6 +185,7 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
         validation_score: None,
         mixing: None,
         stability: None,
+        recompression: None,
         repeat: None,
         outputs: BTreeMap::new(),
     };

@@ -51,7 +51,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     let mut progress = ProgressLog::open(&dir.root)?;
     progress.begin(Phase::Load, 0, 0)?;
     let Loaded {
-        model,
+        mut model,
         sets,
         fisher,
         statistics,
@@ -107,6 +107,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     };
     let state = training.run(saved, champion, &mut progress)?;
     let (mixing, stability) = old.as_ref().map_or((None, None), |old| old.told(&dir.job, &state.old));
+    // From here on the model has the one adapter that is written.
+    let recompression = model.join_parent()?;
 
     let accumulated = match learning.fisher_examples {
         0 => None,
@@ -175,6 +177,7 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         validation_score: state.stopping.best().map(|(_, score)| score),
         mixing,
         stability,
+        recompression,
     })
 }
 
@@ -200,7 +203,7 @@ pub fn check(dir: &JobDir) -> Result<String, TrainerError> {
 fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     let job = &dir.job;
     tch::set_num_threads(job.threads as i32);
-    let model = Model::load(
+    let mut model = Model::load(
         job.task,
         &job.base,
         job.parent.as_ref(),
@@ -210,6 +213,9 @@ fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
         job.learning.head_dropout,
         job.seed,
     )?;
+    if job.begins_beside_parent() {
+        model.begin_beside_parent(job.seed)?;
+    }
     let limits = Limits {
         task: job.task,
         vocab_size: model.vocab_size() as usize,

@@ -1,7 +1,7 @@
 //! `progress.jsonl`.
 
 use super::files::write_failed;
-use crate::checkpoint::LossSum;
+use crate::checkpoint::{LossSum, TERMS};
 use crate::error::TrainerError;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -92,7 +92,7 @@ impl ProgressLog {
     }
 
     /// An optimizer step is done.
-    pub fn train_step(&mut self, tokens: u64, terms: [f64; 4], learning_rate: f64) -> Result<(), TrainerError> {
+    pub fn train_step(&mut self, tokens: u64, terms: [f64; TERMS], learning_rate: f64) -> Result<(), TrainerError> {
         self.learning_rate = Some(learning_rate);
         // JSON has no NaN.
         if terms.iter().all(|t| t.is_finite()) {
@@ -157,8 +157,8 @@ mod tests {
         std::fs::write(&path, "{\"schema\":1,\"ph").unwrap();
         let mut log = ProgressLog::open(dir.path()).unwrap();
         log.begin(Phase::Train, 10, 12).unwrap();
-        log.train_step(100, [1.0, 0.5, 0.0, 0.25], 1e-3).unwrap();
-        log.train_step(100, [3.0, 0.5, 0.0, 0.25], 1e-3).unwrap();
+        log.train_step(100, [1.0, 0.5, 0.0, 0.25, 0.0], 1e-3).unwrap();
+        log.train_step(100, [3.0, 0.5, 0.0, 0.25, 0.0], 1e-3).unwrap();
         log.end().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Progress> = text.lines().skip(1).map(|l| serde_json::from_str(l).unwrap()).collect();

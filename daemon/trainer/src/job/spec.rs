@@ -5,8 +5,8 @@ use crate::error::TrainerError;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::{
-    Bottleneck, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method, PromptTuning, Task,
-    layout,
+    AdapterStart, Bottleneck, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method,
+    PromptTuning, Task, layout,
 };
 
 /// A checked job and where it lies.
@@ -121,6 +121,7 @@ fn check(job: &Job) -> Result<(), String> {
     }
     method(&job.method)?;
     learning(&job.learning)?;
+    adapter_start(job)?;
     learned(job)?;
     let validated = job.data.validation.is_some();
     ensure(!validated || job.learning.patience > 0, || {
@@ -215,6 +216,17 @@ fn term_tokens(job: &Job) -> Result<(), String> {
     })
 }
 
+fn adapter_start(job: &Job) -> Result<(), String> {
+    let (start, lambda) = (job.learning.adapter_start, job.learning.orthogonal_lambda);
+    let is_sum = matches!(&job.method, Method::Lora(lora) if !lora.use_dora);
+    ensure(start == AdapterStart::Continue || is_sum, || {
+        "`learning.adapter_start` other than \"continue\" needs the method \"lora\" without `use_dora`".into()
+    })?;
+    ensure(lambda <= 0.0 || start == AdapterStart::Orthogonal, || {
+        "`learning.orthogonal_lambda` needs `learning.adapter_start` \"orthogonal\"; set it to 0".into()
+    })
+}
+
 fn labels(field: &str, labels: &[String]) -> Result<(), String> {
     ensure(!labels.is_empty(), || format!("`{field}` is empty"))?;
     let mut seen = BTreeSet::new();
@@ -289,6 +301,7 @@ fn learning(learning: &Learning) -> Result<(), String> {
         ("prior_correction", l.prior_correction),
         ("discriminant_weight", l.discriminant_weight),
         ("ewc_lambda", l.ewc_lambda),
+        ("orthogonal_lambda", l.orthogonal_lambda),
     ] {
         within(&format!("learning.{name}"), value, 0.0, f64::MAX)?;
     }

@@ -3,7 +3,7 @@
 use super::random;
 use super::weights::Weights;
 use crate::error::TrainerError;
-use crate::peft::{Dora, LoraSite};
+use crate::peft::{Dora, Factors, LoraSite};
 use tch::{Kind, Tensor};
 
 /// A frozen linear layer and, where it is adapted, the index of its site.
@@ -67,6 +67,7 @@ pub fn fresh_site(
         b: b.f_set_requires_grad(true)?,
         scaling,
         dora: with_dora.then(|| fresh_dora(&layer.weight)).transpose()?,
+        parent: None,
     })
 }
 
@@ -88,9 +89,13 @@ fn on_processor(weight: &Tensor) -> Result<Tensor, TrainerError> {
 }
 
 impl LoraSite {
-    /// `s B A`, F32 [out, in].
+    /// `s B A`, and the parent's beside it, F32 [out, in].
     fn update(&self) -> Result<Tensor, TrainerError> {
-        Ok(self.b.f_matmul(&self.a)?.f_mul_scalar(self.scaling)?)
+        let own = self.b.f_matmul(&self.a)?.f_mul_scalar(self.scaling)?;
+        match &self.parent {
+            None => Ok(own),
+            Some(Factors { a, b }) => Ok(own.f_add(&b.f_matmul(a)?.f_mul_scalar(self.scaling)?)?),
+        }
     }
 
     /// What the adapter adds to the layer's weight, F32 [out, in]: `s B A`, or with DoRA `m (W + s B A) / |W + s B A| - W`.
@@ -152,7 +157,7 @@ impl Linear {
         })
     }
 
-    /// `x W' + bias`, and at a site `+ scaling * dropout(x) A' B'`.
+    /// `x W' + bias`, and at a site `+ scaling * dropout(x) A' B'`, with a parent's update beside it `+ scaling * x A_p' B_p'` too.
     pub fn forward(
         &self,
         input: &Tensor,
@@ -184,12 +189,30 @@ impl Linear {
             let update = update.f_mul_scalar(site.scaling)?.f_add(&plain)?.f_mul(&scale)?;
             return Ok(output.f_add(&update.f_sub(&plain)?)?);
         }
-        let shape = output.size();
-        let low = seen.f_linear(&a, None::<&Tensor>)?.f_flatten(0, -2)?;
-        // One pass over the output instead of three.
-        let scaled = b.f_mul_scalar(site.scaling)?.f_transpose(0, 1)?;
-        Ok(output.f_flatten(0, -2)?.f_addmm(&low, &scaled)?.f_reshape(shape)?)
+        let output = match &site.parent {
+            None => output,
+            // Like the frozen weight, it reads what dropout has not touched.
+            Some(parent) => {
+                let factors = (&as_input(&parent.a, input)?, &as_input(&parent.b, input)?);
+                with_update(&output, input, factors, site.scaling)?
+            }
+        };
+        with_update(&output, &seen, (&a, &b), site.scaling)
     }
+}
+
+/// `output + s x A' B'`.
+fn with_update(
+    output: &Tensor,
+    input: &Tensor,
+    (a, b): (&Tensor, &Tensor),
+    scaling: f64,
+) -> Result<Tensor, TrainerError> {
+    let shape = output.size();
+    let low = input.f_linear(a, None::<&Tensor>)?.f_flatten(0, -2)?;
+    // One pass over the output instead of three.
+    let scaled = b.f_mul_scalar(scaling)?.f_transpose(0, 1)?;
+    Ok(output.f_flatten(0, -2)?.f_addmm(&low, &scaled)?.f_reshape(shape)?)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod bert;
+mod beside;
 pub(crate) mod bottleneck;
 mod classifier;
 mod compute;
@@ -26,7 +27,7 @@ mod save;
 mod saved;
 pub(crate) mod weights;
 
-pub use crate::peft::LoraSite;
+pub use crate::peft::{Factors, LoraSite};
 pub use encoder::ModelLimits;
 pub use generate::{Generation, Sampling};
 pub use importance::{HEAD, Held, Tap, Tapped, Trained, held_head};

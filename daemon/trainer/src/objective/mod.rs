@@ -3,10 +3,12 @@
 
 mod ewc;
 mod label_set;
+mod orthogonal;
 mod prior;
 
 pub use ewc::Ewc;
 pub use label_set::{binary_cross_entropy_sum, binary_distillation_sum, log_likelihood};
+pub use orthogonal::orthogonal_penalty;
 pub use prior::prior_correction;
 
 use crate::error::TrainerError;

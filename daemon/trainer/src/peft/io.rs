@@ -178,6 +178,7 @@ pub fn read(dir: &Path, keys: Keys, parts: &Parts) -> Result<(AdapterConfig, Rea
                 magnitude,
                 base: weight.shallow_clone(),
             }),
+            parent: None,
         })
     });
     let sites = sites.collect::<Result<Vec<_>, TrainerError>>()?;

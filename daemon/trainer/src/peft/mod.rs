@@ -45,6 +45,16 @@ pub struct LoraSite {
     pub scaling: f64,
     /// Lengths of the adapted weight's rows, where they are trained.
     pub dora: Option<Dora>,
+    /// A parent's update that stays as it is beside this one, with the same scaling. It is in no directory.
+    pub parent: Option<Factors>,
+}
+
+/// The factors of an update that is not trained.
+pub struct Factors {
+    /// A, [rank, in].
+    pub a: Tensor,
+    /// B, [out, rank].
+    pub b: Tensor,
 }
 
 /// What DoRA adds to a site: the layer's weight becomes `m (W + scaling B A) / |W + scaling B A|`, row by row.

@@ -1,5 +1,6 @@
 //! The optimizer steps of a job, and what is computed before and after them.
 
+mod as_written;
 mod classes;
 mod fisher_pass;
 mod inputs;
@@ -17,7 +18,7 @@ pub use snapshot::Snapshot;
 pub use stopping::Stopping;
 pub use teacher::Teacher;
 
-use crate::checkpoint::{Checkpoints, LoopState, LossSum, Saved};
+use crate::checkpoint::{Checkpoints, LoopState, LossSum, Saved, TERMS};
 use crate::data::batch::epoch_batches;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
@@ -131,8 +132,10 @@ impl Training<'_> {
                 if let Some(validation) = self.validation {
                     progress.end()?;
                     progress.begin(Phase::Validate, 0, Inputs::answer_steps(validation.set()))?;
-                    let score =
-                        stopping::validation_score(self.model, validation, self.job.label_threshold(), progress)?;
+                    let threshold = self.job.label_threshold();
+                    let score = as_written::as_written(self.model, || {
+                        stopping::validation_score(self.model, validation, threshold, progress)
+                    })?;
                     if state.stopping.take((state.step / per_epoch) as u32, score) {
                         best = snapshot::take(self.model);
                     }
@@ -200,7 +203,7 @@ impl Training<'_> {
         correction: Option<&Tensor>,
         state: &mut LoopState,
         optimizer: &mut AdamW,
-    ) -> Result<([f64; 4], u64), TrainerError> {
+    ) -> Result<([f64; TERMS], u64), TrainerError> {
         let learning = &self.job.learning;
         zero_gradients(&optimizer.parameters())?;
         let mix = self.mix(state);

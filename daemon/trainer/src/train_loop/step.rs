@@ -3,13 +3,14 @@
 use super::Training;
 use super::inputs::{self, Inputs};
 use super::old::Mix;
+use crate::checkpoint::TERMS;
 use crate::data::batch::{micro_batches, replay_rows};
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
 use crate::model::Recompute;
 use crate::objective::{
     binary_cross_entropy_sum, binary_distillation_sum, cross_entropy_sum, distillation_sum, logit_distance_sum,
-    prior_correction, soft_cross_entropy_sum,
+    orthogonal_penalty, prior_correction, soft_cross_entropy_sum,
 };
 use tch::Tensor;
 use wengu_protocol::job::{DistillLoss, Task};
@@ -40,9 +41,9 @@ impl Training<'_> {
         step: u64,
         mix: &Mix,
         correction: Option<&Tensor>,
-    ) -> Result<([f64; 4], u64), TrainerError> {
+    ) -> Result<([f64; TERMS], u64), TrainerError> {
         let learning = &self.job.learning;
-        let mut terms = [0.0; 4];
+        let mut terms = [0.0; TERMS];
         let mut tokens = self.train.token_count(rows);
         let distilled = Distilled {
             weight: learning.distill_new_alpha,
@@ -61,6 +62,12 @@ impl Training<'_> {
                 tokens += replay.token_count(part.rows);
                 self.part(part, (step, 1 + stream as u64), correction, &mut terms)?;
             }
+        }
+        if learning.orthogonal_lambda > 0.0
+            && let Some(penalty) = orthogonal_penalty(learning.orthogonal_lambda, self.model.adapters())?
+        {
+            terms[4] = penalty.f_double_value(&[])?;
+            penalty.f_backward()?;
         }
         Ok((terms, tokens))
     }
@@ -120,7 +127,7 @@ impl Training<'_> {
         part: &Part,
         (step, stream): (u64, u64),
         correction: Option<&Tensor>,
-        terms: &mut [f64; 4],
+        terms: &mut [f64; TERMS],
     ) -> Result<(), TrainerError> {
         let (inputs, set) = (part.inputs, part.inputs.set());
         // Each answer weighs one over their number in the step, whichever micro-batch it is in.

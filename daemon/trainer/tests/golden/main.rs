@@ -1,5 +1,6 @@
 //! The model against expected values that PyTorch, transformers and peft computed (see tests/oracle).
 
+mod beside;
 mod bottlenecks;
 mod common;
 mod damage;

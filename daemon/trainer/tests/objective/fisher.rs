@@ -228,6 +228,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         b: values(&[2.], &[1, 1]),
         scaling: 0.5,
         dora: None,
+        parent: None,
     };
     let mean = BTreeMap::from([
         (HEAD_WEIGHT.to_owned(), values(&[10., 10., 20., 20.], &[2, 2])),

@@ -1,5 +1,6 @@
 //! The objective, AdamW and the Fisher against values that PyTorch computed in float64 (tests/oracle).
 
+mod adapters;
 mod fisher;
 mod losses;
 mod optimizer;

@@ -18,6 +18,7 @@ fn the_ewc_penalty_and_its_gradient() {
         b: parameter(&format!("{name}.b")),
         scaling: g["ewc.scaling"].double_value(&[]),
         dora: None,
+        parent: None,
     };
     let sites = [site("first"), site("second")];
     let (weight, bias) = (parameter(HEAD_WEIGHT), parameter(HEAD_BIAS));

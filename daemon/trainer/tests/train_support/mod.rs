@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{
-    BaseModel, Data, DataFile, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning, Lora, Method,
-    Parent, Task, layout,
+    AdapterStart, BaseModel, Data, DataFile, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning,
+    Lora, Method, Parent, Task, layout,
 };
 use wengu_trainer::data::random::{Purpose, Stream};
 
@@ -224,6 +224,8 @@ impl Bench {
                 discriminant_weight: 0.0,
                 distill_temperature: 2.0,
                 ewc_lambda: 0.0,
+                adapter_start: AdapterStart::Continue,
+                orthogonal_lambda: 0.0,
                 fisher: FisherEstimate::Exact,
                 fisher_examples: 40,
                 fisher_decay: 0.9,
