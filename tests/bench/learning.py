@@ -14,14 +14,15 @@ import streams
 
 PLAIN = "replay_ratio = 0.0\ndistill_alpha = 0.0\n"
 NO_EWC = "ewc_lambda = 0.0\nfisher_examples = 0\n"
-NO_CORRECTION = "prior_correction = 0.0\ndistill_new_alpha = 0.0\n"
+NO_DISCRIMINANT = "discriminant_weight = 0.0\n"
+NO_CORRECTION = "prior_correction = 0.0\ndistill_new_alpha = 0.0\n" + NO_DISCRIMINANT
 # What each method changes in wengu's own defaults: mode, and the content of [domains.NAME.learning].
 METHODS = {
     "head only (all data)": ("head_only", PLAIN + NO_EWC + NO_CORRECTION),
     "naive": ("stream", PLAIN + NO_EWC + NO_CORRECTION),
     "joint (all data)": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
     "EWC": ("stream", PLAIN + NO_CORRECTION),
-    "distillation on new texts": ("stream", PLAIN + NO_EWC + "prior_correction = 0.0\ndistill_new_alpha = 1.0\n"),
+    "distillation on new texts": ("stream", PLAIN + NO_EWC + NO_DISCRIMINANT + "prior_correction = 0.0\ndistill_new_alpha = 1.0\n"),
     "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
     "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),

@@ -58,7 +58,7 @@ fn old_validation_examples_are_watched_by_the_next_update_and_told() {
     if model().is_none() {
         return;
     }
-    let watch = "epochs = 2\nvalidation_percent = 25\nold_loss_tolerance = 0.05\nstability_steps = 3";
+    let watch = "epochs = 2\nvalidation_percent = 25\nold_loss_tolerance = 0.05\nstability_steps = 3\nbatch_size = 4";
     let (site, dir) = learned(watch);
     let id = dir.file_name().unwrap().to_str().unwrap();
     let first = site.json(&["versions", "explain", "contracts", id]);
@@ -76,8 +76,8 @@ fn old_validation_examples_are_watched_by_the_next_update_and_told() {
     let (stability, mixing) = (&old_work["stability"], &old_work["mixing"]);
     let eras = stability["eras"].as_array().unwrap();
     assert_eq!((eras.len(), &eras[0]["run"]), (1, &json!(1)), "{old_work:#}");
-    // A quarter of 88 examples, by a hash.
-    assert!((8..40).contains(&eras[0]["answers"].as_u64().unwrap()), "{old_work:#}");
+    // A quarter of what is learned, by a hash.
+    assert!((3..30).contains(&eras[0]["answers"].as_u64().unwrap()), "{old_work:#}");
     let points = stability["points"].as_array().unwrap();
     assert!(points.len() > 2 && points[1][0] == 3, "{old_work:#}");
     let looks = mixing["points"].as_array().unwrap();
