@@ -2,10 +2,10 @@
 
 mod train_support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
-use train_support::{Bench, JobDir, Row, labels, logits, toy_rows, write_label_sets, write_set};
-use wengu_protocol::job::{Job, JobEnd, OldSample, Task, layout};
+use train_support::{Bench, JobDir, Row, digest, labels, logits, toy_rows, write_label_sets, write_set};
+use wengu_protocol::job::{DataFile, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
 
 const OLD: &str = "data/old.safetensors";
 
@@ -190,6 +190,118 @@ fn labels_that_each_apply_or_do_not_are_watched_as_sets() {
         / old.len() as f64;
     let reference = result.mixing.unwrap().reference_loss;
     assert!((reference - loss).abs() < 1e-6, "{reference} is not {loss}");
+}
+
+/// Writes rows whose tokens are answers: of a causal model those from the third on, else those that show a class.
+fn write_by_token(path: &Path, rows: &[Row], task: Task) {
+    let unlabelled: Vec<Row> = rows.iter().map(|(ids, _)| (ids.clone(), -1)).collect();
+    write_set(path, &unlabelled, None);
+    let mut tensors = Tensor::read_safetensors(path).unwrap();
+    tensors.push((
+        DataFile::TOKEN_LABELS.to_owned(),
+        Tensor::from_slice(&token_labels(rows, task)),
+    ));
+    Tensor::write_safetensors(&tensors, path).unwrap();
+}
+
+fn token_labels(rows: &[Row], task: Task) -> Vec<i64> {
+    let of_row = |ids: &Vec<i32>| -> Vec<i64> {
+        let of_token = |(place, &id): (usize, &i32)| match task {
+            Task::CausalLm => (place > 1).then_some(i64::from(id)),
+            _ => (10..18).contains(&id).then_some(i64::from(id - 10) / 4),
+        };
+        ids.iter()
+            .enumerate()
+            .map(|token| of_token(token).unwrap_or(-1))
+            .collect()
+    };
+    rows.iter().flat_map(|(ids, _)| of_row(ids)).collect()
+}
+
+#[test]
+fn models_that_answer_by_the_token_are_watched_token_by_token() {
+    let bench = Bench::new();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/trainer/causal_qwen2/base");
+    let digests = ["config.json", "model.safetensors"].map(|name| (name.to_owned(), digest(&golden.join(name))));
+    for task in [Task::TokenClassification, Task::CausalLm] {
+        let causal = task == Task::CausalLm;
+        let settings = |job: &mut Job| {
+            job.task = task;
+            job.labels = labels(if causal { 0 } else { 2 });
+            job.learning.fisher = FisherEstimate::Sampled;
+            job.data.candidates = None;
+            if causal {
+                job.base.path.clone_from(&golden);
+                job.base.sha256 = digests.clone().into();
+                job.method = Method::Lora(Lora {
+                    target_modules: vec!["q_proj".into(), "v_proj".into()],
+                    ..Lora::default()
+                });
+            }
+        };
+        let parent = bench.job(&format!("parent {task:?}"), |job| {
+            settings(job);
+            job.data.eval.clear();
+        });
+        write_by_token(&parent.root.join("data/train.safetensors"), &toy_rows(2, 20, 4), task);
+        parent.run(JobEnd::Completed);
+        let old = toy_rows(2, 12, 9);
+        let dir = bench.job(&format!("job {task:?}"), |job| {
+            settings(job);
+            let mut of = parent.parent(job.labels.len());
+            of.head = of.head.filter(|_| !causal);
+            job.parent = Some(of);
+            job.learning.stability_steps = 4;
+            job.learning.old_loss_tolerance = Some(0.1);
+            job.learning.replay_ratio = 1.0;
+            job.data.replay = Some("data/replay.safetensors".into());
+            job.data.eval = [("old".to_owned(), PathBuf::from(OLD))].into();
+            job.data.old_sample = Some(OldSample {
+                path: OLD.into(),
+                eras: vec![(1, 24)],
+            });
+        });
+        for (name, rows) in [
+            ("train", toy_rows(2, 10, 0)),
+            ("replay", toy_rows(2, 20, 4)),
+            ("old", old.clone()),
+        ] {
+            write_by_token(&dir.root.join(format!("data/{name}.safetensors")), &rows, task);
+        }
+        dir.run(JobEnd::Completed);
+        let path = dir.root.join(layout::CHAMPION).join("old.safetensors");
+        let said = Tensor::read_safetensors(path)
+            .unwrap()
+            .remove(0)
+            .1
+            .to_kind(Kind::Double);
+        let (log_p, right) = if causal {
+            (said.select(1, 0), said.select(1, 1))
+        } else {
+            let expected: Vec<i64> = token_labels(&old, task)
+                .into_iter()
+                .filter(|&label| label >= 0)
+                .collect();
+            let expected = Tensor::from_slice(&expected);
+            let log_p = said
+                .log_softmax(1, Kind::Double)
+                .gather(1, &expected.unsqueeze(1), false);
+            (
+                log_p.squeeze_dim(1),
+                said.argmax(1, false).eq_tensor(&expected).to_kind(Kind::Double),
+            )
+        };
+        let mean = |tensor: &Tensor| tensor.mean(Kind::Double).double_value(&[]);
+        let result = dir.result();
+        let (told, mixing) = (result.stability.unwrap(), result.mixing.unwrap());
+        assert_eq!(told.eras[0].answers, log_p.size()[0] as u64);
+        assert!((told.before - mean(&right)).abs() < 1e-12, "{task:?}: {told:?}");
+        assert!(
+            (mixing.reference_loss + mean(&log_p)).abs() < 1e-6,
+            "{task:?}: {mixing:?}"
+        );
+        println!("{task:?}: {told:?} {mixing:?}");
+    }
 }
 
 #[test]
