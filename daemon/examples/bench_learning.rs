@@ -87,6 +87,8 @@ struct Update {
     memory_examples: usize,
     memory_bytes: u64,
     kept_bytes: u64,
+    /// What was lost when a new adapter and the one before became one, as a share of what both change.
+    adapter_lost: Option<f64>,
     promoted_by_the_gate: bool,
 }
 
@@ -283,6 +285,7 @@ impl Runner {
                 memory_examples: memory.examples.len(),
                 memory_bytes: kept("memory")?,
                 kept_bytes: kept("")?,
+                adapter_lost: result.recompression.as_ref().map(|lost| lost.relative_error),
                 promoted_by_the_gate: judgement.verdict.decision == wengu_decide::gate::Decision::Promote,
             });
             std::fs::remove_dir_all(&job)?;
