@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-ingest bench-learning bench-plugin bench-reader bench-restart bench-terms bench-train clean fuzz interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-encryption bench-ingest bench-learning bench-plugin bench-reader bench-restart bench-terms bench-train clean fuzz interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,14 +68,18 @@ bench-commit: ## durable commits a second, against the disk's own fsync
 bench-ingest: ## files a second and idle costs of the daemon, NUMBER small files (100,000), beside bare copies and fsyncs (ARGS="--large-mib 500")
 	@scripts/bench-ingest $(ARGS)
 
+bench-encryption: ## what a key costs where files are taken in, NUMBER small ones (100,000), with and without it in turns
+	@scripts/bench-ingest --encryption $(ARGS)
+
 bench-plugin: setup ## what a plugin's process costs for each document, beside tokenization
 	$(CARGO) build --release -p wengu-plugin-host -p wengu-plugin-legal-en
 	$(CARGO) run --release -p wengu-plugin-host --example bench_hop -- target/release/wengu-plugin-host \
 		target/release/libwengu_plugin_legal_en.so plugins/legal-en/manifest.toml \
 		examples/demo/contracts/2-new-clause-types/clauses.jsonl .deps/models/all-MiniLM-L6-v2
 
-bench-restart: build ## from a daemon's start to its readiness with 100,000 known files
-	$(CARGO) run -p wengu-store --example bench_restart -- target/debug/wengu
+bench-restart: ## from a daemon's start to its readiness with 100,000 known files, beside the bare reading of the same bytes
+	$(CARGO) build --release -p wengu --bin wengu
+	$(CARGO) run --release -p wengu-store --example bench_restart -- target/release/wengu
 
 bench-reader: ## what a process for each document costs, for every sample
 	$(CARGO) build --release -p wengu-reader

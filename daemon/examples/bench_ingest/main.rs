@@ -1,8 +1,9 @@
 //! What taking files in costs, through the real daemon, beside the same copies and fsyncs done bare; and what the daemon costs while
 //! nothing comes in. No update starts: the threshold is out of reach.
 //!
-//! usage: bench_ingest WENGU --texts FOLDER [--files N] [--large-mib M] [--known N,N] [--idle-s S] [--dir DIR] [--out FILE]
+//! usage: bench_ingest WENGU --texts FOLDER [--encryption] [--files N] [--large-mib M] [--known N,N] [--idle-s S] [--dir DIR] [--out FILE]
 
+mod encryption;
 mod floor;
 mod known;
 mod process;
@@ -28,6 +29,9 @@ struct Args {
     /// Folder with files of JSON Lines whose records have "text" and "label"
     #[arg(long)]
     texts: PathBuf,
+    /// Measure nothing but what a key costs
+    #[arg(long)]
+    encryption: bool,
     /// Small files in one delivery
     #[arg(long, default_value_t = 100_000)]
     files: usize,
@@ -35,7 +39,7 @@ struct Args {
     #[arg(long, default_value_t = 200)]
     large_mib: u64,
     /// Numbers of files that are known already
-    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     known: Vec<usize>,
     /// For how long an idle daemon is looked at
     #[arg(long, default_value_t = 60)]
@@ -97,12 +101,18 @@ fn main() -> Result<()> {
     println!("{} texts of {}", texts.len(), args.texts.display());
     let small = |folder: &Path| texts::small(&texts, folder, args.files);
     let large = |folder: &Path| texts::large(&texts, folder, LARGE, args.large_mib << 20);
+    if args.encryption {
+        let found = encryption::measure(&args, &small)?;
+        std::fs::write(&args.out, serde_json::to_vec_pretty(&found)?)?;
+        println!("written to {}", args.out.display());
+        return Ok(());
+    }
     let report = Report {
         release_build: !cfg!(debug_assertions),
         cores: std::thread::available_parallelism()?.get(),
         load_before: load_before.split(' ').next().unwrap_or_default().parse()?,
-        small: deliver(&args, "small files", &small)?,
-        large: deliver(&args, "large files", &large)?,
+        small: deliver(&args, "small files", &small, false)?,
+        large: deliver(&args, "large files", &large, false)?,
         latency: latency(&args, &texts)?,
         growth: args
             .known
@@ -115,8 +125,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn deliver(args: &Args, what: &str, make: &dyn Fn(&Path) -> Result<u64>) -> Result<Delivery> {
+fn deliver(args: &Args, what: &str, make: &dyn Fn(&Path) -> Result<u64>, is_sealed: bool) -> Result<Delivery> {
     let mut site = Site::new(&args.wengu, &args.dir, 200)?;
+    if is_sealed {
+        site.encrypt()?;
+    }
     let outgoing = site.path("outgoing");
     std::fs::create_dir(&outgoing)?;
     let bytes = make(&outgoing)?;

@@ -43,6 +43,16 @@ impl Site {
         })
     }
 
+    /// Before its first start: a new key.
+    pub fn encrypt(&self) -> Result<()> {
+        let key = self.path("bench.key");
+        let made = Command::new(&self.wengu).args(["key", "new"]).arg(&key).output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let config = self.path("wengu.toml");
+        let text = fs::read_to_string(&config)? + &format!("[encryption]\nkey_file = \"{}\"\n", key.display());
+        Ok(fs::write(config, text)?)
+    }
+
     pub fn path(&self, inside: &str) -> PathBuf {
         fs::canonicalize(self.dir.path()).unwrap_or_default().join(inside)
     }
