@@ -5,7 +5,7 @@ mod train_support;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, Row, digest, labels, logits, toy_rows, write_label_sets, write_set};
-use wengu_protocol::job::{DataFile, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
+use wengu_protocol::job::{AdapterStart, DataFile, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
 
 const OLD: &str = "data/old.safetensors";
 
@@ -59,9 +59,21 @@ fn accuracy(answers: &Tensor, rows: &[Row], era: std::ops::Range<usize>) -> f64 
 #[test]
 fn a_look_changes_nothing_and_tells_what_parent_and_result_answer() {
     let case = Case::new();
-    let plain = case.job("plain", |job| job.data.old_sample = None);
+    for start in [AdapterStart::Continue, AdapterStart::Fresh] {
+        looks_tell_what_is_answered(&case, start);
+    }
+}
+
+fn looks_tell_what_is_answered(case: &Case, start: AdapterStart) {
+    let plain = case.job(&format!("plain-{start:?}"), |job| {
+        job.learning.adapter_start = start;
+        job.data.old_sample = None;
+    });
     plain.run(JobEnd::Completed);
-    let watched = case.job("watched", |job| job.learning.stability_steps = 5);
+    let watched = case.job(&format!("watched-{start:?}"), |job| {
+        job.learning.adapter_start = start;
+        job.learning.stability_steps = 5;
+    });
     watched.run(JobEnd::Completed);
     assert_eq!(plain.outputs(), watched.outputs());
     assert_eq!((plain.result().stability, watched.result().mixing), (None, None));

@@ -1,6 +1,7 @@
 //! Old examples that are watched while new ones are learned: their loss moves the share of new examples in a step, and their accuracy
 //! tells what old work goes through. A look takes no random number and no gradient.
 
+use super::as_written::as_written;
 use super::{Cancel, Inputs, Training};
 use crate::checkpoint::LoopState;
 use crate::error::TrainerError;
@@ -189,7 +190,9 @@ impl<'a> Old<'a> {
         let set = self.inputs.set();
         progress.begin(Phase::Validate, 0, Inputs::answer_steps(set))?;
         // A stop waits for the end of the set, as with the validation set.
-        let answers = self.inputs.answers(training.model, progress, &Cancel::default())?;
+        let answers = as_written(training.model, || {
+            self.inputs.answers(training.model, progress, &Cancel::default())
+        })?;
         progress.end()?;
         let (loss, right) = match training.job.task {
             Task::CausalLm => {

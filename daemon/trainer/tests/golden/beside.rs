@@ -133,3 +133,23 @@ fn what_is_no_low_rank_update_or_is_dora_cannot_have_another_beside_it() {
         assert!(error.message.contains("adapter_start"), "{}", error.message);
     }
 }
+
+#[test]
+fn each_layer_keeps_its_own_rank_and_scaling() {
+    for name in ["patterns_bert", "rslora_bert"] {
+        let mut model = of_peft(&golden(name), "bert", true, |_| ()).unwrap();
+        let of = |model: &Model| -> Vec<(Vec<i64>, Vec<i64>, f64)> {
+            let sites = model.adapters().iter();
+            sites.map(|site| (site.a.size(), site.b.size(), site.scaling)).collect()
+        };
+        let (before, as_they_were) = (of(&model), products(model.adapters()));
+        model.begin_beside_parent(3).unwrap();
+        // The new one is still nothing, so that the parent's rank is enough.
+        let said = model.join_parent().unwrap().unwrap();
+        assert!(said.relative_error < 1e-6, "{name}: {}", said.relative_error);
+        assert_eq!(of(&model), before, "{name}");
+        for (now, before) in products(model.adapters()).iter().zip(&as_they_were) {
+            assert!(largest(&(now - before)) < 1e-6 * largest(before), "{name}");
+        }
+    }
+}
