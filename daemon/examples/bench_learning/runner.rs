@@ -1,15 +1,9 @@
-//! One run of the learning benchmark: a stream of deliveries through the product's own planning, memory, training and judging,
-//! without the gate's decision: every version is taken on. Streams are made, and runs compared, by `tests/bench/learning.py`.
-//!
-//! usage: bench_learning STREAM.json SETTINGS.toml OUT_DIR MODEL_DIR TRAINER
-//!            [--seed N] [--memory SHARE] [--mode stream|joint|joint_each|head_only] [--precision fp32|bf16] [--keep versions]
-//!
-//! SETTINGS.toml is the content of a `[domains.NAME.learning]` table; what it leaves out is the default. OUT_DIR/run.json gets
-//! for every delivery what the version after it answers to the test sets of all deliveries so far, and the seconds of each phase. `joint` and
-//! `head_only` train on all data after the last delivery, `joint_each` after each.
+//! The deliveries one after the other, through the product's own planning, memory, training and judging.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+use crate::arguments::Arguments;
+use crate::files::{Delivery, Run, Stream, Update};
+use crate::scores::{score, stabilities, worst_case};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,193 +11,27 @@ use wengu::learn::adopt::{Adoption, adopt};
 use wengu::learn::examples::{EXAMPLES_SCHEMA, Example, Examples, LabelSource};
 use wengu::learn::manifest::{Item, MANIFEST_SCHEMA, Manifest};
 use wengu::learn::memory::Memory;
-use wengu::learn::outcome::{Answer, OldWork, judge_job};
+use wengu::learn::outcome::{OldWork, judge_job};
 use wengu::learn::plan::{History, plan};
 use wengu::learn::prepare::{Prepared, prepare_baseline, prepare_update};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
-use wengu_decide::marked::{self, Marked};
-use wengu_decide::metrics::{SpanScores, StreamScores, negative_flip_rate, worst_case_accuracy};
+use wengu_decide::metrics::{StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
-use wengu_protocol::job::{Phase, Precision, Stability, Task};
-use wengu_store::{Hash, Options, Store};
+use wengu_protocol::job::{Precision, Task};
+use wengu_store::{Hash, Store};
 
-#[derive(Deserialize)]
-struct Stream {
-    name: String,
-    task: Task,
-    max_length: u32,
-    deliveries: Vec<Delivery>,
-}
-
-#[derive(Deserialize)]
-struct Delivery {
-    train: Vec<Record>,
-    test: Vec<Record>,
-}
-
-#[derive(Deserialize)]
-struct Record {
-    text: String,
-    label: String,
-}
-
-/// `run.json`.
-#[derive(Serialize)]
-struct Run {
-    stream: String,
-    mode: String,
-    seed: u64,
-    settings: String,
-    memory_bytes: u64,
-    stream_bytes: u64,
-    updates: Vec<Update>,
-    /// R[i][j]: accuracy, or span F1, of version i on the test set of delivery j.
-    matrix: Vec<Vec<Option<f64>>>,
-    scores: Option<StreamScores>,
-    /// Share of all last answers that are right.
-    overall: f64,
-    /// Mean over the updates after the first of the share of answers that were right before and are wrong after.
-    negative_flips: Option<f64>,
-    /// Mean over the updates of [`Stability::gap`], where it was measured.
-    stability_gap: Option<f64>,
-    /// WC-ACC after the last update.
-    worst_case_accuracy: Option<f64>,
-    wall_s: f64,
-    peak_memory_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Update {
-    examples: usize,
-    train_s: f64,
-    /// Seconds in the EWC penalty, of those in `train_s`.
-    penalty_s: f64,
-    /// Seconds of each phase of the job.
-    phase_s: BTreeMap<Phase, f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_work: Option<OldWork>,
-    wall_s: f64,
-    memory_examples: usize,
-    memory_bytes: u64,
-    kept_bytes: u64,
-    /// What was lost when a new adapter and the one before became one, as a share of what both change.
-    adapter_lost: Option<f64>,
-    promoted_by_the_gate: bool,
-}
-
-struct Arguments {
-    stream: PathBuf,
-    settings: PathBuf,
-    out: PathBuf,
-    model: PathBuf,
-    trainer: PathBuf,
-    seed: u64,
-    memory: f64,
-    mode: String,
-    precision: String,
-    /// Leave the versions there, for a closer look.
-    keep: bool,
-}
-
-fn arguments() -> Result<Arguments> {
-    let mut places = Vec::new();
-    let mut named: BTreeMap<String, String> = BTreeMap::new();
-    let mut all = std::env::args().skip(1);
-    while let Some(argument) = all.next() {
-        match argument.strip_prefix("--") {
-            Some(name) => {
-                let value = all.next().with_context(|| format!("--{name} needs a value"))?;
-                named.insert(name.to_owned(), value);
-            }
-            None => places.push(PathBuf::from(argument)),
-        }
-    }
-    let [stream, settings, out, model, trainer] =
-        <[PathBuf; 5]>::try_from(places).map_err(|_| anyhow::anyhow!("five paths are needed"))?;
-    let mut value = |name: &str, default: &str| named.remove(name).unwrap_or_else(|| default.to_owned());
-    let arguments = Arguments {
-        stream,
-        settings,
-        out: std::path::absolute(out)?,
-        model: std::path::absolute(model)?,
-        trainer: std::path::absolute(trainer)?,
-        seed: value("seed", "1").parse()?,
-        memory: value("memory", "0.09").parse()?,
-        mode: value("mode", "stream"),
-        precision: value("precision", "fp32"),
-        keep: value("keep", "") == "versions",
-    };
-    ensure!(named.is_empty(), "unknown: {named:?}");
-    Ok(arguments)
-}
-
-fn main() -> Result<()> {
-    let arguments = arguments()?;
-    let stream: Stream = serde_json::from_slice(&std::fs::read(&arguments.stream)?).context("the stream")?;
-    let settings = std::fs::read_to_string(&arguments.settings)?;
-    let (domain, precision) = domain(&settings, &stream, &arguments)?;
-    if arguments.out.exists() {
-        std::fs::remove_dir_all(&arguments.out)?;
-    }
-    std::fs::create_dir_all(&arguments.out)?;
-    let (store, _) = Store::open(&arguments.out.join("store"), Options::default())?;
-    let stream_bytes = stream
-        .deliveries
-        .iter()
-        .flat_map(|d| &d.train)
-        .map(|r| r.text.len() as u64);
-    let run = Runner {
-        stream_bytes: stream_bytes.sum(),
-        stream,
-        domain,
-        precision,
-        arguments,
-        store,
-    };
-    let result = run.run(&settings)?;
-    let path = run.arguments.out.join("run.json");
-    std::fs::write(&path, serde_json::to_vec_pretty(&result)?)?;
-    for leftover in ["store", "jobs", "versions"] {
-        if run.arguments.keep && leftover == "versions" {
-            continue;
-        }
-        let path = run.arguments.out.join(leftover);
-        if path.exists() {
-            std::fs::remove_dir_all(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The domain as the product reads it from a configuration.
-fn domain(settings: &str, stream: &Stream, arguments: &Arguments) -> Result<(Domain, Precision)> {
-    let task = serde_json::to_string(&stream.task)?;
-    let (seed, length) = (arguments.seed, stream.max_length);
-    let text = format!(
-        "state_dir = \"state\"\n[models.base]\npath = {:?}\nprecision = {:?}\ndevice = \"cpu\"\n[domains.bench]\nwatch = [\"inbox\"]\nmodel = \"base\"\ntask = {task}\n\
-         [domains.bench.learning]\nseed = {seed}\nmax_length = {length}\n{settings}",
-        arguments.model, arguments.precision
-    );
-    let config = wengu_config::parse(&text, &arguments.settings).map_err(|e| anyhow::anyhow!("{e}"))?;
-    let (domain, model) = (config.domains.get("bench"), config.models.get("base"));
-    Ok((
-        domain.cloned().context("no domain")?,
-        model.context("no model")?.precision,
-    ))
-}
-
-struct Runner {
-    stream: Stream,
-    stream_bytes: u64,
-    domain: Domain,
-    precision: Precision,
-    arguments: Arguments,
-    store: Store,
+pub struct Runner {
+    pub stream: Stream,
+    pub stream_bytes: u64,
+    pub domain: Domain,
+    pub precision: Precision,
+    pub arguments: Arguments,
+    pub store: Store,
 }
 
 impl Runner {
-    fn run(&self, settings: &str) -> Result<Run> {
+    pub fn run(&self, settings: &str) -> Result<Run> {
         let began = Instant::now();
         let files: Vec<(Hash, Examples)> = self
             .stream
@@ -259,7 +87,7 @@ impl Runner {
             let mut row = vec![None; updates_in_all];
             let mut right = BTreeMap::new();
             for answers in &judgement.answers {
-                row[answers.era as usize - 1] = Some(self.score(&answers.items)?);
+                row[answers.era as usize - 1] = Some(score(self.stream.task, &answers.items)?);
                 right.extend(
                     answers
                         .items
@@ -459,46 +287,6 @@ impl Runner {
             end => bail!("the trainer ended as {}: {}", end.name(), end.message()),
         }
     }
-
-    /// Accuracy, or the F1 of spans.
-    fn score(&self, items: &[Answer]) -> Result<f64> {
-        if self.stream.task != Task::TokenClassification {
-            let right = items.iter().filter(|item| item.challenger == item.label).count();
-            return Ok(right as f64 / items.len().max(1) as f64);
-        }
-        let mut counted = SpanScores::default();
-        for item in items {
-            let (expected, said) = (marked::parse(&item.label)?, marked::parse(&item.challenger)?);
-            counted.add_spans(&spans(&expected), &spans(&said));
-        }
-        Ok(counted.micro_f1().unwrap_or(0.0))
-    }
-}
-
-fn spans(marked: &[Marked]) -> std::collections::BTreeSet<(&str, usize, usize)> {
-    marked
-        .iter()
-        .map(|Marked(begin, end, kind)| (kind.as_str(), *begin, *end))
-        .collect()
-}
-
-fn stabilities(updates: &[Update]) -> impl Iterator<Item = &Stability> {
-    let old_work = updates.iter().flat_map(|update| &update.old_work);
-    old_work.flat_map(|old_work| &old_work.stability)
-}
-
-/// The least that each delivery ever had of its old examples, with what the last version says to the last test set.
-fn worst_case(updates: &[Update], matrix: &[Vec<Option<f64>>]) -> Option<f64> {
-    let mut minima: BTreeMap<u64, f64> = BTreeMap::new();
-    for era in stabilities(updates).flat_map(|stability| &stability.eras) {
-        let least = minima.entry(era.run).or_insert(era.minimum);
-        *least = least.min(era.minimum);
-    }
-    let newest = *matrix.last()?.last()?;
-    let minimum = minima.values().sum::<f64>() / minima.len() as f64;
-    newest
-        .filter(|_| !minima.is_empty())
-        .map(|newest| worst_case_accuracy(matrix.len(), newest, minimum))
 }
 
 fn size_of(path: &Path) -> Result<u64> {
