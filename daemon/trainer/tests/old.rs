@@ -2,12 +2,23 @@
 
 mod train_support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, Row, digest, labels, logits, toy_rows, write_label_sets, write_set};
 use wengu_protocol::job::{AdapterStart, DataFile, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
 
 const OLD: &str = "data/old.safetensors";
+
+/// Replays, and watches old examples of these runs, which are answered too.
+fn watch_old(job: &mut Job, eras: &[(u64, u64)]) {
+    job.learning.replay_ratio = 1.0;
+    job.data.replay = Some("data/replay.safetensors".into());
+    job.data.eval.insert("old".into(), OLD.into());
+    job.data.old_sample = Some(OldSample {
+        path: OLD.into(),
+        eras: eras.to_vec(),
+    });
+}
 
 /// Two labels that were learned, and a job that learns four.
 struct Case {
@@ -34,13 +45,7 @@ impl Case {
         let dir = self.bench.job(name, |job| {
             job.parent = Some(self.parent.parent(2));
             job.learning.epochs = 6;
-            job.learning.replay_ratio = 1.0;
-            job.data.replay = Some("data/replay.safetensors".into());
-            job.data.eval.insert("old".into(), OLD.into());
-            job.data.old_sample = Some(OldSample {
-                path: OLD.into(),
-                eras: vec![(1, 20), (2, 10)],
-            });
+            watch_old(job, &[(1, 20), (2, 10)]);
             change(job);
         });
         write_set(&dir.root.join("data/replay.safetensors"), &toy_rows(2, 20, 4), None);
@@ -163,13 +168,8 @@ fn labels_that_each_apply_or_do_not_are_watched_as_sets() {
         job.parent = Some(parent.parent(2));
         job.learning.stability_steps = 10;
         job.learning.old_loss_tolerance = Some(0.1);
-        job.learning.replay_ratio = 1.0;
-        job.data.replay = Some("data/replay.safetensors".into());
-        job.data.eval = [("old".to_owned(), PathBuf::from(OLD))].into();
-        job.data.old_sample = Some(OldSample {
-            path: OLD.into(),
-            eras: vec![(1, old.len() as u64)],
-        });
+        job.data.eval.clear();
+        watch_old(job, &[(1, old.len() as u64)]);
     });
     for (name, rows) in [("train", sets(4, 0)), ("replay", sets(2, 4)), ("old", old.clone())] {
         write_label_sets(&dir.root.join(format!("data/{name}.safetensors")), &rows, 4, None);
@@ -265,13 +265,8 @@ fn models_that_answer_by_the_token_are_watched_token_by_token() {
             job.parent = Some(of);
             job.learning.stability_steps = 4;
             job.learning.old_loss_tolerance = Some(0.1);
-            job.learning.replay_ratio = 1.0;
-            job.data.replay = Some("data/replay.safetensors".into());
-            job.data.eval = [("old".to_owned(), PathBuf::from(OLD))].into();
-            job.data.old_sample = Some(OldSample {
-                path: OLD.into(),
-                eras: vec![(1, 24)],
-            });
+            job.data.eval.clear();
+            watch_old(job, &[(1, 24)]);
         });
         for (name, rows) in [
             ("train", toy_rows(2, 10, 0)),
