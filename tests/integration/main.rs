@@ -30,5 +30,7 @@ mod store;
 mod tasks;
 mod tombstones;
 mod tuning;
+#[path = "../support/tuning_record.rs"]
+mod tuning_record;
 mod verdicts;
 mod webhook;

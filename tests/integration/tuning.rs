@@ -1,26 +1,11 @@
 //! `wengu tune` with the real trainer: trials, a kill in the middle, and what later runs use.
 
 use crate::harness::{Site, clauses, model};
-use serde::{Deserialize, Serialize};
+use crate::tuning_record::Tuning;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use wengu_store::records::RunRecord;
-use wengu_store::{Batch, Hash, Options, Record, Store};
-
-/// The daemon's record of a fitting, as it lies in the store.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Tuning(Value);
-
-impl Record for Tuning {
-    const TABLE: &'static str = "tuning";
-    const VERSION: u16 = 1;
-
-    fn objects(&self) -> Vec<Hash> {
-        let report = self.0["report"].as_str();
-        report.map(|hash| hash.parse().unwrap()).into_iter().collect()
-    }
-}
+use wengu_store::{Batch, Hash, Options, Store};
 
 const QUICK: &str = "[domains.contracts.learning]\nmax_length = 32\nepochs = 2\nfisher_examples = 8\nreplay_ratio = 1.0\n\
      [domains.contracts.gate]\ngate_percent = 20\naudit_percent = 5\nmargin_points = 30.0\nmin_items = 5\n";

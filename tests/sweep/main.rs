@@ -16,6 +16,8 @@ mod receiver;
 mod refuse;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/tuning_record.rs"]
+mod tuning_record;
 mod upkeep;
 
 use found::Found;

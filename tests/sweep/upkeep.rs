@@ -4,8 +4,8 @@
 
 use crate::found;
 use crate::job::{Job, Kills, PATIENCE};
+use crate::tuning_record::Tuning;
 use crate::{on_every_place, trainer};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wengu_failpoint::POINTS;
 use wengu_store::records::{CurrentRecord, VersionRecord};
-use wengu_store::{Hash, Options, Record, Store};
+use wengu_store::{Options, Store};
 
 const MARKERS: usize = 20;
 
@@ -25,20 +25,6 @@ fn marker(n: usize) -> String {
 /// Whether a place belongs to this job; the others belong to `job::run`.
 pub fn is_upkeep(point: &str) -> bool {
     matches!(point.split('.').next(), Some("tune" | "forget" | "redact"))
-}
-
-/// The daemon's record of a fitting, as it lies in the store.
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct Tuning(Value);
-
-impl Record for Tuning {
-    const TABLE: &'static str = "tuning";
-    const VERSION: u16 = 1;
-
-    fn objects(&self) -> Vec<Hash> {
-        Vec::new()
-    }
 }
 
 /// What the job left.
