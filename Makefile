@@ -27,7 +27,9 @@ soak: setup ## the long tests: promises of gate and drift alarms, 11,000 kills (
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 	$(CARGO) test -p wengu-store --test power --test refuse --test redb_processes -- --ignored --nocapture
 	$(CARGO) build --workspace --bins --lib
-	$(CARGO) test --workspace --test sweep -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --workspace --test sweep -- --ignored --nocapture --test-threads=1 --skip random
+	$(CARGO) build --release --workspace --bins --lib
+	$(CARGO) test --release --workspace --test sweep random -- --ignored --nocapture
 
 # The package's programs are built apart from all others, with the paths of this machine taken out of them.
 CARGO_HOME ?= $(HOME)/.cargo

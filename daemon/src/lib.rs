@@ -19,6 +19,7 @@ mod files;
 mod fit;
 pub mod forget;
 mod headers;
+pub mod heap;
 mod hub;
 pub mod incidents;
 pub mod inputs;

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     // A closed pipe (`wengu files | head`) ends the program quietly, as it does every other one.
     // SAFETY: no other thread runs yet, and SIG_DFL is no handler of ours.
     let _ = unsafe { nix::sys::signal::signal(nix::sys::signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) };
+    wengu::heap::keep_one();
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

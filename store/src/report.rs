@@ -51,7 +51,7 @@ impl Default for Options {
         Options {
             index: IndexKind::default(),
             segment_bytes: 64 << 20,
-            index_cache_bytes: 64 << 20,
+            index_cache_bytes: 8 << 20,
             index_open_timeout: Duration::from_secs(60),
             checkpoint_commits: 1024,
             reserve_bytes: 64 << 20,

@@ -28,6 +28,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::program;
 use wengu_failpoint::POINTS;
 
+/// Between two lines that tell how far the random kills are.
+const PROGRESS_KILLS: u64 = 500;
+
 /// Whether there is a trainer; a build without libtorch has none.
 fn trainer() -> bool {
     let there = program("wengu").with_file_name("wengu-trainer").exists();
@@ -281,7 +284,12 @@ fn killed_at_random_moments() {
                 Some(Duration::from_millis(random(seed, n) % longest))
             };
             let found = job::run("", &mut wait);
-            tally.lock().unwrap().add(&expected, &found);
+            let mut tally = tally.lock().unwrap();
+            let before = tally.kills;
+            tally.add(&expected, &found);
+            if before / PROGRESS_KILLS < tally.kills / PROGRESS_KILLS {
+                tally.report("random kills so far", began);
+            }
         }
     });
     tally.report("random kills", began);

@@ -72,6 +72,7 @@ fn update(engine: &Engine, run: &RunRecord) -> Result<Option<UpdateView>> {
         ended_ms: run.ended_ms,
         accuracy: engine.accuracy(run)?,
         negative_flip_rate: flip_rate(&verdict),
+        stability: verdict.old_work.and_then(|old_work| old_work.stability),
     }))
 }
 

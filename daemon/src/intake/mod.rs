@@ -11,6 +11,7 @@ use crate::alerts;
 use crate::clock::now_ms;
 use crate::disk::Level;
 use crate::engine::Engine;
+use crate::heap;
 use anyhow::Result;
 use label::Labeler;
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ use wengu_config::Domain;
 use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
-use wengu_watch::{Handle, WatchEvent, Watcher};
+use wengu_watch::{Handle, Snapshot, WatchEvent, Watcher};
 
 /// Between looks whether the watcher is idle.
 const LOOK: Duration = Duration::from_millis(100);
@@ -39,7 +40,8 @@ const RETRY: Duration = Duration::from_secs(30);
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let feedback = engine.layout.feedback(&domain.name);
     let folders = domain.watch.iter().cloned().chain([feedback]).collect();
-    let (watcher, mut events) = Watcher::spawn(folders, domain.intake.settle, domain.intake.rescan);
+    let is_known = is_known(engine.clone(), domain.clone());
+    let (watcher, mut events) = Watcher::spawn(folders, domain.intake.settle, domain.intake.rescan, is_known);
     let mut intake = Intake {
         labeler: Labeler::new(&domain),
         engine,
@@ -104,6 +106,16 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
     }
 }
 
+/// Which files need no look at a start, because they were taken as they are: of most nothing else is ever said.
+fn is_known(engine: Arc<Engine>, domain: Domain) -> impl Fn(&Path, &Snapshot) -> bool + Send {
+    // What lies there goes when it has been taken, so that it is looked at in any case.
+    let feedback = engine.layout.feedback(&domain.name);
+    move |path, now| {
+        // Where the store cannot be read, whoever takes the file says so.
+        !path.starts_with(&feedback) && take::is_known(&engine, &domain, path, now).unwrap_or(false)
+    }
+}
+
 /// Sleeps for ever where there is nothing to wait for.
 async fn sleep_until(at: Option<Instant>) {
     match at {
@@ -158,6 +170,7 @@ impl Intake {
         } else if !busy && was {
             live.busy_since.remove(name);
             drop(live);
+            heap::give_back();
             self.engine.schedule_wake.notify_one();
         }
     }

@@ -47,6 +47,12 @@ pub enum Taken {
     Quarantined,
 }
 
+/// Whether the file was taken as it is now.
+pub fn is_known(engine: &Engine, domain: &Domain, path: &Path, now: &Snapshot) -> Result<bool> {
+    let known = engine.store.get::<FileRecord>(&file_key(&domain.name, path))?;
+    Ok(known.is_some_and(|k| k.present && k.seen == Some(seen(now)) && k.content.is_some()))
+}
+
 /// Takes a settled file. An error is the system's, not the file's: the caller tries again.
 pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
     let set_aside = |reason: &str| {
@@ -73,8 +79,7 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
             return Err(e.into());
         }
     };
-    let known = engine.store.get::<FileRecord>(&file_key(&domain.name, path))?;
-    if known.is_some_and(|k| k.present && k.seen == Some(seen(&before)) && k.content.is_some()) {
+    if is_known(engine, domain, path, &before)? {
         return Ok(Taken::Nothing);
     }
     if let Some(why) = forgotten(engine, domain, path, &file, &before)? {

@@ -10,6 +10,7 @@ use crate::clock::now_ms;
 use crate::disk::{self, Level};
 use crate::engine::{Engine, LiveRun};
 use crate::forget;
+use crate::heap;
 use crate::intact;
 use crate::memory_plan;
 use anyhow::{Context, Result};
@@ -58,6 +59,8 @@ pub fn spawn(engine: Arc<Engine>) -> std::io::Result<std::thread::JoinHandle<()>
                         }
                         pause(&engine, Duration::from_secs(5));
                     }
+                    // A step may have had all texts of an update in memory.
+                    heap::give_back();
                     engine.live().runs.remove(&domain);
                     engine.schedule_wake.notify_one();
                 }

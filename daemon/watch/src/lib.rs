@@ -8,6 +8,7 @@
 //! [`Settler`] is the pure core, [`Watcher`] the thread around it, [`open_regular`] the way to read a released file.
 
 mod ignore;
+mod known;
 mod scan;
 mod settle;
 mod snapshot;

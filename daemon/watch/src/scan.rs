@@ -1,6 +1,7 @@
 //! What lies in a folder now.
 
 use crate::{Seen, Snapshot, is_ignored};
+use std::convert::Infallible;
 use std::fs::FileType;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -24,29 +25,48 @@ pub struct Scan {
 
 /// Reads a folder and all below it, following no links (but `root` itself may be one).
 pub fn scan(root: &Path) -> Scan {
-    scan_with(root, &mut |_| {})
+    let mut all = Scan::default();
+    let Ok(()) = scan_with(root, &mut |visit| -> Result<(), Infallible> {
+        if let Visit::Read(_, found) = visit {
+            all.files.extend(found.files);
+            all.skipped.extend(found.skipped);
+            all.errors.extend(found.errors);
+        }
+        Ok(())
+    });
+    all
 }
 
-/// As [`scan`]; `before_reading` is called for every folder, so that a watch can be set before the folder is read.
-pub(crate) fn scan_with(root: &Path, before_reading: &mut dyn FnMut(&Path)) -> Scan {
-    let mut found = Scan::default();
+/// What is told while a folder and all below it are read, so that no more than one folder's content is held at a time.
+pub(crate) enum Visit<'a> {
+    /// This folder is read next: a watch on it is to be set before that.
+    Entering(&'a Path),
+    /// What lies right in this folder, and whether it could be read.
+    Read(&'a Path, Scan),
+}
+
+/// As [`scan`], folder by folder; an error of `visit` ends it.
+pub(crate) fn scan_with<E>(root: &Path, visit: &mut dyn FnMut(Visit<'_>) -> Result<(), E>) -> Result<(), E> {
     let mut folders = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = folders.pop() {
+        let mut found = Scan::default();
         if depth > MAX_DEPTH {
-            found.skipped.push((folder, TOO_DEEP));
+            found.skipped.push((folder.clone(), TOO_DEEP));
+            visit(Visit::Read(&folder, found))?;
             continue;
         }
-        before_reading(&folder);
+        visit(Visit::Entering(&folder))?;
         if let Err(error) = read_folder(&folder, depth, &mut folders, &mut found)
             && !is_gone(&error)
         {
             if error.kind() == io::ErrorKind::PermissionDenied {
                 found.skipped.push((folder.clone(), UNREADABLE));
             }
-            found.errors.push((folder, error));
+            found.errors.push((folder.clone(), error));
         }
+        visit(Visit::Read(&folder, found))?;
     }
-    found
+    Ok(())
 }
 
 fn read_folder(folder: &Path, depth: usize, folders: &mut Vec<(PathBuf, usize)>, found: &mut Scan) -> io::Result<()> {

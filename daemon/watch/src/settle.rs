@@ -1,8 +1,9 @@
 //! When a file has stood still for long enough. Pure: `now` is an argument, nothing is read.
 
 use crate::Snapshot;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use crate::known::Known;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,15 +33,20 @@ pub enum Change {
     Removed,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// Most paths were released long ago, so that is what is kept small.
+#[derive(Debug, Clone)]
 enum State {
-    Waiting {
-        snapshot: Snapshot,
-        since: Duration,
-        was_released: bool,
-    },
-    Released(Snapshot),
+    Waiting(Box<Waiting>),
+    /// The snapshot's [`Snapshot::digest`].
+    Released(u64),
     Skipped(&'static str),
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    snapshot: Snapshot,
+    since: Duration,
+    was_released: bool,
 }
 
 /// Remembers what each path looked like, and releases a file once it has looked the same for the settle time. A file
@@ -49,7 +55,7 @@ enum State {
 #[derive(Debug)]
 pub struct Settler {
     settle: Duration,
-    paths: BTreeMap<PathBuf, State>,
+    paths: Known<State>,
     /// (since + settle, path) of all that wait.
     deadlines: BTreeSet<(Duration, PathBuf)>,
 }
@@ -59,43 +65,36 @@ impl Settler {
     pub fn new(settle: Duration) -> Self {
         Self {
             settle,
-            paths: BTreeMap::new(),
+            paths: Known::default(),
             deadlines: BTreeSet::new(),
         }
     }
 
     /// Takes note of what a look at the path found. `now` counts from any fixed moment and does not go back.
     pub fn observe(&mut self, path: &Path, seen: Seen, now: Duration) -> Change {
-        let state = self.paths.get(path).copied();
+        let state = self.paths.get(path);
         let was_released = match state {
-            Some(State::Waiting { was_released, .. }) => was_released,
+            Some(State::Waiting(waiting)) => waiting.was_released,
             Some(State::Released(_)) => true,
             Some(State::Skipped(_)) | None => false,
         };
         match (seen, state) {
-            (Seen::File(fresh), Some(State::Released(old))) if fresh == old => Change::None,
-            (Seen::File(fresh), Some(State::Waiting { snapshot, since, .. })) if fresh == snapshot => {
-                if now.saturating_sub(since) < self.settle {
+            (Seen::File(fresh), Some(State::Released(old))) if fresh.digest() == *old => Change::None,
+            (Seen::File(fresh), Some(State::Waiting(waiting))) if fresh == waiting.snapshot => {
+                if now.saturating_sub(waiting.since) < self.settle {
                     return Change::None;
                 }
-                self.set(path, Some(State::Released(fresh)));
+                self.set(path, Some(State::Released(fresh.digest())));
                 Change::Settled(fresh)
             }
             (Seen::File(snapshot), _) => {
-                self.set(
-                    path,
-                    Some(State::Waiting {
-                        snapshot,
-                        since: now,
-                        was_released,
-                    }),
-                );
+                self.wait(path, snapshot, now, was_released);
                 Change::None
             }
-            (Seen::Other(reason), Some(State::Skipped(old))) if reason == old => Change::None,
+            (Seen::Other(reason), Some(State::Skipped(old))) if reason == *old => Change::None,
             // Says nothing about a file that was released.
             (Seen::Unknown(_), None | Some(State::Released(_) | State::Skipped(_))) => Change::None,
-            (Seen::Unknown(reason), Some(State::Waiting { .. })) => {
+            (Seen::Unknown(reason), Some(State::Waiting(_))) => {
                 self.set(path, Some(State::Skipped(reason)));
                 Change::Skipped(reason)
             }
@@ -110,17 +109,15 @@ impl Settler {
         }
     }
 
-    /// A released file is to be released again after the settle time, though it has not changed.
-    pub fn retry(&mut self, path: &Path, now: Duration) {
-        if let Some(State::Released(snapshot)) = self.paths.get(path).copied() {
-            self.set(
-                path,
-                Some(State::Waiting {
-                    snapshot,
-                    since: now,
-                    was_released: true,
-                }),
-            );
+    /// The file counts as released as it looks now.
+    pub fn release(&mut self, path: &Path, snapshot: Snapshot) {
+        self.set(path, Some(State::Released(snapshot.digest())));
+    }
+
+    /// A released file is to be released again after the settle time, though it has not changed: it looks like `snapshot` now.
+    pub fn retry(&mut self, path: &Path, snapshot: Snapshot, now: Duration) {
+        if let Some(State::Released(_)) = self.paths.get(path) {
+            self.wait(path, snapshot, now, true);
         }
     }
 
@@ -143,29 +140,42 @@ impl Settler {
         self.deadlines.len()
     }
 
-    /// All remembered paths that are `folder` or lie in it.
-    pub fn known_under<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a Path> {
-        // Paths are ordered by component, so that all of a folder's are neighbours.
-        self.paths
-            .range::<Path, _>((Bound::Included(folder), Bound::Unbounded))
-            .map(|(path, _)| path.as_path())
-            .take_while(move |path| path.starts_with(folder))
+    /// All remembered paths that are `path` or lie below it.
+    pub fn known_under<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+        self.paths.under(path)
+    }
+
+    /// Names of the remembered paths that lie right in `folder`.
+    pub fn known_in(&self, folder: &Path) -> impl Iterator<Item = &OsStr> {
+        self.paths.names_in(folder)
+    }
+
+    /// `folder` and all below it in which a remembered path lies.
+    pub fn known_folders<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = &'a Path> {
+        self.paths.folders_under(folder)
+    }
+
+    fn wait(&mut self, path: &Path, snapshot: Snapshot, since: Duration, was_released: bool) {
+        let waiting = Waiting {
+            snapshot,
+            since,
+            was_released,
+        };
+        self.set(path, Some(State::Waiting(Box::new(waiting))));
     }
 
     fn set(&mut self, path: &Path, state: Option<State>) {
-        if let Some(State::Waiting { since, .. }) = self.paths.get(path) {
-            self.deadlines.remove(&(*since + self.settle, path.to_owned()));
+        if let Some(State::Waiting(waiting)) = self.paths.get(path) {
+            self.deadlines.remove(&(waiting.since + self.settle, path.to_owned()));
         }
         match state {
             Some(state) => {
-                if let State::Waiting { since, .. } = state {
-                    self.deadlines.insert((since + self.settle, path.to_owned()));
+                if let State::Waiting(waiting) = &state {
+                    self.deadlines.insert((waiting.since + self.settle, path.to_owned()));
                 }
-                self.paths.insert(path.to_owned(), state);
+                self.paths.insert(path, state);
             }
-            None => {
-                self.paths.remove(path);
-            }
+            None => self.paths.remove(path),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use nix::fcntl::OFlag;
 use std::fs::{File, Metadata, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,13 @@ impl Snapshot {
             inode: metadata.ino(),
             device: metadata.dev(),
         }
+    }
+
+    /// What is remembered of a snapshot that was seen: two of them have the same with a chance of 2^-64. Only within this process.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

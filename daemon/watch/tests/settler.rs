@@ -41,7 +41,7 @@ fn a_file_settles_once_and_again_after_a_change() {
     assert_eq!(settler.observe(path, file(2), ms(900)), Change::None, "unchanged");
     assert_eq!(settler.observe(path, file(3), ms(1000)), Change::None);
     assert_eq!(settler.observe(path, file(3), ms(1100)), Change::Settled(snapshot(3)));
-    settler.retry(path, ms(1200));
+    settler.retry(path, snapshot(3), ms(1200));
     assert_eq!(settler.observe(path, file(3), ms(1250)), Change::None);
     assert_eq!(
         settler.observe(path, file(3), ms(1300)),
@@ -110,8 +110,14 @@ fn known_paths_of_a_folder_do_not_include_its_neighbours() {
     for path in ["/r/a", "/r/a/x", "/r/a/b/y", "/r/a.txt", "/r/a-b/z", "/r/b"] {
         settler.observe(Path::new(path), file(1), ms(0));
     }
-    let known: Vec<&Path> = settler.known_under(Path::new("/r/a")).collect();
-    assert_eq!(known, [Path::new("/r/a"), Path::new("/r/a/b/y"), Path::new("/r/a/x")]);
+    let known: Vec<PathBuf> = settler.known_under(Path::new("/r/a")).collect();
+    assert_eq!(known, [Path::new("/r/a"), Path::new("/r/a/x"), Path::new("/r/a/b/y")]);
+    let mut folders: Vec<&Path> = settler.known_folders(Path::new("/r/a")).collect();
+    assert_eq!(folders, [Path::new("/r/a"), Path::new("/r/a/b")]);
+    settler.observe(Path::new("/r/a/b/y"), Seen::Nothing, ms(1));
+    folders = settler.known_folders(Path::new("/r/a")).collect();
+    assert_eq!(folders, [Path::new("/r/a")], "nothing is left of an empty folder");
+    assert_eq!(settler.known_in(Path::new("/r/a")).collect::<Vec<_>>(), ["x"]);
 }
 
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wengu_watch::{Handle, WatchEvent, Watcher};
+use wengu_watch::{Handle, Snapshot, WatchEvent, Watcher};
 
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longer than any test: what is found is found by events, or by a scan that the test asked for.
@@ -32,7 +32,16 @@ impl Watched {
     }
 
     fn over(dir: TempDir, root: impl FnOnce(&Path) -> PathBuf, settle: Duration) -> Self {
-        let (handle, receiver) = Watcher::spawn(vec![root(dir.path())], settle, NEVER);
+        Self::knowing(dir, root, settle, |_, _| false)
+    }
+
+    fn knowing(
+        dir: TempDir,
+        root: impl FnOnce(&Path) -> PathBuf,
+        settle: Duration,
+        is_known: impl Fn(&Path, &Snapshot) -> bool + Send + 'static,
+    ) -> Self {
+        let (handle, receiver) = Watcher::spawn(vec![root(dir.path())], settle, NEVER, is_known);
         let mut watched = Self {
             dir,
             handle,
@@ -372,4 +381,27 @@ fn dropping_the_handle_closes_the_channel() {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(dir);
+}
+
+#[test]
+fn a_file_that_is_known_as_it_is_is_not_told_until_it_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("known", "12"), ("changed", "123"), ("goes", "12")] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let mut watched = Watched::knowing(dir, |dir| dir.to_owned(), SETTLE, |_, now| now.size == 2);
+    assert_eq!(watched.sizes("changed"), [3]);
+    assert!(watched.sizes("known").is_empty() && watched.sizes("goes").is_empty());
+    fs::write(watched.path("known"), "1234").unwrap();
+    fs::remove_file(watched.path("goes")).unwrap();
+    watched.until("the change", |watched| watched.sizes("known") == [4]);
+    let gone = WatchEvent::Removed {
+        path: watched.path("goes"),
+    };
+    watched.until("the loss", |watched| watched.others.contains(&gone));
+    // It is back as it was, but its loss has been told: only the first scan asks what is known.
+    fs::write(watched.path("goes"), "12").unwrap();
+    watched.until("the file that came back", |watched| watched.sizes("goes") == [2]);
+    watched.handle.retry(&watched.path("known"));
+    watched.until("the retry", |watched| watched.sizes("known") == [4, 4]);
 }

@@ -7,7 +7,7 @@ use crate::learn::scores::BothScores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wengu_decide::metrics::StreamScores;
-use wengu_protocol::job::{AdapterStart, Recompression};
+use wengu_protocol::job::{AdapterStart, Recompression, Stability};
 use wengu_store::records::EraAccuracy;
 
 /// `GET /v1/versions`.
@@ -117,6 +117,9 @@ pub struct UpdateView {
     pub accuracy: Vec<EraAccuracy>,
     /// Share of the held-out items that were right before and are wrong after.
     pub negative_flip_rate: Option<f64>,
+    /// Accuracy on old examples while it was trained, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<Stability>,
 }
 
 /// An item that exactly one of champion and challenger has right.

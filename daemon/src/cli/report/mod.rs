@@ -2,6 +2,7 @@
 
 mod curves;
 mod page;
+mod stability;
 
 use super::Exit;
 use super::args::ReportArgs;

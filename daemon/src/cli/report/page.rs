@@ -2,6 +2,7 @@
 
 use super::super::render::{percent, points};
 use super::curves::curves;
+use super::stability::stability;
 use crate::api::types::{LearningHistory, UpdateView};
 use crate::clock::human;
 use anyhow::Result;
@@ -15,6 +16,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,'Noto Sans CJK SC',sans-serif;
 /// An HTML page that loads nothing from anywhere.
 pub fn page(history: &LearningHistory, now_ms: i64) -> Result<String> {
     let curves = curves(history)?;
+    let stability = stability(&history.updates)?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,6 +41,11 @@ pub fn page(history: &LearningHistory, now_ms: i64) -> Result<String> {
                     (PreEscaped(curves))
                 }
                 @if !history.eras.is_empty() { (matrix(history)) }
+                @if let Some(stability) = &stability {
+                    h2 { "Old work while updates were trained" }
+                    p.note { "Share of right answers on examples of earlier updates that were never trained on, mean over these updates. How far a line falls below its beginning is the stability gap." }
+                    (PreEscaped(stability))
+                }
                 (updates(&history.updates))
             }
         }
@@ -107,6 +114,7 @@ fn matrix(history: &LearningHistory) -> Markup {
 }
 
 fn updates(updates: &[UpdateView]) -> Markup {
+    let was_seen = updates.iter().any(|update| update.stability.is_some());
     html! {
         h2 { "Updates" }
         @if updates.is_empty() { p { "None has been judged yet." } }
@@ -115,6 +123,7 @@ fn updates(updates: &[UpdateView]) -> Markup {
                 tr {
                     th { "run" } th { "ended" } th { "gate" } th { "version" } th { "new examples" } th { "remembered" }
                     th { "right before, wrong after" }
+                    @if was_seen { th { "stability gap" } }
                 }
                 @for update in updates {
                     tr {
@@ -125,6 +134,9 @@ fn updates(updates: &[UpdateView]) -> Markup {
                         td { (update.train_examples) }
                         td { (update.memory_examples) }
                         td { (update.negative_flip_rate.map_or("-".into(), percent)) }
+                        @if was_seen {
+                            td { (update.stability.as_ref().map_or("-".into(), |way| points(way.gap).trim_start_matches('+').to_owned())) }
+                        }
                     }
                 }
             }
@@ -136,6 +148,7 @@ fn updates(updates: &[UpdateView]) -> Markup {
 mod tests {
     use super::*;
     use crate::api::types::LearningHistory;
+    use wengu_decide::metrics::stability as stability_of;
 
     fn history() -> LearningHistory {
         let matrix = vec![vec![Some(0.9), None], vec![Some(0.8), Some(0.7)]];
@@ -152,6 +165,7 @@ mod tests {
                 ended_ms: Some(1_000),
                 accuracy: Vec::new(),
                 negative_flip_rate: Some(0.025),
+                stability: stability_of(&[(1, 10)], &[9], &[(10, vec![4]), (20, vec![6])], &[8]),
             }],
             scores: StreamScores::of(&matrix, None),
             eras: vec![1, 2],
@@ -162,7 +176,9 @@ mod tests {
     #[test]
     fn a_page_tells_the_numbers_and_loads_nothing() {
         let page = page(&history(), 0).unwrap();
+        assert_eq!(page.matches("<svg").count(), 2, "accuracy by update, and on the way");
         for expected in [
+            "50.0 points",
             "&lt;contracts&gt; \u{5408}\u{540c}",
             "80.0 %",
             "-10.0 points",

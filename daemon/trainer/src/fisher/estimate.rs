@@ -161,7 +161,7 @@ fn by_example(square: &Tensor) -> Vec<i64> {
     shape
 }
 
-/// The gradient of each example of the batch, [b, ..], from that of the output.
+/// The gradient of each example of the batch, [b, ..], from that of the output. A tensor of its own, never the output's.
 fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Tensor, TrainerError> {
     match trained {
         Trained::Weight(input) if input.dim() == 2 => {
@@ -192,7 +192,7 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
             Ok(of_each.f_transpose(1, 2)?.f_matmul(&input)?)
         }
         // Of a layer that reads one vector an example.
-        Trained::Bias if gradient.dim() == 2 => Ok(gradient.shallow_clone()),
+        Trained::Bias if gradient.dim() == 2 => Ok(gradient.f_alias_copy()?),
         Trained::Bias => {
             let mask = mask.f_to_device(gradient.device())?.f_to_kind(gradient.kind())?;
             let sum = mask.f_unsqueeze(1)?.f_matmul(gradient)?;
@@ -230,9 +230,11 @@ fn add_layers(
             );
             return Err(TrainerError::new(JobEnd::Internal, text));
         }
-        let mut square = of_examples(&tap.trained, &widened(&gradient)?, mask)?.f_square()?;
+        // In place: it is an example's gradient times the batch, the largest of all tensors here.
+        let mut square = of_examples(&tap.trained, &widened(&gradient)?, mask)?;
+        let _ = square.f_square_()?;
         if let Some(weights) = weights {
-            square = square.f_mul(&weights.f_to_device(square.device())?.f_reshape(by_example(&square))?)?;
+            let _ = square.f_mul_(&weights.f_to_device(square.device())?.f_reshape(by_example(&square))?)?;
         }
         let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
         match squares.iter_mut().find(|(name, _)| *name == tap.name) {

@@ -2,6 +2,7 @@
 
 mod inbox;
 mod roots;
+mod scanning;
 mod worker;
 
 #[cfg(test)]
@@ -16,6 +17,9 @@ use tokio::sync::mpsc;
 
 /// Events that wait for the receiver; after that the watcher waits, and keeps its own dirty set bounded.
 const CHANNEL_CAPACITY: usize = 1024;
+
+/// Whether a file was taken as it is.
+type IsKnown = Box<dyn Fn(&Path, &Snapshot) -> bool + Send>;
 
 /// What happened in the watched folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,16 +85,23 @@ impl Watcher {
     /// Watches `roots` and all below them. `settle`: how long a file must stand still. `rescan`: period of the full
     /// scan that finds what events did not tell.
     ///
-    /// All files that are there already settle, too: what was taken before, the receiver knows by their content. The
+    /// All files that are there already settle, too, but for those of which `is_known` says, when they are seen for the first time,
+    /// that they were taken as they are: these count as released. It is asked by the thread. The
     /// channel closes when the thread has ended, which without a dropped handle would be a defect.
-    pub fn spawn(roots: Vec<PathBuf>, settle: Duration, rescan: Duration) -> (Handle, mpsc::Receiver<WatchEvent>) {
-        Self::spawn_with(roots, settle, rescan, Hints::Notify)
+    pub fn spawn(
+        roots: Vec<PathBuf>,
+        settle: Duration,
+        rescan: Duration,
+        is_known: impl Fn(&Path, &Snapshot) -> bool + Send + 'static,
+    ) -> (Handle, mpsc::Receiver<WatchEvent>) {
+        Self::spawn_with(roots, settle, rescan, Box::new(is_known), Hints::Notify)
     }
 
     fn spawn_with(
         roots: Vec<PathBuf>,
         settle: Duration,
         rescan: Duration,
+        is_known: IsKnown,
         hints: Hints,
     ) -> (Handle, mpsc::Receiver<WatchEvent>) {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
@@ -101,7 +112,7 @@ impl Watcher {
         };
         std::thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || worker::Worker::new(roots, settle, rescan, hints, shared, sender).run())
+            .spawn(move || worker::Worker::new(roots, settle, rescan, is_known, hints, shared, sender).run())
             .expect("a thread can be started at the start of the daemon");
         (handle, receiver)
     }

@@ -39,6 +39,7 @@ pub(super) struct Root {
     /// When a degraded folder is next scanned, from the start of the thread.
     pub next_poll: Duration,
     pub last_scan_took: Duration,
+    pub was_scanned: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl Root {
             degraded: None,
             next_poll: Duration::ZERO,
             last_scan_took: Duration::ZERO,
+            was_scanned: false,
         }
     }
 

@@ -30,6 +30,7 @@ fn without_any_events_files_are_found_by_polling() {
         vec![root.path().to_owned()],
         Duration::from_millis(50),
         Duration::from_secs(3600),
+        Box::new(|_, _| false),
         Hints::None,
     );
     let events = receive_until(&mut receiver, |event| matches!(event, WatchEvent::ScanDone { .. }));
@@ -49,8 +50,17 @@ fn without_any_events_files_are_found_by_polling() {
     let events = receive_until(&mut receiver, |event| matches!(event, WatchEvent::Removed { .. }));
     assert_eq!(
         events,
-        [WatchEvent::Removed { path: file }],
+        [WatchEvent::Removed { path: file.clone() }],
         "degraded is told once, polls are not announced"
+    );
+    std::fs::write(&file, "y").unwrap();
+    receive_until(&mut receiver, |event| matches!(event, WatchEvent::Settled { .. }));
+    std::fs::remove_dir_all(root.path().join("a")).unwrap();
+    let events = receive_until(&mut receiver, |event| matches!(event, WatchEvent::Removed { .. }));
+    assert_eq!(
+        events,
+        [WatchEvent::Removed { path: file }],
+        "a folder that is gone takes its files along"
     );
     drop(handle);
 }
@@ -65,6 +75,7 @@ fn dropping_the_handle_ends_the_thread_though_nobody_reads() {
         vec![root.path().to_owned()],
         Duration::from_millis(10),
         Duration::from_secs(3600),
+        |_, _| false,
     );
     while receiver.len() < CHANNEL_CAPACITY {
         std::thread::sleep(Duration::from_millis(5));

@@ -2,10 +2,10 @@
 
 use super::inbox::{Inbox, Shared};
 use super::roots::{Degraded, Presence, Root, Watches};
-use super::{Hints, WatchEvent};
-use crate::scan::{Look, Scan, look, scan_with};
+use super::scanning::Scanned;
+use super::{Hints, IsKnown, WatchEvent};
+use crate::scan::{Look, look};
 use crate::{Change, Seen, Settler, is_ignored};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ const FULL_CHANNEL_PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct Worker {
     roots: Vec<Root>,
-    settler: Settler,
-    watches: Watches,
+    pub(super) settler: Settler,
+    pub(super) watches: Watches,
     settle: Duration,
     rescan: Duration,
     /// From the start of the thread, like all moments here.
@@ -30,16 +30,18 @@ pub(super) struct Worker {
     started: Instant,
     shared: Arc<Shared>,
     sender: mpsc::Sender<WatchEvent>,
+    pub(super) is_known: IsKnown,
 }
 
 /// The handle or the receiver was dropped.
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Worker {
     pub fn new(
         roots: Vec<PathBuf>,
         settle: Duration,
         rescan: Duration,
+        is_known: IsKnown,
         hints: Hints,
         shared: Arc<Shared>,
         sender: mpsc::Sender<WatchEvent>,
@@ -60,6 +62,7 @@ impl Worker {
             started: Instant::now(),
             shared,
             sender,
+            is_known,
         }
     }
 
@@ -97,7 +100,7 @@ impl Worker {
 
     fn step(&mut self, inbox: Inbox) -> Result<(), Stopped> {
         for path in inbox.retry {
-            self.settler.retry(&path, self.started.elapsed());
+            self.release_again(&path)?;
         }
         let is_rescan = inbox.rescan || self.now() >= self.next_rescan;
         if is_rescan {
@@ -182,19 +185,18 @@ impl Worker {
         let root = self.roots[index].path.clone();
         let tries_watches = is_announced || self.roots[index].degraded != Some(Degraded::OutOfWatches);
         self.watches.drop_stale(&root);
-        let mut has_watches = tries_watches;
-        let found = scan_with(&root, &mut |folder| {
-            has_watches = has_watches && self.watches.add(folder)
-        });
-        let files = found.files.len();
+        let mut scanned = Scanned::new(!self.roots[index].was_scanned, tries_watches);
+        self.scan(&root, &mut scanned)?;
+        let Scanned { files, has_watches, .. } = scanned;
         let is_same = self.roots[index]
             .find()
             .is_ok_and(|now| self.roots[index].presence == Presence::Present(now));
         if !is_same {
-            // It went away meanwhile. That says nothing about its files; the next look says what became of it.
+            // It went away meanwhile. That says nothing about the files that were not found; the next look says what became of it.
             return Ok(());
         }
-        self.take_in(&root, found)?;
+        self.look_for_absent(&root, scanned)?;
+        self.roots[index].was_scanned = true;
         if tries_watches && !has_watches {
             self.degrade(index, Degraded::OutOfWatches)?;
         } else if has_watches && self.roots[index].degraded == Some(Degraded::OutOfWatches) {
@@ -228,23 +230,16 @@ impl Worker {
         }
         match look(path) {
             Ok(Look::Folder) => {
-                let mut has_watches = true;
-                let found = scan_with(path, &mut |folder| {
-                    has_watches = has_watches && self.watches.add(folder)
-                });
-                if !has_watches {
+                let mut scanned = Scanned::new(false, true);
+                self.scan(path, &mut scanned)?;
+                if !scanned.has_watches {
                     self.degrade(index, Degraded::OutOfWatches)?;
                 }
-                self.take_in(path, found)
+                self.look_for_absent(path, scanned)
             }
             Ok(found) => {
                 // What was a folder may be gone with all that was in it.
-                let below: Vec<PathBuf> = self
-                    .settler
-                    .known_under(path)
-                    .filter(|it| *it != path)
-                    .map(Path::to_owned)
-                    .collect();
+                let below: Vec<PathBuf> = self.settler.known_under(path).filter(|it| it != path).collect();
                 for gone in below {
                     self.observe_afresh(&gone)?;
                 }
@@ -257,37 +252,18 @@ impl Worker {
         }
     }
 
-    /// Takes note of all that a scan of `folder` found, and of all that it did not find any more.
-    fn take_in(&mut self, folder: &Path, found: Scan) -> Result<(), Stopped> {
-        for (path, error) in &found.errors {
-            tracing::debug!(path = %path.display(), %error, "could not be scanned");
+    /// A file that was released is released once more, after the settle time.
+    fn release_again(&mut self, path: &Path) -> Result<(), Stopped> {
+        match look(path) {
+            Ok(Look::File(snapshot)) => {
+                self.settler.retry(path, snapshot, self.started.elapsed());
+                Ok(())
+            }
+            _ => self.observe_afresh(path),
         }
-        let files = found
-            .files
-            .into_iter()
-            .map(|(path, snapshot)| (path, Seen::File(snapshot)));
-        let skipped = found
-            .skipped
-            .into_iter()
-            .map(|(path, reason)| (path, Seen::Other(reason)));
-        let mut present = HashSet::new();
-        for (path, seen) in files.chain(skipped) {
-            self.observe(&path, seen)?;
-            present.insert(path);
-        }
-        let known = self.settler.known_under(folder);
-        let absent: Vec<PathBuf> = known
-            .filter(|path| !present.contains(*path))
-            .map(Path::to_owned)
-            .collect();
-        for path in absent {
-            // Only a look of its own proves that it is gone: its folder may have been unreadable.
-            self.observe_afresh(&path)?;
-        }
-        Ok(())
     }
 
-    fn observe_afresh(&mut self, path: &Path) -> Result<(), Stopped> {
+    pub(super) fn observe_afresh(&mut self, path: &Path) -> Result<(), Stopped> {
         match look(path) {
             Ok(found) => self.observe(path, found.seen()),
             Err(error) => {
@@ -300,7 +276,7 @@ impl Worker {
         }
     }
 
-    fn observe(&mut self, path: &Path, seen: Seen) -> Result<(), Stopped> {
+    pub(super) fn observe(&mut self, path: &Path, seen: Seen) -> Result<(), Stopped> {
         let now = self.now();
         let path = path.to_owned();
         match self.settler.observe(&path, seen, now) {
