@@ -1,7 +1,7 @@
 """The learning benchmark: streams of deliveries, wengu's methods and peers side by side, and the tables of RESULTS.md.
 
 usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
-           [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE]
+           [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else.
@@ -46,8 +46,8 @@ WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "joint at
 
 HEAD = """# What is learned and what is forgotten
 
-Written by `{command}` from the files of its runs ({machine}); `WENGU_DATA` names the public data sets. What the numbers say, and what was
-not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`.
+Each part is written by the command above it from the files of its runs; `WENGU_DATA` names the public data sets. What the numbers say, and what
+was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`.
 
 - **average accuracy**: mean over the deliveries of the share of right answers on their test sets after the last update (span F1 where spans are found).
 - **of the gap**: how much of the way from naive training to joint training on all data, in the same run.
@@ -57,8 +57,14 @@ not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). St
 - **EWC % of the training**: seconds in the penalty and for the Fisher, of those in optimizer steps without the penalty.
 - **stability gap**: mean over the updates of how far each era's accuracy on old examples falls at the worst look during the update, from what
   it was before (De Lange et al. 2023). **worst-case accuracy**: their WC-ACC after the last update.
+"""
+# Above the tables of a stream.
+PART = """## {title}
+
+`{command}` ({machine}{note}).
 
 """
+TITLES = [f"{stream}, {size} stream" for size in ["whole", "small"] for stream in streams.STREAMS]
 
 
 def arguments():
@@ -73,7 +79,8 @@ def arguments():
     parser.add_argument("--memory", default="0.09")
     parser.add_argument("--stability-steps", type=int, default=0,
                         help="look at a tenth of the examples, which is not trained on, every N steps: the stability gap")
-    parser.add_argument("--tables")
+    parser.add_argument("--tables", help="the page whose parts of these streams are written anew")
+    parser.add_argument("--note", default="", help="what else the page says of the machine")
     parsed = parser.parse_args()
     parsed.methods = parsed.methods.split(",")
     ours = {**METHODS, **COMPARED}
@@ -210,11 +217,28 @@ def by_update(results):
     return lines
 
 
+def page(old, title, part):
+    """The page with this part in the place of the one with the same title; the other parts of `old` stay as they are."""
+    kept = {"## " + part.splitlines()[0]: "## " + part.rstrip() + "\n" for part in old.split("\n## ")[1:]}
+    kept[f"## {title}"] = part
+    return "\n".join([HEAD, *(kept[f"## {known}"] for known in TITLES if f"## {known}" in kept)])
+
+
+def write_tables(args, stream, text):
+    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
+    words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
+    title = f"{stream}, {'small' if args.small else 'whole'} stream"
+    part = PART.format(title=title, command=f"scripts/bench-learning {words}", note=args.note and f"; {args.note}",
+                       machine=f"{cpu}, {os.cpu_count()} cores, {platform.machine()}")
+    path = Path(args.tables)
+    path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
+
+
 def main():
     args = arguments()
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    lines = []
     for stream in args.streams.split(","):
+        lines = []
         for place, memory in enumerate(float(share) for share in args.memory.split(",")):
             results = {}
             for method in args.methods:
@@ -231,13 +255,10 @@ def main():
             lines += table(results, memory) + [""]
             for words, more in [("Costs, over all updates:", costs(results)), ("Costs by update:", by_update(results))]:
                 lines += [words, "", *more, ""] if more else []
-    text = "\n".join(lines)
-    print(text)
-    if args.tables:
-        cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
-        words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
-        head = HEAD.format(command=f"scripts/bench-learning {words}", machine=f"{cpu}, {os.cpu_count()} cores, {platform.machine()}")
-        Path(args.tables).write_text(head + text.rstrip() + "\n")
+        text = "\n".join(lines).rstrip() + "\n"
+        print(text)
+        if args.tables:
+            write_tables(args, stream, text)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,12 @@ class Tables(unittest.TestCase):
         self.assertEqual(learning.watched("", 5), "validation_percent = 10\nstability_steps = 5\n")
         self.assertEqual(learning.watched("validation_percent = 20\n", 5).count("validation_percent"), 1)
 
+    def test_a_part_of_the_page_is_replaced_and_the_others_stay(self):
+        small, whole = "## long, small stream\n\nold\n", "## drift, whole stream\n\n### memory\n\nwhole\n"
+        both = learning.page(learning.page("", "long, small stream", small), "drift, whole stream", whole)
+        self.assertEqual(both, "\n".join([learning.HEAD, whole, small]))
+        self.assertEqual(learning.page(both, "long, small stream", small.replace("old", "new")), both.replace("old\n", "new\n"))
+
 
 if __name__ == "__main__":
     unittest.main()
