@@ -33,6 +33,8 @@ COMPARED = {
     "wengu (fresh adapter)": ("stream", 'adapter_start = "fresh"\n'),
     "wengu (orthogonal adapters)": ("stream", 'adapter_start = "orthogonal"\n'),
     "wengu (no EWC)": ("stream", NO_EWC),
+    "wengu (Fisher of 256)": ("stream", "fisher_examples = 256\n"),
+    "wengu (Fisher of 64)": ("stream", "fisher_examples = 64\n"),
     # wengu with the share of new examples following the loss on old ones.
     "wengu (follows old loss)": ("stream", "validation_percent = 10\nold_loss_tolerance = 0.05\n"),
     "joint at each delivery": ("joint_each", PLAIN + NO_EWC + NO_CORRECTION),

@@ -28,6 +28,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::program;
 use wengu_failpoint::POINTS;
 
+/// A job whose daemon was killed this often is killed later from then on.
+const LIVES: u64 = 40;
 /// Between two lines that tell how far the random kills are.
 const PROGRESS_KILLS: u64 = 500;
 
@@ -273,15 +275,18 @@ fn killed_at_random_moments() {
     let next = AtomicU64::new(0);
     let tally = on_every_core(|tally| {
         while tally.lock().unwrap().kills < kills {
+            let mut lives = 0;
             let mut wait = || {
                 let n = next.fetch_add(1, Ordering::Relaxed);
+                lives += 1;
                 // Most lives are short; some must be long enough to get something done.
                 let longest = if n.is_multiple_of(5) {
                     undisturbed_ms
                 } else {
                     undisturbed_ms / 4
                 };
-                Some(Duration::from_millis(random(seed, n) % longest))
+                // A machine that has become slower needs longer ones, or the job never ends.
+                Some(Duration::from_millis(random(seed, n) % (longest * (1 + lives / LIVES))))
             };
             let found = job::run("", &mut wait);
             let mut tally = tally.lock().unwrap();

@@ -80,7 +80,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                     ("exact", FisherEstimate::Exact),
                 ][..if by_text { 3 } else { 2 }],
             ),
-            fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 256) as u32,
+            fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
             fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),
             checkpoint_steps: CHECKPOINT_STEPS,
         },

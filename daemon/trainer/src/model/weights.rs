@@ -235,19 +235,9 @@ impl Weights<'_> {
                 "tensor {stored} has shape {found:?}; {shape:?} is expected"
             )));
         }
-        let (kind, width) = match view.dtype() {
-            Dtype::F32 => (Kind::Float, 4),
-            Dtype::F16 => (Kind::Half, 2),
-            Dtype::BF16 => (Kind::BFloat16, 2),
-            Dtype::F8_E4M3 => (Kind::Float8e4m3fn, 1),
-            other => {
-                return Err(bad(format!(
-                    "tensor {stored} has type {other:?}; F32, F16, BF16 and F8_E4M3 can be read"
-                )));
-            }
-        };
+        let kind = kind(&stored, &view).map_err(bad)?;
         // libtorch reads as many bytes as the shape says, without looking at the slice's length.
-        if view.data().len() as i64 != shape.iter().product::<i64>() * width {
+        if view.data().len() as i64 != shape.iter().product::<i64>() * view.dtype().bitsize() as i64 / 8 {
             return Err(bad(format!("tensor {stored} has {} bytes", view.data().len())));
         }
         if !self.compute.reads_weights {
@@ -307,21 +297,25 @@ impl Weights<'_> {
         let (path, view) = self
             .view(stored)
             .ok_or_else(|| TrainerError::at(JobEnd::BadModel, self.path, format!("tensor {stored} is missing")))?;
-        let kind = match view.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F8_E4M3 => Kind::Float8e4m3fn,
-            other => {
-                let message = format!("tensor {stored} has type {other:?}; F32, F16, BF16 and F8_E4M3 can be merged");
-                return Err(TrainerError::at(JobEnd::BadModel, path, message));
-            }
-        };
+        let kind = kind(stored, &view).map_err(|message| TrainerError::at(JobEnd::BadModel, path, message))?;
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         let held = Tensor::f_from_data_size(view.data(), &shape, kind)?;
         match kind {
             Kind::Float8e4m3fn => self.dequantized(stored, &held),
             _ => Ok(held.f_to_kind(Kind::Float)?),
         }
+    }
+}
+
+/// The kind of a stored tensor's numbers, or why they cannot be read.
+fn kind(stored: &str, view: &TensorView) -> Result<Kind, String> {
+    match view.dtype() {
+        Dtype::F32 => Ok(Kind::Float),
+        Dtype::F16 => Ok(Kind::Half),
+        Dtype::BF16 => Ok(Kind::BFloat16),
+        Dtype::F8_E4M3 => Ok(Kind::Float8e4m3fn),
+        other => Err(format!(
+            "tensor {stored} has type {other:?}; F32, F16, BF16 and F8_E4M3 can be read"
+        )),
     }
 }
