@@ -419,7 +419,7 @@ fn teach(
                 answers
             }
         };
-        train.teach(&answers, dir.parent_labels() as i64)?;
+        train.teach(&answers, dir.parent_labels() as i64, dir.job.task)?;
     }
     Ok(None)
 }

@@ -62,6 +62,24 @@ pub fn distillation_sum(student: &Tensor, teacher: &Tensor, temperature: f64) ->
     Ok(divergence.f_mul_scalar(temperature * temperature)?)
 }
 
+/// The teacher's logits [n, known] without its mistakes: where it knew the label (I64 [n], -1 for none) and another one is its likeliest, these
+/// two logits change places, so that it is as sure, and right (probability shift, Wen et al. 2021, "Preparing lessons: improve knowledge distillation
+/// with better supervision", section 3.2). Of labels that it did not know it cannot be wrong.
+pub fn without_mistakes(teacher: &Tensor, labels: &Tensor) -> Result<Tensor, TrainerError> {
+    let known = teacher.size()[1];
+    let labels = labels.f_to_device(teacher.device())?.f_unsqueeze(1)?;
+    let likeliest = teacher.f_argmax(1, true)?;
+    let is_known = labels.f_ge(0)?.f_logical_and(&labels.f_lt(known)?)?;
+    // Where it is right, or was not asked, its likeliest changes places with itself.
+    let right = labels.f_where_self(&is_known, &likeliest)?;
+    let (most, least) = (
+        teacher.f_gather(1, &likeliest, false)?,
+        teacher.f_gather(1, &right, false)?,
+    );
+    let swapped = teacher.f_scatter(1, &likeliest, &least)?;
+    Ok(swapped.f_scatter(1, &right, &most)?)
+}
+
 /// `sum_i mean_c (student_ic - teacher_ic)^2` over the classes the teacher knew: the second term of dark experience replay
 /// (Buzzega et al. 2020, eq. 5; as in their code, the mean over classes).
 pub fn logit_distance_sum(student: &Tensor, teacher: &Tensor) -> Result<Tensor, TrainerError> {

@@ -4,7 +4,7 @@ use crate::data::batch::by_length;
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::{HEAD, Model, Tap, Tapped, Trained};
-use crate::objective::token_answers;
+use crate::objective::{token_answers, without_mistakes};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Task};
 
@@ -52,9 +52,19 @@ impl Inputs {
         })
     }
 
-    /// Gives the rows a teacher: these answers, for the first `known` labels.
-    pub fn teach(&mut self, answers: &Tensor, known: i64) -> Result<(), TrainerError> {
-        self.set.teacher = Some(answers.f_narrow(1, 0, known)?);
+    /// Gives the rows a teacher: these answers, for the first `known` labels. Of texts with one label each it is heard without its mistakes: it
+    /// has not seen these texts, and what they say of its labels is what is to be learned. (A token that it calls something else than its data does may be
+    /// what only earlier data marked; and votes are no certain labels.)
+    pub fn teach(&mut self, answers: &Tensor, known: i64, task: Task) -> Result<(), TrainerError> {
+        let answers = answers.f_narrow(1, 0, known)?;
+        let is_certain = task == Task::SequenceClassification && self.set.probabilities.is_none();
+        self.set.teacher = Some(match is_certain {
+            true => {
+                let rows: Vec<usize> = (0..self.set.len()).collect();
+                without_mistakes(&answers, &Tensor::f_from_slice(&self.set.answer_labels(&rows))?)?
+            }
+            false => answers,
+        });
         Ok(())
     }
 

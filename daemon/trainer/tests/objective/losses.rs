@@ -4,7 +4,7 @@ use super::{assert_close, golden, leaf};
 use tch::{Kind, Tensor};
 use wengu_trainer::objective::{
     binary_cross_entropy_sum, binary_distillation_sum, cross_entropy_sum, distillation_sum, logit_distance_sum,
-    prior_correction, soft_cross_entropy_sum,
+    prior_correction, soft_cross_entropy_sum, without_mistakes,
 };
 
 #[test]
@@ -92,6 +92,28 @@ fn distillation_and_its_gradient_at_three_temperatures() {
         let new = student.grad().narrow(1, 4, 3).abs().max().double_value(&[]);
         assert_eq!(new, 0.0);
     }
+}
+
+#[test]
+fn a_teacher_without_its_mistakes_is_as_sure_and_right() {
+    let of = |rows: [[f64; 3]; 5]| Tensor::from_slice(&rows.concat()).reshape([5, 3]);
+    let teacher = of([
+        [1.0, 4.0, 2.0],
+        [1.0, 4.0, 2.0],
+        [3.0, -1.0, 0.5],
+        [0.0, 5.0, 1.0],
+        [2.0, 1.0, 0.0],
+    ]);
+    // Right; wrong; wrong; a label that it did not know; none.
+    let labels = Tensor::from_slice(&[1i64, 0, 2, 3, -1]);
+    let heard = of([
+        [1.0, 4.0, 2.0],
+        [4.0, 1.0, 2.0],
+        [0.5, -1.0, 3.0],
+        [0.0, 5.0, 1.0],
+        [2.0, 1.0, 0.0],
+    ]);
+    assert_eq!(without_mistakes(&teacher, &labels).unwrap(), heard);
 }
 
 #[test]
