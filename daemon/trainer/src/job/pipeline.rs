@@ -77,16 +77,22 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         }
         _ => None,
     };
-    let teacher = teach(dir, &model, &mut sets.train, before.as_ref(), &mut progress, cancel)?;
+    let replays = learning.replay_ratio > 0.0 && sets.replay.as_ref().is_some_and(|replay| !replay.set().is_empty());
+    let teacher = teach(
+        dir,
+        &model,
+        &mut sets.train,
+        before.as_ref(),
+        replays,
+        &mut progress,
+        cancel,
+    )?;
 
     let ewc = match &fisher {
         Some(parent) if learning.ewc_lambda > 0.0 => Some(Ewc::new(learning.ewc_lambda, parent, &model.held()?)?),
         _ => None,
     };
-    let replay = sets
-        .replay
-        .as_ref()
-        .filter(|replay| !replay.set().is_empty() && learning.replay_ratio > 0.0);
+    let replay = sets.replay.as_ref().filter(|_| replays);
     let (train, ewc) = (&sets.train, ewc.as_ref());
     let old = sets
         .old
@@ -395,6 +401,7 @@ fn teach(
     model: &Model,
     train: &mut Inputs,
     vectors: Option<&Tensor>,
+    replays: bool,
     progress: &mut ProgressLog,
     cancel: &Cancel,
 ) -> Result<Option<Teacher>, TrainerError> {
@@ -419,7 +426,10 @@ fn teach(
                 answers
             }
         };
-        train.teach(&answers, dir.parent_labels() as i64, dir.job.task)?;
+        // What memory keeps need not be kept by mistakes on texts that the teacher has not seen. Without one they are all that there is, and a token
+        // that it calls something else than its data does may be what only earlier data marked.
+        let leave_mistakes_out = replays && dir.job.task == Task::SequenceClassification;
+        train.teach(&answers, dir.parent_labels() as i64, leave_mistakes_out)?;
     }
     Ok(None)
 }

@@ -52,12 +52,11 @@ impl Inputs {
         })
     }
 
-    /// Gives the rows a teacher: these answers, for the first `known` labels. Of texts with one label each it is heard without its mistakes: it
-    /// has not seen these texts, and what they say of its labels is what is to be learned. (A token that it calls something else than its data does may be
-    /// what only earlier data marked; and votes are no certain labels.)
-    pub fn teach(&mut self, answers: &Tensor, known: i64, task: Task) -> Result<(), TrainerError> {
+    /// Gives the rows a teacher: these answers, for the first `known` labels, [`without_mistakes`] where that is asked for and the rows' labels are
+    /// certain.
+    pub fn teach(&mut self, answers: &Tensor, known: i64, leave_mistakes_out: bool) -> Result<(), TrainerError> {
         let answers = answers.f_narrow(1, 0, known)?;
-        let is_certain = task == Task::SequenceClassification && self.set.probabilities.is_none();
+        let is_certain = leave_mistakes_out && self.set.probabilities.is_none();
         self.set.teacher = Some(match is_certain {
             true => {
                 let rows: Vec<usize> = (0..self.set.len()).collect();
