@@ -1,5 +1,6 @@
 //! Accuracy on every era, update by update, as a picture.
 
+use super::chart;
 use crate::api::types::LearningHistory;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -35,7 +36,7 @@ fn draw(history: &LearningHistory, svg: &mut String) -> Result<(), Box<dyn std::
         .light_line_style(TRANSPARENT)
         .x_labels(updates.min(20))
         .x_label_formatter(&run)
-        .y_label_formatter(&|y| format!("{:.0} %", 100.0 * y))
+        .y_label_formatter(&chart::percent)
         .draw()?;
     for (era, run) in history.eras.iter().enumerate() {
         let points: Vec<(f64, f64)> = history.matrix[era..]
@@ -43,19 +44,15 @@ fn draw(history: &LearningHistory, svg: &mut String) -> Result<(), Box<dyn std::
             .enumerate()
             .filter_map(|(after, row)| Some(((era + after) as f64, row[era]?)))
             .collect();
-        let colour = HSLColor(era as f64 / updates as f64, 0.65, 0.42);
+        let colour = chart::colour(era, updates);
         let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
         chart
             .draw_series(line)?
             .label(format!("items of run {run}"))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            .legend(chart::sample(colour));
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, 3, colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    chart::labels(&mut chart)?;
     root.present()?;
     Ok(())
 }

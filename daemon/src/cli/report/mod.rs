@@ -1,5 +1,6 @@
 //! `wengu report`: one page about a domain's updates, which needs nothing but a browser.
 
+mod chart;
 mod curves;
 mod page;
 mod stability;

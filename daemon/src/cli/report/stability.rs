@@ -1,5 +1,6 @@
 //! Accuracy on old examples while updates were trained, as a picture: the stability gap is how far a line falls.
 
+use super::chart;
 use crate::api::types::UpdateView;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -35,20 +36,16 @@ fn draw(seen: &[(u64, &Stability)], svg: &mut String) -> Result<(), Box<dyn std:
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc("optimizer steps")
-        .y_label_formatter(&|y| format!("{:.0} %", 100.0 * y))
+        .y_label_formatter(&chart::percent)
         .draw()?;
     for (place, (run, way)) in seen.iter().enumerate() {
-        let colour = HSLColor(place as f64 / seen.len() as f64, 0.65, 0.42);
+        let colour = chart::colour(place, seen.len());
         chart
             .draw_series(LineSeries::new(way.points.iter().copied(), colour.stroke_width(2)))?
             .label(format!("run {run}"))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+            .legend(chart::sample(colour));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    chart::labels(&mut chart)?;
     root.present()?;
     Ok(())
 }
