@@ -1,12 +1,13 @@
 """The learning benchmark: streams of deliveries, wengu's methods and peers side by side, and the tables of RESULTS.md.
 
 usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
-           [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT]
+           [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT] [--device cuda:0] [--jobs N] [--decoder DIR]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else.
 """
-import argparse, json, os, platform, statistics, subprocess, sys
+import argparse, json, os, platform, queue, statistics, subprocess, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -46,6 +47,9 @@ PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay"
 WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "joint at each delivery", "EWC", "distillation on new texts", "wengu (no old text)",
                   "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
 
+# What a causal model has not: a head, logits that are kept, labels.
+BY_LABEL_ONLY = {"head only (all data)", "DER++", *PEERS}
+
 HEAD = """# What is learned and what is forgotten
 
 Each part is written by the command above it from the files of its runs; `WENGU_DATA` names the public data sets. What the numbers say, and what
@@ -83,8 +87,16 @@ def arguments():
                         help="look at a tenth of the examples, which is not trained on, every N steps: the stability gap")
     parser.add_argument("--tables", help="the page whose parts of these streams are written anew")
     parser.add_argument("--note", default="", help="what else the page says of the machine")
+    parser.add_argument("--device", default="cpu", help="where the models compute")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each with its part of the cores: their seconds compare with nothing")
+    parser.add_argument("--decoder", help="the causal model of the stream of instructions (decoder.py makes it); beside MODEL_DIR")
     parsed = parser.parse_args()
     parsed.methods = parsed.methods.split(",")
+    parsed.decoder = parsed.decoder or str(Path(parsed.model).parent / "small-decoder")
+    parsed.cores = queue.SimpleQueue()
+    cores = sorted(os.sched_getaffinity(0))
+    for place in range(parsed.jobs):
+        parsed.cores.put(cores[place :: parsed.jobs] or cores)
     ours = {**METHODS, **COMPARED}
     unknown = [method for method in parsed.methods if method not in ours and method not in PEERS]
     unknown += [stream for stream in parsed.streams.split(",") if stream not in streams.STREAMS]
@@ -101,23 +113,32 @@ def run(args, stream, order, seed, method, memory):
     if args.stability_steps and mode == "stream":
         name += f"-watched{args.stability_steps}"
         settings = watched(settings, args.stability_steps)
+    if args.device != "cpu":
+        name += f"-{args.device}"
     folder = Path(args.out) / name
     path = folder / "run.json"
     if not path.exists():
         made = Path(args.out) / f"{size}-{stream}-{order}.json"
-        made.write_text(json.dumps(streams.make(stream, args.data, order, args.small), ensure_ascii=False))
+        content = streams.make(stream, args.data, order, args.small)
+        beside = made.with_name(f"{name}.stream")
+        beside.write_text(json.dumps(content, ensure_ascii=False))
+        beside.replace(made)
+        model = args.decoder if content["task"] == "causal_lm" else args.model
         print(f"{name}", flush=True)
         environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
         if mode:
             toml = Path(args.out) / f"{name}.toml"
             toml.write_text(settings)
-            command = [args.bench, made, toml, folder, args.model, args.trainer, "--mode", mode]
+            command = [args.bench, made, toml, folder, model, args.trainer, "--mode", mode]
         else:
-            command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, args.model]
-        command += ["--seed", str(seed), "--memory", str(0.0 if method in WITHOUT_MEMORY else memory)]
+            command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, model]
+        command += ["--seed", str(seed), "--memory", str(0.0 if method in WITHOUT_MEMORY else memory), "--device", args.device]
         log = Path(args.out) / f"{name}.log"
+        cores = args.cores.get()
         with open(log, "w") as file:
-            done = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment)
+            done = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment,
+                                  preexec_fn=lambda: os.sched_setaffinity(0, cores))
+        args.cores.put(cores)
         if done.returncode != 0 or not path.exists():
             print(f"  failed: {log}", flush=True)
             return None
@@ -236,20 +257,34 @@ def write_tables(args, stream, text):
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
 
 
+def runs_of(args, stream, place, memory):
+    """The runs of one table: {method: [the arguments of run]}."""
+    runs = {}
+    for method in args.methods:
+        if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint (all data)"):
+            continue
+        if method in BY_LABEL_ONLY and streams.STREAMS[stream][1] == "causal_lm":
+            continue
+        # The first share of memory stands for all where there is no memory.
+        share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory
+        runs[method] = [(args, stream, order, seed, method, share) for order in range(args.orders) for seed in range(1, args.seeds + 1)]
+    return runs
+
+
 def main():
     args = arguments()
     Path(args.out).mkdir(parents=True, exist_ok=True)
+    memories = [float(share) for share in args.memory.split(",")]
+    if args.jobs > 1:
+        # All of them once; the tables below find the results.
+        tables = [runs_of(args, stream, *memory) for stream in args.streams.split(",") for memory in enumerate(memories)]
+        once = dict.fromkeys(run for table in tables for runs in table.values() for run in runs)
+        with ThreadPoolExecutor(args.jobs) as pool:
+            list(pool.map(lambda arguments: run(*arguments), once))
     for stream in args.streams.split(","):
         lines = []
-        for place, memory in enumerate(float(share) for share in args.memory.split(",")):
-            results = {}
-            for method in args.methods:
-                if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint (all data)"):
-                    continue
-                # The first share of memory stands for all where there is no memory.
-                share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory
-                results[method] = [run(args, stream, order, seed, method, share)
-                                   for order in range(args.orders) for seed in range(1, args.seeds + 1)]
+        for place, memory in enumerate(memories):
+            results = {method: [run(*arguments) for arguments in runs] for method, runs in runs_of(args, stream, place, memory).items()}
             made = streams.make(stream, args.data, 0, args.small)
             examples = [len(delivery["train"]) for delivery in made["deliveries"]]
             lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",

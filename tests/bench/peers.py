@@ -1,6 +1,6 @@
 """One run of the learning benchmark by a peer: Avalanche 0.6.0 or adaptive-classifier 0.3.1, on the same stream and encoder.
 
-usage: peers.py STREAM.json METHOD OUT_DIR MODEL_DIR [--seed N] [--memory SHARE]
+usage: peers.py STREAM.json METHOD OUT_DIR MODEL_DIR [--seed N] [--memory SHARE] [--device DEVICE]
 
 METHOD is avalanche-naive, -ewc, -lwf, -replay, -der or adaptive-classifier. Avalanche trains what wengu does: LoRA of rank 8 on
 queries and values and a head on the mean of the token vectors, 4 epochs in batches of 16, AdamW with the same rates. Its head has
@@ -19,6 +19,7 @@ def arguments():
         parser.add_argument(name)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--memory", type=float, default=0.09)
+    parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
@@ -72,7 +73,7 @@ def avalanche(args, stream, labels):
     torch.manual_seed(args.seed)
     random.seed(args.seed)
     index = {label: place for place, label in enumerate(labels)}
-    model = network(args.model, len(labels))
+    model = network(args.model, len(labels)).to(args.device)
     head = [p for name, p in model.named_parameters() if name.startswith("head")]
     adapter = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("head")]
     optimizer = torch.optim.AdamW([{"params": adapter, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
@@ -81,7 +82,7 @@ def avalanche(args, stream, labels):
     examples = sum(len(ids) for ids, _ in sets["train"])
     memory = int(args.memory * examples)
     common = dict(model=model, optimizer=optimizer, criterion=torch.nn.CrossEntropyLoss(), train_mb_size=BATCH,
-                  train_epochs=EPOCHS, eval_mb_size=32, device="cpu", evaluator=None)
+                  train_epochs=EPOCHS, eval_mb_size=32, device=args.device, evaluator=None)
     strategy = {
         "naive": lambda: Naive(**common),
         "ewc": lambda: EWC(ewc_lambda=50.0, mode="online", decay_factor=1.0, **common),
@@ -94,7 +95,7 @@ def avalanche(args, stream, labels):
     def answer(ids):
         model.eval()
         with torch.no_grad():
-            return torch.cat([model(ids[begin : begin + 32]).argmax(1) for begin in range(0, len(ids), 32)])
+            return torch.cat([model(ids[begin : begin + 32].to(args.device)).argmax(1).cpu() for begin in range(0, len(ids), 32)])
 
     for place, experience in enumerate(benchmark.train_stream):
         began = time.monotonic()
@@ -111,7 +112,7 @@ def adaptive(args, stream, labels):
     examples = sum(len(delivery["train"]) for delivery in stream["deliveries"])
     per_label = max(1, int(args.memory * examples / len(labels)))
     classifier = AdaptiveClassifier(args.model, config={"max_examples_per_class": per_label, "max_length": stream["max_length"]},
-                                    device="cpu", use_onnx=False, seed=args.seed)
+                                    device=args.device, use_onnx=False, seed=args.seed)
     for place, delivery in enumerate(stream["deliveries"]):
         began = time.monotonic()
         classifier.add_examples([r["text"] for r in delivery["train"]], [r["label"] for r in delivery["train"]])

@@ -47,6 +47,13 @@ def clause_types(data, order, scale):
     return by_labels(data / "cuad_clause", 4, order, 40 if scale else None, 20 if scale else None), 64 if scale else 96
 
 
+def instructions(data, order, scale):
+    """(f) The stream of clause types as questions whose answer is the name of the type, for a causal model."""
+    deliveries, _ = clause_types(data, order, scale)
+    asked = lambda record: dict(record, text=f"{record['text'][:300]}\n\nWhat kind of clause is this?")
+    return [{side: [asked(record) for record in records] for side, records in delivery.items()} for delivery in deliveries], 256
+
+
 def long_stream(data, order, scale):
     """(d) 77 kinds of questions to a bank arrive in 15 deliveries."""
     return by_labels(data / "banking77", 15, order, 40 if scale else None, 15 if scale else None), 48
@@ -133,6 +140,7 @@ STREAMS = {
     "drift": (drift, "sequence_classification"),
     "long": (long_stream, "sequence_classification"),
     "entity-types": (entity_types, "token_classification"),
+    "instructions": (instructions, "causal_lm"),
 }
 
 

@@ -14,6 +14,7 @@ pub struct Arguments {
     pub memory: f64,
     pub mode: String,
     pub precision: String,
+    pub device: String,
     /// Leave the versions there, for a closer look.
     pub keep: bool,
 }
@@ -44,6 +45,7 @@ pub fn arguments() -> Result<Arguments> {
         memory: value("memory", "0.09").parse()?,
         mode: value("mode", "stream"),
         precision: value("precision", "fp32"),
+        device: value("device", "cpu"),
         keep: value("keep", "") == "versions",
     };
     ensure!(named.is_empty(), "unknown: {named:?}");

@@ -2,7 +2,8 @@
 //! without the gate's decision: every version is taken on. Streams are made, and runs compared, by `tests/bench/learning.py`.
 //!
 //! usage: bench_learning STREAM.json SETTINGS.toml OUT_DIR MODEL_DIR TRAINER
-//!            [--seed N] [--memory SHARE] [--mode stream|joint|joint_each|head_only] [--precision fp32|bf16] [--keep versions]
+//!            [--seed N] [--memory SHARE] [--mode stream|joint|joint_each|head_only] [--precision fp32|bf16]
+//!            [--device cpu|cuda:N] [--keep versions]
 //!
 //! SETTINGS.toml is the content of a `[domains.NAME.learning]` table; what it leaves out is the default. OUT_DIR/run.json gets
 //! for every delivery what the version after it answers to the test sets of all deliveries so far, and the seconds of each phase. `joint` and
@@ -18,14 +19,14 @@ use arguments::{Arguments, arguments};
 use files::Stream;
 use runner::Runner;
 use wengu_config::Domain;
-use wengu_protocol::job::Precision;
+use wengu_protocol::job::{Device, Precision};
 use wengu_store::{Options, Store};
 
 fn main() -> Result<()> {
     let arguments = arguments()?;
     let stream: Stream = serde_json::from_slice(&std::fs::read(&arguments.stream)?).context("the stream")?;
     let settings = std::fs::read_to_string(&arguments.settings)?;
-    let (domain, precision) = domain(&settings, &stream, &arguments)?;
+    let (domain, precision, device) = domain(&settings, &stream, &arguments)?;
     if arguments.out.exists() {
         std::fs::remove_dir_all(&arguments.out)?;
     }
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         stream,
         domain,
         precision,
+        device,
         arguments,
         store,
     };
@@ -60,18 +62,16 @@ fn main() -> Result<()> {
 }
 
 /// The domain as the product reads it from a configuration.
-fn domain(settings: &str, stream: &Stream, arguments: &Arguments) -> Result<(Domain, Precision)> {
+fn domain(settings: &str, stream: &Stream, arguments: &Arguments) -> Result<(Domain, Precision, Device)> {
     let task = serde_json::to_string(&stream.task)?;
     let (seed, length) = (arguments.seed, stream.max_length);
     let text = format!(
-        "state_dir = \"state\"\n[models.base]\npath = {:?}\nprecision = {:?}\ndevice = \"cpu\"\n[domains.bench]\nwatch = [\"inbox\"]\nmodel = \"base\"\ntask = {task}\n\
+        "state_dir = \"state\"\n[models.base]\npath = {:?}\nprecision = {:?}\ndevice = {:?}\n[domains.bench]\nwatch = [\"inbox\"]\nmodel = \"base\"\ntask = {task}\n\
          [domains.bench.learning]\nseed = {seed}\nmax_length = {length}\n{settings}",
-        arguments.model, arguments.precision
+        arguments.model, arguments.precision, arguments.device
     );
     let config = wengu_config::parse(&text, &arguments.settings).map_err(|e| anyhow::anyhow!("{e}"))?;
     let (domain, model) = (config.domains.get("bench"), config.models.get("base"));
-    Ok((
-        domain.cloned().context("no domain")?,
-        model.context("no model")?.precision,
-    ))
+    let model = model.context("no model")?;
+    Ok((domain.cloned().context("no domain")?, model.precision, model.device))
 }

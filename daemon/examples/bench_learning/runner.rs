@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::files::{Delivery, Run, Stream, Update};
-use crate::scores::{score, stabilities, worst_case};
+use crate::scores::{right, score, stabilities, worst_case};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
 use wengu_decide::metrics::{StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
-use wengu_protocol::job::{Precision, Task};
+use wengu_protocol::job::{Device, Precision, Task};
 use wengu_store::{Hash, Store};
 
 pub struct Runner {
@@ -26,6 +26,7 @@ pub struct Runner {
     pub stream_bytes: u64,
     pub domain: Domain,
     pub precision: Precision,
+    pub device: Device,
     pub arguments: Arguments,
     pub store: Store,
 }
@@ -42,7 +43,7 @@ impl Runner {
         let described = wengu::model::describe(&self.arguments.model)?;
         let base = wengu_protocol::job::BaseModel {
             precision: self.precision,
-            device: wengu_protocol::job::Device::Cpu,
+            device: self.device,
             ..described
         };
         let (mut ancestors, mut updates, mut matrix) = (Vec::<Manifest>::new(), Vec::new(), Vec::new());
@@ -85,23 +86,18 @@ impl Runner {
                 None => Ok(0),
             };
             let mut row = vec![None; updates_in_all];
-            let mut right = BTreeMap::new();
+            let mut rights = BTreeMap::new();
             for answers in &judgement.answers {
                 row[answers.era as usize - 1] = Some(score(self.stream.task, &answers.items)?);
-                right.extend(
-                    answers
-                        .items
-                        .iter()
-                        .map(|a| (a.text_id.clone(), a.challenger == a.label)),
-                );
+                rights.extend(answers.items.iter().map(|a| (a.text_id.clone(), right(a))));
             }
-            overall = right.values().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+            overall = rights.values().filter(|right| **right).count() as f64 / rights.len().max(1) as f64;
             let (before, after): (Vec<bool>, Vec<bool>) = last
                 .iter()
-                .filter_map(|(id, before)| Some((*before, *right.get(id)?)))
+                .filter_map(|(id, before)| Some((*before, *rights.get(id)?)))
                 .unzip();
             flips.extend(negative_flip_rate(&before, &after));
-            last = right;
+            last = rights;
             matrix.push(row);
             updates.push(Update {
                 examples: manifest.train.len(),

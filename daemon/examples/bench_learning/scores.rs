@@ -8,10 +8,18 @@ use wengu_decide::marked::{self, Marked};
 use wengu_decide::metrics::{SpanScores, worst_case_accuracy};
 use wengu_protocol::job::{Stability, Task};
 
+/// Whether it is right: of a causal model, whether every token of the answer is the likeliest, so that it would be said word by word.
+pub fn right(answer: &Answer) -> bool {
+    match answer.challenger_score {
+        Some(tokens) => tokens >= 1.0,
+        None => answer.challenger == answer.label,
+    }
+}
+
 /// Accuracy, or the F1 of spans.
 pub fn score(task: Task, items: &[Answer]) -> Result<f64> {
     if task != Task::TokenClassification {
-        let right = items.iter().filter(|item| item.challenger == item.label).count();
+        let right = items.iter().filter(|item| right(item)).count();
         return Ok(right as f64 / items.len().max(1) as f64);
     }
     let mut counted = SpanScores::default();

@@ -121,7 +121,8 @@ pub fn squared_gradients(
         let Trained::Weight(input) = &tap.trained else {
             return Err(TrainerError::new(JobEnd::Internal, "the head's input was not tapped"));
         };
-        let input = input.f_detach()?;
+        // The head answers on the processor, whatever its vectors were computed on.
+        let input = input.f_detach()?.f_to_device(p.device())?;
         let slope = |labels: &Tensor| labels.f_one_hot(p.size()[1])?.f_to_kind(p.f_kind()?)?.f_sub(&p);
         let (weight, bias) = match (labels, rows) {
             (Labels::Given(labels), Rows::TokensOfOneExample) => {

@@ -194,7 +194,8 @@ impl Model {
         let prepended = self.adapter.prompt().map(|prompt| prompt::prepended(batch, prompt));
         let prepended = prepended.transpose()?;
         let batch = prepended.as_ref().unwrap_or(batch);
-        let device = self.encoder.word_embeddings().device();
+        // Not the table of embeddings', which is on the processor where it is trained.
+        let (_, device) = self.computes;
         let items = batch.items.as_ref().map(|items| items.f_to_device(device));
         Ok(Batch {
             ids: batch.ids.f_to_device(device)?,

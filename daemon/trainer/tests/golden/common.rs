@@ -33,8 +33,14 @@ pub fn base(path: &Path) -> BaseModel {
         path: path.to_owned(),
         sha256: BTreeMap::new(),
         precision: Default::default(),
-        device: wengu_protocol::job::Device::Cpu,
+        device: device(),
     }
+}
+
+/// Where the models of these tests compute: the processor, or the device that `WENGU_TEST_DEVICE` names as a configuration does.
+pub fn device() -> wengu_protocol::job::Device {
+    let named = std::env::var("WENGU_TEST_DEVICE");
+    serde_json::from_value(named.unwrap_or("cpu".into()).into()).unwrap()
 }
 
 pub fn strings(values: &[&str]) -> Vec<String> {
@@ -137,7 +143,8 @@ fn configuration(adapter: &Path) -> serde_json::Map<String, serde_json::Value> {
 /// Largest difference of two tensors of one shape.
 pub fn difference(left: &Tensor, right: &Tensor) -> f64 {
     assert_eq!(left.size(), right.size());
-    (left.to_kind(Kind::Double) - right.to_kind(Kind::Double))
+    let [left, right] = [left, right].map(|side| side.to_device(tch::Device::Cpu).to_kind(Kind::Double));
+    (left - right)
         .abs()
         .max()
         .double_value(&[])

@@ -45,7 +45,7 @@ fn an_experts_squares_are_of_the_tokens_that_it_read() {
     let log_p = |logits: &Tensor| {
         let log_p = logits
             .log_softmax(1, Kind::Float)
-            .gather(1, &labels.unsqueeze(1), false);
+            .gather(1, &labels.to_device(logits.device()).unsqueeze(1), false);
         log_p.sum(Kind::Float)
     };
     let squares = {
@@ -63,7 +63,7 @@ fn an_experts_squares_are_of_the_tokens_that_it_read() {
             continue;
         };
         // What was added to the weight has the gradient G = g' a, and B has s G A'.
-        let product = gradient.tr().matmul(&input.detach());
+        let product = gradient.tr().matmul(&input.detach()).to_device(tch::Device::Cpu);
         let site = model.adapters().iter().find(|site| site.name == tap.name).unwrap();
         let near = |found: &Tensor, wanted: &Tensor| {
             let scale = wanted.abs().max().double_value(&[]);

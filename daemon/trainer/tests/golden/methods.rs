@@ -48,7 +48,7 @@ fn the_product_is_what_the_layer_adds() {
             let Trained::Weight(input) = &tap.trained else {
                 panic!("{} is a linear layer", site.name)
             };
-            let said = input.linear(&weight, Some(part("bias")));
+            let said = input.to_device(tch::Device::Cpu).linear(&weight, Some(part("bias")));
             let off = difference(&said.detach(), &tap.output.detach());
             assert!(off < 1e-4, "{name} {}: {off}", site.name);
         }

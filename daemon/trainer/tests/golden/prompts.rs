@@ -186,7 +186,7 @@ fn the_fisher_of_a_prompt_is_that_of_its_definition() {
     let (name, found) = &found[0];
     assert_eq!(name, "prompt_embeddings");
     // One example at a time, by the whole backward pass.
-    let mut sum = found.zeros_like();
+    let mut sum = Tensor::zeros_like(&model.trainable()[0].1);
     for row in 0..6 {
         let one = Batch {
             ids: batch.ids.narrow(0, row, 1),

@@ -121,7 +121,8 @@ pub fn packed_answers_agree(name: &str, model: &Model, expected: &HashMap<String
     let rows: Vec<usize> = (0..set.len()).collect();
     let batch = set.batch(&rows).unwrap();
     assert!(batch.ids.size()[0] < set.len() as i64, "nothing was packed");
-    let log_p = model.forward(&batch, None).unwrap().log_softmax(1, None);
+    let logits = model.forward(&batch, None).unwrap().to_device(tch::Device::Cpu);
+    let log_p = logits.log_softmax(1, None);
     let answers = Tensor::from_slice(&set.answer_labels(&rows));
     let log_p = log_p.gather(1, &answers.unsqueeze(1), false).squeeze_dim(1);
     let off = difference(&log_p.detach(), &expected["log_p"]);

@@ -85,6 +85,7 @@ fn what_is_tapped_gives_the_gradients_of_the_factors() {
             panic!("{} is a linear layer", site.name)
         };
         let product = gradient.flatten(0, -2).tr().matmul(&input.flatten(0, -2));
+        let product = product.to_device(tch::Device::Cpu);
         for (factor, found) in [("A", site.b.tr().matmul(&product)), ("B", product.matmul(&site.a.tr()))] {
             let reference = &expected[&format!("gradient.{}.lora_{factor}.weight", site.name)];
             let scale = reference.abs().max().double_value(&[]);
