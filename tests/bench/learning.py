@@ -2,6 +2,7 @@
 
 usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
            [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT] [--device cuda:0] [--jobs N] [--decoder DIR]
+           [--only-tables] [--machine TEXT]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else.
@@ -55,8 +56,10 @@ HEAD = """# What is learned and what is forgotten
 Each part is written by the command above it from the files of its runs; `WENGU_DATA` names the public data sets. What the numbers say, and what
 was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`.
 
-- **average accuracy**: mean over the deliveries of the share of right answers on their test sets after the last update (span F1 where spans are found).
-- **of the gap**: how much of the way from naive training to joint training on all data, in the same run.
+- **average accuracy**: mean over the deliveries of the share of right answers on their test sets after the last update (span F1 where spans are found; where a
+  causal model answers, the share of texts whose whole answer is token by token the likeliest, so that it would be said).
+- **of the gap**: how much of the way from naive training to joint training on all data, of the same order and seed.
+- **runs**: orders times seeds, less what was not run. A mean over several is given with their standard deviation.
 - **forgetting**: from each delivery's best accuracy before the last update to that after it, mean over the deliveries but the last (Chaudhry et al. 2018).
 - **right before, wrong after**: share of the test items so far, mean over the updates.
 - **training s**: seconds in optimizer steps, over all updates. **kept**: the last version's directory.
@@ -87,6 +90,8 @@ def arguments():
                         help="look at a tenth of the examples, which is not trained on, every N steps: the stability gap")
     parser.add_argument("--tables", help="the page whose parts of these streams are written anew")
     parser.add_argument("--note", default="", help="what else the page says of the machine")
+    parser.add_argument("--only-tables", action="store_true", help="run nothing: tables of the runs that are there")
+    parser.add_argument("--machine", help="what the page says of the machine, where the runs come from another one")
     parser.add_argument("--device", default="cpu", help="where the models compute")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each with its part of the cores: their seconds compare with nothing")
     parser.add_argument("--decoder", help="the causal model of the stream of instructions (decoder.py makes it); beside MODEL_DIR")
@@ -117,6 +122,8 @@ def run(args, stream, order, seed, method, memory):
         name += f"-{args.device}"
     folder = Path(args.out) / name
     path = folder / "run.json"
+    if not path.exists() and args.only_tables:
+        return None
     if not path.exists():
         made = Path(args.out) / f"{size}-{stream}-{order}.json"
         content = streams.make(stream, args.data, order, args.small)
@@ -128,7 +135,7 @@ def run(args, stream, order, seed, method, memory):
         environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
         if mode:
             toml = Path(args.out) / f"{name}.toml"
-            toml.write_text(settings)
+            toml.write_text(streams.SETTINGS.get(stream, "") + settings)
             command = [args.bench, made, toml, folder, model, args.trainer, "--mode", mode]
         else:
             command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, model]
@@ -160,13 +167,18 @@ def figure(values, digits=1, factor=100.0):
     return text + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
+def of_the_gap(runs, results, final):
+    """What each run closes of the gap between naive and joint training of its own order and seed, where all three are there."""
+    beside = zip(runs, results.get("naive", []), results.get("joint (all data)", []))
+    return [(final(run) - final(low)) / (final(high) - final(low)) for run, low, high in beside if run and low and high and final(high) != final(low)]
+
+
 def table(results, memory):
     """Rows of one stream: {method: [results]}."""
     final = lambda result: statistics.mean(score for score in result["matrix"][-1] if score is not None)
+    gaps = {method: of_the_gap(runs, results, final) for method, runs in results.items()}
     results = {method: [run for run in runs if run] for method, runs in results.items()}
-    mean = lambda method: statistics.mean(final(r) for r in results[method]) if results.get(method) else None
-    low, high = mean("naive"), mean("joint (all data)")
-    head = ["method", "memory", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
+    head = ["method", "memory", "runs", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
             "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
     # Told where a run measured it.
     told = any(run.get("stability_gap") is not None for runs in results.values() for run in runs)
@@ -176,14 +188,12 @@ def table(results, memory):
     for method, runs in results.items():
         if not runs:
             continue
-        score = statistics.mean(final(run) for run in runs)
-        gap = "–" if None in (low, high) or high == low else f"{100 * (score - low) / (high - low):.1f}"
         of = lambda key: [(run.get("scores") or {}).get(key) for run in runs]
         kept = [run["updates"][-1].get("kept_bytes") for run in runs]
         remembered = [run["updates"][-1].get("memory_examples") for run in runs]
         memory_cell = "–" if method in WITHOUT_MEMORY else (
             f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
-        cells = [method, memory_cell, figure([final(run) for run in runs]), gap, figure(of("forgetting")),
+        cells = [method, memory_cell, str(len(runs)), figure([final(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
                  figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
                  figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
@@ -249,16 +259,16 @@ def page(old, title, part):
 
 def write_tables(args, stream, text):
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
+    machine = args.machine or f"{cpu}, {os.cpu_count()} cores, {platform.machine()}"
     words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
     title = f"{stream}, {'small' if args.small else 'whole'} stream"
-    part = PART.format(title=title, command=f"scripts/bench-learning {words}", note=args.note and f"; {args.note}",
-                       machine=f"{cpu}, {os.cpu_count()} cores, {platform.machine()}")
+    part = PART.format(title=title, command=f"scripts/bench-learning {words}", note=args.note and f"; {args.note}", machine=machine)
     path = Path(args.tables)
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
 
 
 def runs_of(args, stream, place, memory):
-    """The runs of one table: {method: [the arguments of run]}."""
+    """The runs of one table: {method: [the arguments of run after the first]}."""
     runs = {}
     for method in args.methods:
         if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint (all data)"):
@@ -267,7 +277,7 @@ def runs_of(args, stream, place, memory):
             continue
         # The first share of memory stands for all where there is no memory.
         share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory
-        runs[method] = [(args, stream, order, seed, method, share) for order in range(args.orders) for seed in range(1, args.seeds + 1)]
+        runs[method] = [(stream, order, seed, method, share) for order in range(args.orders) for seed in range(1, args.seeds + 1)]
     return runs
 
 
@@ -275,16 +285,16 @@ def main():
     args = arguments()
     Path(args.out).mkdir(parents=True, exist_ok=True)
     memories = [float(share) for share in args.memory.split(",")]
-    if args.jobs > 1:
+    if args.jobs > 1 and not args.only_tables:
         # All of them once; the tables below find the results.
         tables = [runs_of(args, stream, *memory) for stream in args.streams.split(",") for memory in enumerate(memories)]
         once = dict.fromkeys(run for table in tables for runs in table.values() for run in runs)
         with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda arguments: run(*arguments), once))
+            list(pool.map(lambda arguments: run(args, *arguments), once))
     for stream in args.streams.split(","):
         lines = []
         for place, memory in enumerate(memories):
-            results = {method: [run(*arguments) for arguments in runs] for method, runs in runs_of(args, stream, place, memory).items()}
+            results = {method: [run(args, *arguments) for arguments in runs] for method, runs in runs_of(args, stream, place, memory).items()}
             made = streams.make(stream, args.data, 0, args.small)
             examples = [len(delivery["train"]) for delivery in made["deliveries"]]
             lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",

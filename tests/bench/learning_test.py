@@ -51,6 +51,14 @@ class Tables(unittest.TestCase):
         self.assertEqual((first[-2:], second[-2:]), (["25.0", "30.0"], ["–", "–"]))
         self.assertNotIn("stability gap points", learning.table({"naive": [run(1, 0, 0)]}, 0.09)[0])
 
+    def test_the_way_closed_is_that_between_runs_of_the_same_order_and_seed(self):
+        of = lambda score: dict(run(1, 0, 0), matrix=[[score]])
+        results = {"naive": [of(0.2), of(0.4), None], "joint (all data)": [of(0.6), of(0.8), of(0.9)], "wengu": [of(0.5), of(0.8), of(0.7)]}
+        rows = {cells(line)[0]: cells(line) for line in learning.table(results, 0.09)[2:]}
+        # 75 and 100 %; the third has no naive run beside it.
+        self.assertEqual(rows["wengu"][2:5], ["3", "66.7 ± 15.3", "87.5 ± 17.7"])
+        self.assertEqual(rows["naive"][4], "0.0 ± 0.0")
+
     def test_what_is_watched_is_set_apart_once(self):
         self.assertEqual(learning.watched("", 5), "validation_percent = 10\nstability_steps = 5\n")
         self.assertEqual(learning.watched("validation_percent = 20\n", 5).count("validation_percent"), 1)

@@ -16,6 +16,7 @@ use wengu::learn::plan::{History, plan};
 use wengu::learn::prepare::{Prepared, prepare_baseline, prepare_update};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
+use wengu_decide::marked::{self, Marked};
 use wengu_decide::metrics::{StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
 use wengu_protocol::job::{Device, Precision, Task};
@@ -154,10 +155,25 @@ impl Runner {
             .map(|r| r.label.as_str())
             .collect();
         let logits = match self.stream.task {
-            Task::SequenceClassification => (4 * labels.len() * examples) as u64,
+            Task::SequenceClassification => 4 * labels.len() * examples,
+            Task::TokenClassification => 4 * self.tags() * self.words(),
             _ => 0,
-        };
+        } as u64;
         ((self.stream_bytes + logits) as f64 * self.arguments.memory) as u64
+    }
+
+    /// Labels of a word where spans are found: the beginning and the inside of each kind, and none.
+    fn tags(&self) -> usize {
+        let records = self.stream.deliveries.iter().flat_map(|d| &d.train);
+        let marked = records.flat_map(|r| marked::parse(&r.label).unwrap_or_default());
+        let kinds: std::collections::BTreeSet<String> = marked.map(|Marked(_, _, kind)| kind).collect();
+        1 + 2 * kinds.len()
+    }
+
+    /// Words of all training texts.
+    fn words(&self) -> usize {
+        let records = self.stream.deliveries.iter().flat_map(|d| &d.train);
+        records.map(|r| r.text.split_whitespace().count()).sum()
     }
 
     fn put(&self, delivery: &Delivery) -> Result<(Hash, Examples)> {

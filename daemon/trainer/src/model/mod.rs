@@ -136,9 +136,10 @@ impl Model {
         self.answer(&vectors, dropout)
     }
 
-    /// The vectors that the head answers, F32 [n, hidden], without dropout.
+    /// The vectors that the head answers, F32 [n, hidden] on the processor, without dropout.
     pub fn embed(&self, batch: &Batch) -> Result<Tensor, TrainerError> {
-        self.vectors(&self.placed(batch)?, None, &mut None)
+        let vectors = self.vectors(&self.placed(batch)?, None, &mut None)?;
+        Ok(vectors.f_to_device(tch::Device::Cpu)?.f_to_kind(tch::Kind::Float)?)
     }
 
     /// Logits of the vectors that the head answers, F32 [n, labels or vocabulary].

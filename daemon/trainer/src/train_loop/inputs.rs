@@ -46,9 +46,9 @@ impl Inputs {
         if let Some(pooled) = &self.pooled {
             return Ok(pooled.shallow_clone());
         }
-        answer(&self.set, model.limits().hidden_size, progress, cancel, |rows| {
-            let vectors = model.embed(&self.set.batch(rows)?)?;
-            Ok(vectors.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?)
+        let hidden = model.limits().hidden_size;
+        answer(&self.set, hidden, progress, cancel, |rows| {
+            model.embed(&self.set.batch(rows)?)
         })
     }
 

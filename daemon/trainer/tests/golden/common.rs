@@ -144,10 +144,7 @@ fn configuration(adapter: &Path) -> serde_json::Map<String, serde_json::Value> {
 pub fn difference(left: &Tensor, right: &Tensor) -> f64 {
     assert_eq!(left.size(), right.size());
     let [left, right] = [left, right].map(|side| side.to_device(tch::Device::Cpu).to_kind(Kind::Double));
-    (left - right)
-        .abs()
-        .max()
-        .double_value(&[])
+    (left - right).abs().max().double_value(&[])
 }
 
 /// Copies a folder with its folders.

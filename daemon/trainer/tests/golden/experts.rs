@@ -43,9 +43,10 @@ fn an_experts_squares_are_of_the_tokens_that_it_read() {
     };
     let labels = batch.ids.flatten(0, -1);
     let log_p = |logits: &Tensor| {
-        let log_p = logits
-            .log_softmax(1, Kind::Float)
-            .gather(1, &labels.to_device(logits.device()).unsqueeze(1), false);
+        let log_p =
+            logits
+                .log_softmax(1, Kind::Float)
+                .gather(1, &labels.to_device(logits.device()).unsqueeze(1), false);
         log_p.sum(Kind::Float)
     };
     let squares = {

@@ -77,7 +77,10 @@ fn ewc_holds_linear_layers_and_no_tables() {
             "{name}"
         );
     }
-    let mean = squares.into_iter().collect();
+    let mean = squares
+        .into_iter()
+        .map(|(name, square)| (name, square.to_device(tch::Device::Cpu)));
+    let mean = mean.collect();
     let state = FisherState::accumulate(None, 1.0, &mean, &model.held().unwrap()).unwrap();
     let penalty = Ewc::new(1.0, &state, &model.held().unwrap()).unwrap();
     assert_eq!(
