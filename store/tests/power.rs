@@ -21,6 +21,8 @@ use wengu_store::*;
 const DIR_VARIABLE: &str = "WENGU_STORE_POWER_TEST_DIR";
 const SLOTS: u64 = 7;
 const THREADS: u64 = 3;
+/// Power cuts that one store lives through. Each file of it is held open, and it has a new one for each commit.
+const CUTS_A_STORE: u64 = 20;
 
 /// Commit `n` of a thread: its counter, and one of its slots with the name of an object.
 fn commit(store: &Store, t: u64, n: u64) {
@@ -144,6 +146,11 @@ fn rounds(rounds: u64, lies: Option<&str>) -> (u64, Vec<String>) {
     let mut acknowledged = BTreeMap::new();
     let (mut commits, mut bad) = (0, Vec::new());
     for round in 0..rounds {
+        if round > 0 && round % CUTS_A_STORE == 0 {
+            std::fs::remove_dir_all(&dir).unwrap();
+            std::fs::create_dir(&dir).unwrap();
+            acknowledged.clear();
+        }
         let disk = Disk::of(&dir, &root.path().join(format!("shadow-{round}")));
         let told = run(&dir, &disk, random(round), lies);
         commits += told.len() as u64;

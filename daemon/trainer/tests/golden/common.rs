@@ -33,14 +33,8 @@ pub fn base(path: &Path) -> BaseModel {
         path: path.to_owned(),
         sha256: BTreeMap::new(),
         precision: Default::default(),
-        device: device(),
+        device: crate::device::device(),
     }
-}
-
-/// Where the models of these tests compute: the processor, or the device that `WENGU_TEST_DEVICE` names as a configuration does.
-pub fn device() -> wengu_protocol::job::Device {
-    let named = std::env::var("WENGU_TEST_DEVICE");
-    serde_json::from_value(named.unwrap_or("cpu".into()).into()).unwrap()
 }
 
 pub fn strings(values: &[&str]) -> Vec<String> {

@@ -5,6 +5,8 @@ mod bottlenecks;
 mod common;
 mod damage;
 mod decoders;
+#[path = "../train_support/device.rs"]
+mod device;
 mod experts;
 mod merged;
 mod merged_experts;

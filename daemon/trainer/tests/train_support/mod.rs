@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+mod device;
 pub mod stop;
 
 use safetensors::tensor::TensorView;
@@ -78,14 +79,8 @@ pub fn tiny_model(folder: &Path) -> BaseModel {
         path: folder.to_path_buf(),
         sha256: sha256.into(),
         precision: Default::default(),
-        device: device(),
+        device: device::device(),
     }
-}
-
-/// Where the models of these tests compute: the processor, or the device that `WENGU_TEST_DEVICE` names as a configuration does.
-fn device() -> wengu_protocol::job::Device {
-    let named = std::env::var("WENGU_TEST_DEVICE");
-    serde_json::from_value(named.unwrap_or("cpu".into()).into()).unwrap()
 }
 
 pub fn digest(path: &Path) -> String {
