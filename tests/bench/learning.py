@@ -260,9 +260,13 @@ def page(old, title, part):
 def write_tables(args, stream, text):
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
     machine = args.machine or f"{cpu}, {os.cpu_count()} cores, {platform.machine()}"
-    words = " ".join(f'"{a}"' if " " in a else a for a in sys.argv[7:])
+    # What makes the runs; the rest is how this page was made of them.
+    words, told = [], {"--machine", "--note", "--tables"}
+    for before, word in zip(["", *sys.argv[7:]], sys.argv[7:]):
+        if word not in told | {"--only-tables"} and before not in told:
+            words.append(f'"{word}"' if " " in word else word)
     title = f"{stream}, {'small' if args.small else 'whole'} stream"
-    part = PART.format(title=title, command=f"scripts/bench-learning {words}", note=args.note and f"; {args.note}", machine=machine)
+    part = PART.format(title=title, command=f"scripts/bench-learning {' '.join(words)}", note=args.note and f"; {args.note}", machine=machine)
     path = Path(args.tables)
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
 
