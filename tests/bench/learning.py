@@ -28,7 +28,7 @@ METHODS = {
     "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
     "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),
-    "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 1.0\n"),
+    "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 0.25\n"),
 }
 # Not run unless they are named: what costs are compared with, and other ways.
 COMPARED = {
