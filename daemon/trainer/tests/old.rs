@@ -4,8 +4,10 @@ mod train_support;
 
 use std::path::Path;
 use tch::{Kind, Tensor};
-use train_support::{Bench, JobDir, Row, digest, labels, logits, toy_rows, write_label_sets, write_set};
-use wengu_protocol::job::{AdapterStart, DataFile, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
+use train_support::{
+    Bench, JobDir, Row, digest, labels, logits, token_labels, toy_rows, write_by_token, write_label_sets, write_set,
+};
+use wengu_protocol::job::{AdapterStart, FisherEstimate, Job, JobEnd, Lora, Method, OldSample, Task, layout};
 
 const OLD: &str = "data/old.safetensors";
 
@@ -202,32 +204,6 @@ fn labels_that_each_apply_or_do_not_are_watched_as_sets() {
         / old.len() as f64;
     let reference = result.mixing.unwrap().reference_loss;
     assert!((reference - loss).abs() < 1e-6, "{reference} is not {loss}");
-}
-
-/// Writes rows whose tokens are answers: of a causal model those from the third on, else those that show a class.
-fn write_by_token(path: &Path, rows: &[Row], task: Task) {
-    let unlabelled: Vec<Row> = rows.iter().map(|(ids, _)| (ids.clone(), -1)).collect();
-    write_set(path, &unlabelled, None);
-    let mut tensors = Tensor::read_safetensors(path).unwrap();
-    tensors.push((
-        DataFile::TOKEN_LABELS.to_owned(),
-        Tensor::from_slice(&token_labels(rows, task)),
-    ));
-    Tensor::write_safetensors(&tensors, path).unwrap();
-}
-
-fn token_labels(rows: &[Row], task: Task) -> Vec<i64> {
-    let of_row = |ids: &Vec<i32>| -> Vec<i64> {
-        let of_token = |(place, &id): (usize, &i32)| match task {
-            Task::CausalLm => (place > 1).then_some(i64::from(id)),
-            _ => (10..18).contains(&id).then_some(i64::from(id - 10) / 4),
-        };
-        ids.iter()
-            .enumerate()
-            .map(|token| of_token(token).unwrap_or(-1))
-            .collect()
-    };
-    rows.iter().flat_map(|(ids, _)| of_row(ids)).collect()
 }
 
 #[test]

@@ -5,8 +5,8 @@ mod train_support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
-use train_support::{Bench, JobDir, Row, labels, toy_rows, write_set};
-use wengu_protocol::job::{DistillLoss, FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, layout};
+use train_support::{Bench, JobDir, Row, labels, token_labels, toy_rows, write_by_token, write_set};
+use wengu_protocol::job::{DistillLoss, FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, Task, layout};
 use wengu_trainer::data::random::{Purpose, Stream};
 use wengu_trainer::fisher::{FisherState, HEAD_BIAS, HEAD_WEIGHT};
 
@@ -263,6 +263,41 @@ fn the_champion_answers_with_its_own_labels_and_the_fisher_grows_with_the_head()
             assert!(entry.fisher.sum(Kind::Double).double_value(&[]) > 0.0);
         }
     }
+}
+
+#[test]
+fn of_tokens_the_fisher_is_a_mean_over_tokens_as_the_loss_is() {
+    let bench = Bench::new();
+    let rows = toy_rows(2, 15, 0);
+    let dir = bench.job("tokens", |job| {
+        job.task = Task::TokenClassification;
+        job.labels = labels(2);
+        job.learning.fisher = FisherEstimate::Empirical;
+        job.data.candidates = None;
+    });
+    for name in ["train", "test"] {
+        let path = dir.root.join(format!("data/{name}.safetensors"));
+        write_by_token(&path, &rows, Task::TokenClassification);
+    }
+    dir.run(JobEnd::Completed);
+    // The gradient of an example's log p by the head's bias, from what the adopted weights answer to it.
+    let p = dir.logits(layout::CHALLENGER, "test").softmax(1, Kind::Double);
+    let (mut token, mut sum) = (0, Tensor::zeros([2], (Kind::Double, tch::Device::Cpu)));
+    for row in &rows {
+        let mut gradient = Tensor::zeros([2], (Kind::Double, tch::Device::Cpu));
+        let asked = token_labels(std::slice::from_ref(row), Task::TokenClassification);
+        for label in asked.into_iter().filter(|&label| label >= 0) {
+            gradient += Tensor::from_slice(&[label]).one_hot(2).get(0) - p.get(token);
+            token += 1;
+        }
+        sum += gradient.square();
+    }
+    assert!(token > rows.len() as i64 && p.size() == [token, 2]);
+    let state = FisherState::read(&dir.root.join(layout::FISHER)).unwrap();
+    let (_, bias) = state.entries().find(|(name, _)| *name == HEAD_BIAS).unwrap();
+    let wanted = sum / token as f64;
+    let off = (bias.fisher.to_kind(Kind::Double) - &wanted).abs().max() / wanted.max();
+    assert!(off.double_value(&[]) < 1e-4, "{off}");
 }
 
 /// Rows that two words of `own` mark as label 0 or 1, with words of `spurious` beside them that mark the other label.

@@ -29,16 +29,17 @@ pub enum Rows {
     TokensOfOneExample,
 }
 
-/// Sums of squared gradients of single examples, and how many examples.
+/// Sums of squared gradients of single examples, and how many answers these have.
 #[derive(Debug, Default)]
 pub struct Estimate {
     sums: BTreeMap<String, Tensor>,
-    examples: u64,
+    answers: u64,
 }
 
 impl Estimate {
-    /// Takes one batch in. Sums are float64: thousands of squares of very different size.
-    pub fn add(&mut self, squares: Vec<(String, Tensor)>, examples: usize) -> Result<(), TrainerError> {
+    /// Takes in one batch, whose loss is a mean over so many answers: of examples, of tokens, or of an example's labels. Sums are float64:
+    /// thousands of squares of very different size.
+    pub fn add(&mut self, squares: Vec<(String, Tensor)>, answers: usize) -> Result<(), TrainerError> {
         let _guard = tch::no_grad_guard();
         for (name, square) in squares {
             let square = square.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?;
@@ -51,13 +52,14 @@ impl Estimate {
                 }
             }
         }
-        self.examples += examples as u64;
+        self.answers += answers as u64;
         Ok(())
     }
 
-    /// Mean over the examples, by name.
+    /// Mean over the answers, by name. The loss beside the penalty is such a mean too; one over examples would hold those of many tokens as
+    /// many times more firmly.
     pub fn mean(&self) -> Result<BTreeMap<String, Tensor>, TrainerError> {
-        let n = self.examples.max(1) as f64;
+        let n = self.answers.max(1) as f64;
         self.sums
             .iter()
             .map(|(name, sum)| Ok((name.clone(), sum.f_div_scalar(n)?)))

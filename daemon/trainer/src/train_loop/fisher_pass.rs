@@ -12,8 +12,8 @@ use wengu_protocol::job::{FisherEstimate, Job, Phase, Task};
 /// Examples in one pass: a gradient of each example's own has the size of the weight.
 const FISHER_BATCH: usize = 16;
 
-/// Mean squared gradients at the model's weights as they are, on `fisher_examples` of the new examples, and how many
-/// they were.
+/// Squared gradients at the model's weights as they are, on `fisher_examples` of the new examples, as a mean over their answers; and how many
+/// examples they were.
 pub fn estimate_fisher(
     job: &Job,
     model: &Model,
@@ -50,7 +50,8 @@ pub fn estimate_fisher(
                 _ => Labels::Given(Tensor::f_from_slice(&train.set().answer_labels(&batch))?),
             },
         };
-        estimate.add(squared_gradients(&tapped, &labels, kind)?, batch.len())?;
+        let of_each = if several { job.labels.len() } else { 1 };
+        estimate.add(squared_gradients(&tapped, &labels, kind)?, of_each * answers.len())?;
         progress.step(train.token_count(&batch))?;
     }
     progress.end()?;

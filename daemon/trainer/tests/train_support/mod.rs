@@ -154,6 +154,33 @@ pub fn write_set(path: &Path, rows: &[Row], teacher: Option<&Tensor>) {
     std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
+/// Writes rows whose tokens are answers: of a causal model those from the third on, else those that show a class.
+pub fn write_by_token(path: &Path, rows: &[Row], task: Task) {
+    let unlabelled: Vec<Row> = rows.iter().map(|(ids, _)| (ids.clone(), -1)).collect();
+    write_set(path, &unlabelled, None);
+    let mut tensors = Tensor::read_safetensors(path).unwrap();
+    tensors.push((
+        DataFile::TOKEN_LABELS.to_owned(),
+        Tensor::from_slice(&token_labels(rows, task)),
+    ));
+    Tensor::write_safetensors(&tensors, path).unwrap();
+}
+
+/// Their labels, -1 for what is not asked for.
+pub fn token_labels(rows: &[Row], task: Task) -> Vec<i64> {
+    let of_row = |ids: &Vec<i32>| -> Vec<i64> {
+        let of_token = |(place, &id): (usize, &i32)| match task {
+            Task::CausalLm => (place > 1).then_some(i64::from(id)),
+            _ => (10..18).contains(&id).then_some(i64::from(id - 10) / 4),
+        };
+        ids.iter()
+            .enumerate()
+            .map(|token| of_token(token).unwrap_or(-1))
+            .collect()
+    };
+    rows.iter().flat_map(|(ids, _)| of_row(ids)).collect()
+}
+
 /// Writes a data file of rows with any number of `known` labels, with teacher logits [n, width] where given.
 pub fn write_label_sets(path: &Path, rows: &[(Vec<i32>, Vec<usize>)], known: usize, teacher: Option<&Tensor>) {
     let single: Vec<Row> = rows.iter().map(|(tokens, _)| (tokens.clone(), -1)).collect();
