@@ -47,12 +47,16 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 pub fn small(texts: &[Text], folder: &Path, files: usize) -> Result<u64> {
     let mut bytes = 0;
     for n in 0..files {
-        let line = line(texts, n as u64)?;
+        let Text { text, label, .. } = &texts[n % texts.len()];
+        let line = line(text, label, n as u64)?;
         bytes += line.len() as u64;
         std::fs::write(folder.join(format!("{n:07}.jsonl")), line)?;
     }
     Ok(bytes)
 }
+
+/// A file may have 100,000 records: a large one has fewer and longer ones.
+const RECORDS_MOST: u64 = 80_000;
 
 /// So many files of so many bytes each. Returns the bytes of all.
 pub fn large(texts: &[Text], folder: &Path, files: usize, bytes_each: u64) -> Result<u64> {
@@ -61,10 +65,17 @@ pub fn large(texts: &[Text], folder: &Path, files: usize, bytes_each: u64) -> Re
         let mut out = BufWriter::new(File::create(folder.join(format!("{file}.jsonl")))?);
         let mut bytes = 0;
         while bytes < bytes_each {
-            let line = line(texts, n)?;
+            let mut text = String::new();
+            let first = n;
+            while text.is_empty() || (text.len() as u64) < bytes_each / RECORDS_MOST {
+                text += &texts[n as usize % texts.len()].text;
+                text.push('\n');
+                n += 1;
+            }
+            let label = &texts[first as usize % texts.len()].label;
+            let line = line(&text, label, first)?;
             out.write_all(line.as_bytes())?;
             bytes += line.len() as u64;
-            n += 1;
         }
         out.flush()?;
         all += bytes;
@@ -72,7 +83,6 @@ pub fn large(texts: &[Text], folder: &Path, files: usize, bytes_each: u64) -> Re
     Ok(all)
 }
 
-fn line(texts: &[Text], n: u64) -> Result<String> {
-    let Text { text, label, .. } = &texts[n as usize % texts.len()];
+fn line(text: &str, label: &str, n: u64) -> Result<String> {
     Ok(serde_json::to_string(&serde_json::json!({"text": text, "label": label, "n": n}))? + "\n")
 }

@@ -69,7 +69,7 @@ pub enum IntakeError {
         reason: String,
     },
     /// The file goes on after `max_records`.
-    #[error("the file has more than {limit} records; split it, or raise the limit")]
+    #[error("the file has more than {limit} records, the most that one may have; split it")]
     TooManyRecords {
         /// The limit.
         limit: u32,
