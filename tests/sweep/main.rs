@@ -85,6 +85,9 @@ impl Tally {
         self.unverified += found.unverified;
         let same = (&expected.versions, &expected.current) == (&found.versions, &found.current);
         self.other_versions += u64::from(!same);
+        if !same || expected.files != found.files {
+            println!("expected was {expected:?}\nfound was {found:?}");
+        }
     }
 
     /// Prints all of it, and panics unless what must be zero is.
@@ -145,10 +148,20 @@ fn random(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// A new one each time, or the one of `WENGU_SWEEP_SEED`.
 fn seed() -> u64 {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let given = std::env::var("WENGU_SWEEP_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .subsec_nanos()
+            .into()
+    });
     println!("seed {seed}");
-    seed.into()
+    seed
 }
 
 #[test]
