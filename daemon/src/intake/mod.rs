@@ -97,7 +97,8 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
             },
             () = sleep_until(wake_at) => {
                 // In this order: what the watcher released before it was idle is in the channel already.
-                if intake.watcher.is_idle() && events.is_empty() {
+                // What could not be read and is tried again soon is learned with what came in beside it.
+                if intake.watcher.is_idle() && events.is_empty() && intake.attempts.is_empty() {
                     intake.set_busy(false);
                     intake.report_quarantined();
                 }
@@ -309,8 +310,10 @@ impl Intake {
                     keys.push(key.to_owned());
                 }
             });
-        if let Err(e) = &looked {
-            tracing::error!(error = %e, "files_unreadable");
+        match &looked {
+            Err(e) => tracing::error!(error = %e, "files_unreadable"),
+            // Those that went away meanwhile are not waited for.
+            Ok(_) => self.attempts.retain(|key, _| keys.contains(key)),
         }
         for key in keys {
             if !self.engine.is_stopping() {
@@ -333,7 +336,9 @@ impl Intake {
         tracing::error!(domain = self.domain.name, key, error, "reading_failed");
         let attempts = self.attempts.entry(key.to_string()).or_default();
         *attempts += 1;
-        if *attempts >= MAX_READS {
+        let attempts = *attempts;
+        self.set_busy(true);
+        if attempts >= MAX_READS {
             let reason = format!("reading it failed {attempts} times: {error}; `touch` it to have it tried again");
             self.attempts.remove(key);
             match self.engine.store.get::<FileRecord>(key) {
