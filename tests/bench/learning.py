@@ -122,33 +122,36 @@ def run(args, stream, order, seed, method, memory):
         name += f"-{args.device}"
     folder = Path(args.out) / name
     path = folder / "run.json"
-    if not path.exists() and args.only_tables:
+    if path.exists():
+        return json.loads(path.read_text())
+    if args.only_tables:
         return None
-    if not path.exists():
-        made = Path(args.out) / f"{size}-{stream}-{order}.json"
-        content = streams.make(stream, args.data, order, args.small)
-        beside = made.with_name(f"{name}.stream")
-        beside.write_text(json.dumps(content, ensure_ascii=False))
-        beside.replace(made)
-        model = args.decoder if content["task"] == "causal_lm" else args.model
-        print(f"{name}", flush=True)
-        environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
-        if mode:
-            toml = Path(args.out) / f"{name}.toml"
-            toml.write_text(streams.SETTINGS.get(stream, "") + settings)
-            command = [args.bench, made, toml, folder, model, args.trainer, "--mode", mode]
-        else:
-            command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, model]
-        command += ["--seed", str(seed), "--memory", str(0.0 if method in WITHOUT_MEMORY else memory), "--device", args.device]
-        log = Path(args.out) / f"{name}.log"
-        cores = args.cores.get()
+    made = Path(args.out) / f"{size}-{stream}-{order}.json"
+    content = streams.make(stream, args.data, order, args.small)
+    beside = made.with_name(f"{name}.stream")
+    beside.write_text(json.dumps(content, ensure_ascii=False))
+    beside.replace(made)
+    model = args.decoder if content["task"] == "causal_lm" else args.model
+    print(f"{name}", flush=True)
+    environment = dict(os.environ, HF_HUB_OFFLINE="1", PYTHONDONTWRITEBYTECODE="1", RUST_BACKTRACE="0")
+    if mode:
+        toml = Path(args.out) / f"{name}.toml"
+        toml.write_text(streams.SETTINGS.get(stream, "") + settings)
+        command = [args.bench, made, toml, folder, model, args.trainer, "--mode", mode]
+    else:
+        command = [args.peers_python, "-W", "ignore", Path(__file__).parent / "peers.py", made, method, folder, model]
+    command += ["--seed", str(seed), "--memory", str(0.0 if method in WITHOUT_MEMORY else memory), "--device", args.device]
+    log = Path(args.out) / f"{name}.log"
+    cores = args.cores.get()
+    try:
         with open(log, "w") as file:
             done = subprocess.run([str(part) for part in command], stdout=file, stderr=file, env=environment,
                                   preexec_fn=lambda: os.sched_setaffinity(0, cores))
+    finally:
         args.cores.put(cores)
-        if done.returncode != 0 or not path.exists():
-            print(f"  failed: {log}", flush=True)
-            return None
+    if done.returncode != 0 or not path.exists():
+        print(f"  failed: {log}", flush=True)
+        return None
     return json.loads(path.read_text())
 
 
@@ -289,16 +292,24 @@ def main():
     args = arguments()
     Path(args.out).mkdir(parents=True, exist_ok=True)
     memories = [float(share) for share in args.memory.split(",")]
-    if args.jobs > 1 and not args.only_tables:
-        # All of them once; the tables below find the results.
-        tables = [runs_of(args, stream, *memory) for stream in args.streams.split(",") for memory in enumerate(memories)]
-        once = dict.fromkeys(run for table in tables for runs in table.values() for run in runs)
-        with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(lambda arguments: run(args, *arguments), once))
-    for stream in args.streams.split(","):
+    tables = {stream: [runs_of(args, stream, *memory) for memory in enumerate(memories)] for stream in args.streams.split(",")}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        try:
+            # Each of them once, in the order of the tables.
+            once = dict.fromkeys(of for parts in tables.values() for runs in parts for listed in runs.values() for of in listed)
+            started = {of: pool.submit(run, args, *of) for of in once}
+            write_all(args, memories, tables, started)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_all(args, memories, tables, started):
+    """Prints, and writes where a page is named, the tables of each stream as soon as its runs are there."""
+    for stream, parts in tables.items():
         lines = []
-        for place, memory in enumerate(memories):
-            results = {method: [run(args, *arguments) for arguments in runs] for method, runs in runs_of(args, stream, place, memory).items()}
+        for memory, runs in zip(memories, parts):
+            results = {method: [started[of].result() for of in listed] for method, listed in runs.items()}
             made = streams.make(stream, args.data, 0, args.small)
             examples = [len(delivery["train"]) for delivery in made["deliveries"]]
             lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",

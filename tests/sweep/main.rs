@@ -148,20 +148,10 @@ fn random(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A new one each time, or the one of `WENGU_SWEEP_SEED`.
 fn seed() -> u64 {
-    let given = std::env::var("WENGU_SWEEP_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .subsec_nanos()
-            .into()
-    });
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     println!("seed {seed}");
-    seed
+    seed.into()
 }
 
 #[test]

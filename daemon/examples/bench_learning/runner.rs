@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::files::{Delivery, Run, Stream, Update};
 use crate::scores::{right, score, stabilities, worst_case};
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wengu::learn::adopt::{Adoption, adopt};
@@ -16,7 +16,7 @@ use wengu::learn::plan::{History, plan};
 use wengu::learn::prepare::{Prepared, prepare_baseline, prepare_update};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
-use wengu_decide::marked::{self, Marked};
+use wengu_decide::marked;
 use wengu_decide::metrics::{StreamScores, negative_flip_rate};
 use wengu_decide::split::Side;
 use wengu_protocol::job::{Device, Precision, Task};
@@ -146,34 +146,20 @@ impl Runner {
 
     /// The share of the stream that the memory may take, with the logits that belong to its texts.
     fn memory_bytes(&self) -> u64 {
-        let examples: usize = self.stream.deliveries.iter().map(|d| d.train.len()).sum();
-        let labels: std::collections::BTreeSet<&str> = self
-            .stream
-            .deliveries
-            .iter()
-            .flat_map(|d| &d.train)
-            .map(|r| r.label.as_str())
-            .collect();
+        let records = || self.stream.deliveries.iter().flat_map(|d| &d.train);
         let logits = match self.stream.task {
-            Task::SequenceClassification => 4 * labels.len() * examples,
-            Task::TokenClassification => 4 * self.tags() * self.words(),
+            Task::SequenceClassification => {
+                let labels: BTreeSet<&str> = records().map(|r| r.label.as_str()).collect();
+                4 * labels.len() * records().count()
+            }
+            Task::TokenClassification => {
+                let kinds: BTreeSet<String> = records().flat_map(|r| marked::kinds(&r.label)).collect();
+                let words: usize = records().map(|r| r.text.split_whitespace().count()).sum();
+                4 * marked::tags(kinds).len() * words
+            }
             _ => 0,
         } as u64;
         ((self.stream_bytes + logits) as f64 * self.arguments.memory) as u64
-    }
-
-    /// Labels of a word where spans are found: the beginning and the inside of each kind, and none.
-    fn tags(&self) -> usize {
-        let records = self.stream.deliveries.iter().flat_map(|d| &d.train);
-        let marked = records.flat_map(|r| marked::parse(&r.label).unwrap_or_default());
-        let kinds: std::collections::BTreeSet<String> = marked.map(|Marked(_, _, kind)| kind).collect();
-        1 + 2 * kinds.len()
-    }
-
-    /// Words of all training texts.
-    fn words(&self) -> usize {
-        let records = self.stream.deliveries.iter().flat_map(|d| &d.train);
-        records.map(|r| r.text.split_whitespace().count()).sum()
     }
 
     fn put(&self, delivery: &Delivery) -> Result<(Hash, Examples)> {

@@ -32,8 +32,7 @@ impl Inputs {
         progress: &mut ProgressLog,
         cancel: &Cancel,
     ) -> Result<Inputs, TrainerError> {
-        let hidden = model.limits().hidden_size;
-        let pooled = answer(&set, hidden, progress, cancel, |rows| model.embed(&set.batch(rows)?))?;
+        let pooled = embedded(&set, model, progress, cancel)?;
         Ok(Inputs {
             set,
             pooled: Some(pooled),
@@ -46,10 +45,7 @@ impl Inputs {
         if let Some(pooled) = &self.pooled {
             return Ok(pooled.shallow_clone());
         }
-        let hidden = model.limits().hidden_size;
-        answer(&self.set, hidden, progress, cancel, |rows| {
-            model.embed(&self.set.batch(rows)?)
-        })
+        embedded(&self.set, model, progress, cancel)
     }
 
     /// Gives the rows a teacher: these answers, for the first `known` labels, [`without_mistakes`] where that is asked for and the rows' labels are
@@ -169,6 +165,17 @@ impl Inputs {
 pub fn index(rows: &[usize]) -> Result<Tensor, TrainerError> {
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     Ok(Tensor::f_from_slice(&rows)?)
+}
+
+/// The vectors that the head answers, of every text.
+fn embedded(
+    set: &TokenSet,
+    model: &Model,
+    progress: &mut ProgressLog,
+    cancel: &Cancel,
+) -> Result<Tensor, TrainerError> {
+    let hidden = model.limits().hidden_size;
+    answer(set, hidden, progress, cancel, |rows| model.embed(&set.batch(rows)?))
 }
 
 /// What `compute` says of every answer, in the order of the set, computed in batches of like length.

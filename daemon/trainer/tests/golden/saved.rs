@@ -6,7 +6,7 @@ use crate::tiny::agrees;
 use std::path::Path;
 use wengu_protocol::job::{JobEnd, Lora, Method, Task};
 use wengu_trainer::error::TrainerError;
-use wengu_trainer::fisher::{FisherState, Labels, Rows, squared_gradients};
+use wengu_trainer::fisher::{Estimate, FisherState, Labels, Rows, squared_gradients};
 use wengu_trainer::model::{Batch, Model};
 use wengu_trainer::objective::Ewc;
 
@@ -77,11 +77,9 @@ fn ewc_holds_linear_layers_and_no_tables() {
             "{name}"
         );
     }
-    let mean = squares
-        .into_iter()
-        .map(|(name, square)| (name, square.to_device(tch::Device::Cpu)));
-    let mean = mean.collect();
-    let state = FisherState::accumulate(None, 1.0, &mean, &model.held().unwrap()).unwrap();
+    let mut estimate = Estimate::default();
+    estimate.add(squares, 1).unwrap();
+    let state = FisherState::accumulate(None, 1.0, &estimate.mean().unwrap(), &model.held().unwrap()).unwrap();
     let penalty = Ewc::new(1.0, &state, &model.held().unwrap()).unwrap();
     assert_eq!(
         penalty
