@@ -13,7 +13,16 @@ const LEFT_BEHIND: Duration = Duration::from_secs(2);
 
 /// Held until dropped; the kernel lets go of it when the process dies, so there are no stale locks.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "open means locked")] File);
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that is just being started has the same open file until it runs its program.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!("the store's lock could not be let go of: {error}");
+        }
+    }
+}
 
 impl Lock {
     pub fn take(dir: &Path) -> Result<Self, StoreError> {
@@ -50,5 +59,20 @@ impl Lock {
             .and_then(|()| writeln!(file, "{}", process::id()))
             .map_err(|e| StoreError::io("write", &path, e))?;
         Ok(Lock(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_let_go_of_although_a_child_that_is_being_started_has_the_file_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        let _inherited = lock.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(StoreError::Locked { .. })));
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
     }
 }
