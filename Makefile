@@ -5,7 +5,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 export WENGU_REQUIRE_MODEL := 1
 
-.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-encryption bench-ingest bench-learning bench-plugin bench-reader bench-restart bench-terms bench-train clean fuzz interop soak
+.PHONY: help setup build test deb deb-test lint fmt demo oracle bench-commit bench-encryption bench-ingest bench-learning bench-learning-quick bench-plugin bench-reader bench-restart bench-terms bench-train clean fuzz interop soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,10 @@ bench-train: setup ## training and prediction beside PEFT + transformers, in one
 bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA, beside other libraries (hours; ARGS="--small" for less)
 	@scripts/bench-learning $(ARGS)
 
+bench-learning-quick: setup ## the same in three minutes, for every change: what wengu keeps of 12 clause types, beside naive and joint training
+	rm -rf target/bench-learning/quick-*
+	@scripts/bench-learning --quick --jobs 2 --methods "naive,joint (all data),wengu,wengu (no old text)" --at-least 80
+
 bench-commit: ## durable commits a second, against the disk's own fsync
 	$(CARGO) run --release -p wengu-store --example bench_commit
 
@@ -79,9 +83,9 @@ bench-plugin: setup ## what a plugin's process costs for each document, beside t
 		target/release/libwengu_plugin_legal_en.so plugins/legal-en/manifest.toml \
 		examples/demo/contracts/2-new-clause-types/clauses.jsonl .deps/models/all-MiniLM-L6-v2
 
-bench-restart: ## from a daemon's start to its readiness with 100,000 known files, beside the bare reading of the same bytes
+bench-restart: ## from a daemon's start to its readiness with 100,000 known files, beside the bare reading of the same bytes (ARGS="1000000 sled")
 	$(CARGO) build --release -p wengu --bin wengu
-	$(CARGO) run --release -p wengu-store --example bench_restart -- target/release/wengu
+	$(CARGO) run --release -p wengu-store --example bench_restart -- target/release/wengu $(ARGS)
 
 bench-reader: ## what a process for each document costs, for every sample
 	$(CARGO) build --release -p wengu-reader

@@ -1,8 +1,8 @@
 """The learning benchmark: streams of deliveries, wengu's methods and peers side by side, and the tables of RESULTS.md.
 
-usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small] [--streams A,B] [--methods A,B] [--orders N]
+usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small | --quick] [--streams A,B] [--methods A,B] [--orders N]
            [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT] [--device cuda:0] [--jobs N] [--decoder DIR]
-           [--only-tables] [--machine TEXT]
+           [--only-tables] [--machine TEXT] [--at-least PERCENT]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else.
@@ -67,20 +67,23 @@ was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md)
 - **stability gap**: mean over the updates of how far each era's accuracy on old examples falls at the worst look during the update, from what
   it was before (De Lange et al. 2023). **worst-case accuracy**: their WC-ACC after the last update.
 """
+SIZES = ["whole", "small", "quick"]
 # Above the tables of a stream.
 PART = """## {title}
 
 `{command}` ({machine}{note}).
 
 """
-TITLES = [f"{stream}, {size} stream" for size in ["whole", "small"] for stream in streams.STREAMS]
+TITLES = [f"{stream}, {size} stream" for size in SIZES for stream in streams.STREAMS]
 
 
 def arguments():
     parser = argparse.ArgumentParser()
     for name in ["data", "model", "bench", "trainer", "peers_python", "out"]:
         parser.add_argument(name)
-    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--small", dest="size", action="store_const", const="small", default="whole", help="streams that take minutes a method")
+    parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="clause types only, a minute a method")
+    parser.add_argument("--at-least", type=float, metavar="PERCENT", help="fail where wengu closes less of the gap")
     parser.add_argument("--streams", default="clause-types")
     parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]))
     parser.add_argument("--orders", type=int, default=1)
@@ -112,8 +115,7 @@ def arguments():
 
 def run(args, stream, order, seed, method, memory):
     """One run, unless its result is there. Gives the result, or None where the run failed."""
-    size = "small" if args.small else "whole"
-    name = f"{size}-{stream}-{order}-{method.translate(str.maketrans(' ', '_', '()'))}-{memory}-{seed}"
+    name = f"{args.size}-{stream}-{order}-{method.translate(str.maketrans(' ', '_', '()'))}-{memory}-{seed}"
     mode, settings = {**METHODS, **COMPARED}.get(method, (None, None))
     if args.stability_steps and mode == "stream":
         name += f"-watched{args.stability_steps}"
@@ -126,8 +128,8 @@ def run(args, stream, order, seed, method, memory):
         return json.loads(path.read_text())
     if args.only_tables:
         return None
-    made = Path(args.out) / f"{size}-{stream}-{order}.json"
-    content = streams.make(stream, args.data, order, args.small)
+    made = Path(args.out) / f"{args.size}-{stream}-{order}.json"
+    content = streams.make(stream, args.data, order, args.size)
     beside = made.with_name(f"{name}.stream")
     beside.write_text(json.dumps(content, ensure_ascii=False))
     beside.replace(made)
@@ -170,16 +172,20 @@ def figure(values, digits=1, factor=100.0):
     return text + (f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
 
 
-def of_the_gap(runs, results, final):
+def accuracy(result):
+    """Mean over the deliveries after the last update."""
+    return statistics.mean(score for score in result["matrix"][-1] if score is not None)
+
+
+def of_the_gap(runs, results):
     """What each run closes of the gap between naive and joint training of its own order and seed, where all three are there."""
-    beside = zip(runs, results.get("naive", []), results.get("joint (all data)", []))
-    return [(final(run) - final(low)) / (final(high) - final(low)) for run, low, high in beside if run and low and high and final(high) != final(low)]
+    beside = [list(map(accuracy, three)) for three in zip(runs, results.get("naive", []), results.get("joint (all data)", [])) if all(three)]
+    return [(ours - low) / (high - low) for ours, low, high in beside if high != low]
 
 
 def table(results, memory):
     """Rows of one stream: {method: [results]}."""
-    final = lambda result: statistics.mean(score for score in result["matrix"][-1] if score is not None)
-    gaps = {method: of_the_gap(runs, results, final) for method, runs in results.items()}
+    gaps = {method: of_the_gap(runs, results) for method, runs in results.items()}
     results = {method: [run for run in runs if run] for method, runs in results.items()}
     head = ["method", "memory", "runs", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
             "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
@@ -196,7 +202,7 @@ def table(results, memory):
         remembered = [run["updates"][-1].get("memory_examples") for run in runs]
         memory_cell = "–" if method in WITHOUT_MEMORY else (
             f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
-        cells = [method, memory_cell, str(len(runs)), figure([final(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
+        cells = [method, memory_cell, str(len(runs)), figure([accuracy(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
                  figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
                  figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
@@ -268,7 +274,7 @@ def write_tables(args, stream, text):
     for before, word in zip(["", *sys.argv[7:]], sys.argv[7:]):
         if word not in told | {"--only-tables"} and before not in told:
             words.append(f'"{word}"' if " " in word else word)
-    title = f"{stream}, {'small' if args.small else 'whole'} stream"
+    title = f"{stream}, {args.size} stream"
     part = PART.format(title=title, command=f"scripts/bench-learning {' '.join(words)}", note=args.note and f"; {args.note}", machine=machine)
     path = Path(args.tables)
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
@@ -298,29 +304,37 @@ def main():
             # Each of them once, in the order of the tables.
             once = dict.fromkeys(of for parts in tables.values() for runs in parts for listed in runs.values() for of in listed)
             started = {of: pool.submit(run, args, *of) for of in once}
-            write_all(args, memories, tables, started)
+            least = write_all(args, memories, tables, started)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    if args.at_least is not None and not least >= args.at_least:
+        sys.exit(f"wengu closes {least:.1f} % of the gap, which is less than {args.at_least:g} %" if least == least else "no run of wengu to judge")
 
 
 def write_all(args, memories, tables, started):
-    """Prints, and writes where a page is named, the tables of each stream as soon as its runs are there."""
+    """Prints, and writes where a page is named, the tables of each stream as soon as its runs are there. Gives the least share in percent that
+    wengu closes of a gap, NaN where it was not measured."""
+    closed = []
     for stream, parts in tables.items():
         lines = []
         for memory, runs in zip(memories, parts):
             results = {method: [started[of].result() for of in listed] for method, listed in runs.items()}
-            made = streams.make(stream, args.data, 0, args.small)
+            made = streams.make(stream, args.data, 0, args.size)
             examples = [len(delivery["train"]) for delivery in made["deliveries"]]
             lines += [f"### {stream}, memory of {100 * memory:.0f} %", "",
                       f"{len(examples)} deliveries, {sum(examples)} examples; {args.orders} orders, {args.seeds} seeds.", ""]
             lines += table(results, memory) + [""]
+            ours = of_the_gap(results.get("wengu", []), results)
+            closed.append(100 * statistics.mean(ours) if ours else float("nan"))
             for words, more in [("Costs, over all updates:", costs(results)), ("Costs by update:", by_update(results))]:
                 lines += [words, "", *more, ""] if more else []
         text = "\n".join(lines).rstrip() + "\n"
         print(text)
         if args.tables:
             write_tables(args, stream, text)
+    # A NaN stays one, wherever it stands.
+    return min(closed) if not any(share != share for share in closed) else float("nan")
 
 
 if __name__ == "__main__":

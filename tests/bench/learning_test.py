@@ -1,5 +1,6 @@
 """What the tables of learning.py say of runs made by hand: python3 tests/bench/learning_test.py"""
-import sys, unittest
+import contextlib, io, sys, tempfile, unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 import learning
@@ -58,6 +59,21 @@ class Tables(unittest.TestCase):
         # 75 and 100 %; the third has no naive run beside it.
         self.assertEqual(rows["wengu"][2:5], ["3", "66.7 ± 15.3", "87.5 ± 17.7"])
         self.assertEqual(rows["naive"][4], "0.0 ± 0.0")
+
+    def test_too_little_of_the_gap_and_none_measured_fail(self):
+        of = lambda score: dict(run(1, 0, 0), matrix=[[score]])
+        results = {"naive": of(0.2), "joint (all data)": of(0.6), "wengu": of(0.5)}
+        for least, missing, told in [("75", None, None), ("76", None, "closes 75.0 %"), ("1", "naive", "no run")]:
+            given = lambda _args, _stream, _order, _seed, method, _memory: results[method] if method != missing else None
+            with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()), mock.patch.multiple(
+                    learning, run=given), mock.patch.object(learning.streams, "make", return_value={"deliveries": []}), mock.patch.object(
+                    sys, "argv", ["learning.py", "data", "model", "bench", "trainer", "python", out, "--quick",
+                                  "--methods", "naive,joint (all data),wengu", "--at-least", least]):
+                if told is None:
+                    learning.main()
+                else:
+                    with self.assertRaisesRegex(SystemExit, told):
+                        learning.main()
 
     def test_what_is_watched_is_set_apart_once(self):
         self.assertEqual(learning.watched("", 5), "validation_percent = 10\nstability_steps = 5\n")

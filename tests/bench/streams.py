@@ -30,39 +30,47 @@ def plain(records, prefix=""):
     return [{"text": record["text"], "label": prefix + record["label"]} for record in records]
 
 
-def by_labels(data, deliveries, order, per_label, per_label_test):
-    """The labels of one set arrive in groups: random ones, dealt out in turn."""
+def at(size, whole, small):
+    """The number for a size. Only clause types have a quick form."""
+    return {"whole": whole, "small": small}[size]
+
+
+def by_labels(data, deliveries, order, per_label, per_label_test, most_labels=None):
+    """The labels of one set (or `most_labels` of them) arrive in groups: random ones, dealt out in turn."""
     rng = random.Random(f"{data.name} {order}")
     train = capped(plain(rows(data / "train.jsonl")), per_label, rng)
     test = capped(plain(rows(data / "test.jsonl")), per_label_test, rng)
     labels = sorted({record["label"] for record in train})
     rng.shuffle(labels)
+    labels = labels[:most_labels]
     groups = [set(labels[i::deliveries]) for i in range(deliveries)]
     return [{"train": [r for r in train if r["label"] in group], "test": [r for r in test if r["label"] in group]}
             for group in groups]
 
 
-def clause_types(data, order, scale):
-    """(a) 28 types of contract clauses arrive in 4 deliveries."""
-    return by_labels(data / "cuad_clause", 4, order, 40 if scale else None, 20 if scale else None), 64 if scale else 96
+def clause_types(data, order, size):
+    """(a) 28 types of contract clauses arrive in 4 deliveries; the quick form has 12 in 3."""
+    deliveries, per_label, per_label_test, labels = {
+        "whole": (4, None, None, None), "small": (4, 40, 20, None), "quick": (3, 24, 12, 12)}[size]
+    return by_labels(data / "cuad_clause", deliveries, order, per_label, per_label_test, labels), 96 if size == "whole" else 64
 
 
-def instructions(data, order, scale):
+def instructions(data, order, size):
     """(f) The stream of clause types as questions whose answer is the name of the type, for a causal model."""
-    deliveries, _ = clause_types(data, order, scale)
+    deliveries, _ = clause_types(data, order, size)
     asked = lambda record: dict(record, text=f"{record['text'][:300]}\n\nWhat kind of clause is this?")
     return [{side: [asked(record) for record in records] for side, records in delivery.items()} for delivery in deliveries], 256
 
 
-def long_stream(data, order, scale):
+def long_stream(data, order, size):
     """(d) 77 kinds of questions to a bank arrive in 15 deliveries."""
-    return by_labels(data / "banking77", 15, order, 40 if scale else None, 15 if scale else None), 48
+    return by_labels(data / "banking77", 15, order, at(size, None, 40), at(size, None, 15)), 48
 
 
 TASKS = ["unfair_tos", "medquad_qtype", "pubmed_sentence_role", "agnews", "cuad_clause"]
 
 
-def five_tasks(data, order, scale):
+def five_tasks(data, order, size):
     """(b) Five tasks with labels of their own, one after the other on one head."""
     rng = random.Random(f"five {order}")
     names = TASKS[:]
@@ -72,12 +80,12 @@ def five_tasks(data, order, scale):
         train, test = rows(data / name / "train.jsonl"), rows(data / name / "test.jsonl")
         known = {record["label"] for record in train}
         test = [record for record in test if record["label"] in known]
-        deliveries.append({"train": plain(capped(train, 60 if scale else 200, rng), f"{name}/"),
-                           "test": plain(capped(test, 20 if scale else 60, rng), f"{name}/")})
+        deliveries.append({"train": plain(capped(train, at(size, 200, 60), rng), f"{name}/"),
+                           "test": plain(capped(test, at(size, 60, 20), rng), f"{name}/")})
     return deliveries, 96
 
 
-def drift(data, order, scale):
+def drift(data, order, size):
     """(c) One question, does the heading belong to the text, over contracts, medical leaflets and news."""
     names = ["cuad_clause", "medquad_qtype", "agnews"]
     if order % 2:
@@ -86,12 +94,12 @@ def drift(data, order, scale):
     for name in names:
         rng = random.Random(f"drift {name}")
         delivery = {}
-        for side, size in [("train", 600 if scale else 2400), ("test", 300 if scale else 900)]:
+        for side, most in [("train", at(size, 2400, 600)), ("test", at(size, 900, 300))]:
             records = rows(data / name / f"{side}.jsonl")
             labels = sorted({record["label"] for record in records})
             rng.shuffle(records)
             made = []
-            for place, record in enumerate(records[:size]):
+            for place, record in enumerate(records[:most]):
                 right = place % 2 == 0
                 heading = record["label"] if right else rng.choice([l for l in labels if l != record["label"]])
                 made.append({"text": f"{heading}: {record['text']}", "label": "belongs" if right else "does not belong"})
@@ -116,7 +124,7 @@ def spans(record, kinds):
     return {"text": text, "label": json.dumps(marked, ensure_ascii=False, separators=(",", ":"))}
 
 
-def entity_types(data, order, scale):
+def entity_types(data, order, size):
     """(e) Diseases, then chemicals, then the terms of Chinese judgments on theft: each set marks its own kinds only."""
     parts = [("ncbi_disease", {"Disease"}), ("bc5cdr", {"Chemical"}), ("zh_theft_ner", None)]
     if order % 2:
@@ -125,11 +133,11 @@ def entity_types(data, order, scale):
     for name, kinds in parts:
         rng = random.Random(f"entities {name}")
         delivery = {}
-        for side, size in [("train", 300 if scale else 1500), ("test", 150 if scale else 500)]:
+        for side, most in [("train", at(size, 1500, 300)), ("test", at(size, 500, 150))]:
             records = rows(data / name / f"{side}.jsonl")
             rng.shuffle(records)
             found = kinds or {tag[2:] for record in records for tag in record["tags"] if tag != "O"}
-            delivery[side] = [spans(record, found) for record in records[:size]]
+            delivery[side] = [spans(record, found) for record in records[:most]]
         deliveries.append(delivery)
     return deliveries, 128
 
@@ -151,8 +159,9 @@ target_modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"
 """}
 
 
-def make(name, data, order, small):
-    """The stream of this name, in this order of its deliveries; `small` for minutes instead of hours."""
+def make(name, data, order, size):
+    """The stream of this name, in this order of its deliveries. A method takes about an hour on a "whole" one, minutes on a "small" one and one
+    on a "quick" one."""
     build, task = STREAMS[name]
-    deliveries, max_length = build(Path(data), order, small)
+    deliveries, max_length = build(Path(data), order, size)
     return {"name": name, "order": order, "task": task, "max_length": max_length, "deliveries": deliveries}
