@@ -5,8 +5,8 @@ mod train_support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
-use train_support::{Bench, JobDir, labels, toy_rows, write_set};
-use wengu_protocol::job::{Job, JobEnd, layout};
+use train_support::{Bench, JobDir, Row, labels, toy_rows, write_set};
+use wengu_protocol::job::{Job, JobEnd, Phase, Progress, layout};
 use wengu_trainer::discriminant::{ClassStatistics, Drift, Kept};
 
 const CLASSES: i64 = 5;
@@ -161,6 +161,46 @@ fn classes_of_which_no_text_is_left_are_still_answered() {
     let same = |name: &str| with.outputs()[name] == without.outputs()[name];
     assert!(same("out/fisher.safetensors") && same("out/candidates.safetensors"));
     assert!(same("out/adapter/adapter_model.safetensors") && !same("out/head/head.safetensors"));
+}
+
+#[test]
+fn statistics_do_not_depend_on_which_vectors_the_candidates_have_brought() {
+    let bench = Bench::new();
+    let first = delivery(&bench, "first", [0, 1], |_| ());
+    first.run(JobEnd::Completed);
+    let teacher = train_support::logits(&first.root.join(layout::CANDIDATES));
+    let of = |classes: [i64; 2]| -> Vec<Row> {
+        let rows = toy_rows(4, 24, 0).into_iter();
+        rows.filter(|(_, label)| classes.contains(label)).collect()
+    };
+    let (old, new) = (of([0, 1]), of([2, 3]));
+    let second = |name: &str, candidates: Option<&[Row]>| {
+        let dir = delivery(&bench, name, [2, 3], |job| {
+            job.parent = Some(first.parent(2));
+            job.learning.replay_ratio = 0.5;
+            job.data.replay = Some("data/replay.safetensors".into());
+            job.data.candidates = candidates.map(|_| "data/candidates.safetensors".into());
+        });
+        write_set(&dir.root.join("data/replay.safetensors"), &old, Some(&teacher));
+        if let Some(rows) = candidates {
+            write_set(&dir.root.join("data/candidates.safetensors"), rows, None);
+        }
+        dir.run(JobEnd::Completed);
+        let text = std::fs::read_to_string(dir.root.join(layout::PROGRESS)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Progress>(line).unwrap());
+        let passes = lines.filter(|line| line.phase == Phase::Statistics).map(|line| line.total);
+        let kept = Kept::read(&dir.root.join(layout::STATISTICS), 4, 16).unwrap();
+        (kept.statistics, passes.max().unwrap())
+    };
+    let both: Vec<Row> = new.iter().chain(&old).cloned().collect();
+    let (expected, passes) = second("none", None);
+    assert_eq!(passes, 4);
+    for (name, candidates, passes) in [("new", new.as_slice(), 2), ("both", &both, 0)] {
+        let (statistics, computed) = second(name, Some(candidates));
+        assert_eq!(computed, passes, "{name}");
+        assert_close(&statistics.means, &expected.means, 1e-5, name);
+        assert_close(&statistics.scatter, &expected.scatter, 1e-5, name);
+    }
 }
 
 #[test]

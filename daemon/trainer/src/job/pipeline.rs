@@ -14,7 +14,7 @@ use crate::fisher::{FisherState, Provenance};
 use crate::model::Model;
 use crate::objective::Ewc;
 use crate::train_loop::{
-    Cancel, Inputs, Old, Teacher, Texts, Training, add_discriminant, class_statistics, estimate_fisher,
+    Cancel, Inputs, Old, Teacher, Texts, Training, add_discriminant, answers_to, class_statistics, estimate_fisher,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,10 +70,8 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     // Before the first step, and before a checkpoint is restored, the model answers as its parent does.
     let before = match &statistics {
         Some(_) if learning.discriminant_weight > 0.0 => {
-            progress.begin(Phase::Teach, 0, sets.texts().steps())?;
-            let vectors = sets.texts().vectors(&model, &mut progress, cancel)?;
-            progress.end()?;
-            Some(vectors)
+            let texts = sets.texts();
+            Some(texts.vectors(&model, None, Phase::Teach, &mut progress, cancel)?)
         }
         _ => None,
     };
@@ -128,9 +126,18 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
         )?),
     };
 
+    // The class statistics are of vectors, most often those of the same texts.
+    let mut seen = None;
     if let Some(candidates) = &sets.candidates {
         progress.begin(Phase::Candidates, 0, Inputs::answer_steps(candidates.set()))?;
-        let logits = candidates.answers(&model, &mut progress, cancel)?;
+        let logits = if dir.job.task == Task::SequenceClassification {
+            let vectors = candidates.vectors(&model, &mut progress, cancel)?;
+            let logits = answers_to(&vectors, &model)?;
+            seen = Some((candidates, vectors));
+            logits
+        } else {
+            candidates.answers(&model, &mut progress, cancel)?
+        };
         write_answers(dir, &dir.path(layout::CANDIDATES), &logits)?;
         progress.end()?;
     }
@@ -138,8 +145,9 @@ pub fn execute(dir: &JobDir, cancel: &Cancel) -> Result<Summary, TrainerError> {
     // Fisher and memory are those of what was trained; from here on the model is what serves.
     let kept = match learning.discriminant_weight {
         factor if factor > 0.0 => {
-            let texts = sets.texts();
-            let statistics = class_statistics(statistics, before.as_ref(), texts, &model, &mut progress, cancel)?;
+            let (texts, seen) = (sets.texts(), seen.as_ref().map(|(texts, vectors)| (*texts, vectors)));
+            let now = texts.vectors(&model, seen, Phase::Statistics, &mut progress, cancel)?;
+            let statistics = class_statistics(statistics, before.as_ref(), &now, texts, &model)?;
             add_discriminant(&model, statistics, factor)?
         }
         _ => None,

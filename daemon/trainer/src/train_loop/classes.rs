@@ -1,4 +1,4 @@
-use super::{Cancel, Inputs};
+use super::{Cancel, Inputs, inputs};
 use crate::discriminant::{ClassStatistics, Drift, Kept};
 use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
@@ -16,41 +16,52 @@ pub struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// Their vectors as the model is now, F32 [new and remembered, hidden].
-    pub fn vectors(&self, model: &Model, progress: &mut ProgressLog, cancel: &Cancel) -> Result<Tensor, TrainerError> {
+    /// Their vectors as the model is now, F32 [new and remembered, hidden], where `seen` has those of some texts already. Tells what it does as `phase`.
+    pub fn vectors(
+        &self,
+        model: &Model,
+        seen: Option<(&Inputs, &Tensor)>,
+        phase: Phase,
+        progress: &mut ProgressLog,
+        cancel: &Cancel,
+    ) -> Result<Tensor, TrainerError> {
         let sets = std::iter::once(self.train).chain(self.replay);
-        let vectors: Vec<Tensor> = sets
-            .map(|set| set.vectors(model, progress, cancel))
-            .collect::<Result<_, TrainerError>>()?;
+        let found: Vec<_> = sets
+            .map(|set| {
+                (
+                    set,
+                    seen.and_then(|(texts, vectors)| Some((set.places_in(texts)?, vectors))),
+                )
+            })
+            .collect();
+        let missing = found.iter().filter(|(_, seen)| seen.is_none());
+        progress.begin(phase, 0, missing.map(|(set, _)| Inputs::answer_steps(set.set())).sum())?;
+        let vectors = found.into_iter().map(|(set, seen)| match seen {
+            Some((places, vectors)) => Ok(vectors.f_index_select(0, &inputs::index(&places)?)?),
+            None => set.vectors(model, progress, cancel),
+        });
+        let vectors: Vec<Tensor> = vectors.collect::<Result<_, TrainerError>>()?;
+        progress.end()?;
         Ok(Tensor::f_cat(&vectors, 0)?)
-    }
-
-    /// Steps that [`Texts::vectors`] reports.
-    pub fn steps(&self) -> u64 {
-        let sets = std::iter::once(self.train).chain(self.replay);
-        sets.map(|set| Inputs::answer_steps(set.set())).sum()
     }
 }
 
 /// Class statistics of all that was ever learned, in the vectors of the model as it is now. `before` are the texts' vectors before the
-/// update's first step. Without a parent's statistics, what the memory holds stands for what was learned before.
+/// update's first step, `now` those after its last. Without a parent's statistics, what the memory holds stands for what was learned before.
 pub fn class_statistics(
     parent: Option<ClassStatistics>,
     before: Option<&Tensor>,
+    now: &Tensor,
     texts: Texts,
     model: &Model,
-    progress: &mut ProgressLog,
-    cancel: &Cancel,
 ) -> Result<ClassStatistics, TrainerError> {
-    progress.begin(Phase::Statistics, 0, texts.steps())?;
-    let now = texts.vectors(model, progress, cancel)?;
     let (classes, hidden) = (model.labels().len(), model.limits().hidden_size);
     let new = texts.train.set().len() as i64;
     let shares = |set: &Inputs| set.set().label_shares(classes);
     let mut statistics = match (parent, before) {
         (Some(parent), Some(before)) => {
             let parent = if model.has_adapter() {
-                Drift::fit(before, &now)?.applied(parent)?
+                Drift::fit(before, now)?.applied(parent)?
             } else {
                 parent
             };
@@ -66,7 +77,6 @@ pub fn class_statistics(
         }
     };
     statistics.add(&now.f_narrow(0, 0, new)?, &shares(texts.train)?)?;
-    progress.end()?;
     Ok(statistics)
 }
 

@@ -5,6 +5,7 @@ use crate::error::TrainerError;
 use crate::job::progress::ProgressLog;
 use crate::model::{HEAD, Model, Tap, Tapped, Trained};
 use crate::objective::{token_answers, without_mistakes};
+use std::collections::HashMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Task};
 
@@ -46,6 +47,14 @@ impl Inputs {
             return Ok(pooled.shallow_clone());
         }
         embedded(&self.set, model, progress, cancel)
+    }
+
+    /// Where in `other` a row of the same tokens is, for every row; None where there is none for one of them.
+    pub fn places_in(&self, other: &Inputs) -> Option<Vec<usize>> {
+        let places: HashMap<&[i64], usize> = (0..other.set.len()).map(|row| (other.set.row(row), row)).collect();
+        (0..self.set.len())
+            .map(|row| places.get(self.set.row(row)).copied())
+            .collect()
     }
 
     /// Gives the rows a teacher: these answers, for the first `known` labels, [`without_mistakes`] where that is asked for and the rows' labels are
@@ -120,11 +129,7 @@ impl Inputs {
         let logits = answer(&self.set, width, progress, cancel, |rows| {
             self.batch_answers(model, rows)
         })?;
-        if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
-            let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
-            return Err(TrainerError::new(JobEnd::NanLoss, text));
-        }
-        Ok(logits)
+        finite(logits)
     }
 
     /// Logits of the first batches that [`Inputs::answers`] computes, computed in the same way: which answers, and what they are.
@@ -159,6 +164,20 @@ impl Inputs {
     pub fn answer_steps(set: &TokenSet) -> u64 {
         set.len().div_ceil(ANSWER_BATCH) as u64
     }
+}
+
+/// What the head answers to vectors, F32 [n, labels], without gradients or dropout.
+pub fn answers_to(vectors: &Tensor, model: &Model) -> Result<Tensor, TrainerError> {
+    let _guard = tch::no_grad_guard();
+    finite(model.answer(vectors, None)?)
+}
+
+fn finite(logits: Tensor) -> Result<Tensor, TrainerError> {
+    if logits.f_isfinite()?.f_all()?.f_int64_value(&[])? != 1 {
+        let text = "the model's answers are not finite; lower `learning_rate` and start from the parent again";
+        return Err(TrainerError::new(JobEnd::NanLoss, text));
+    }
+    Ok(logits)
 }
 
 /// Row numbers as a tensor.

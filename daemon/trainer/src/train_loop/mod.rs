@@ -12,7 +12,7 @@ mod teacher;
 
 pub use classes::{Texts, add_discriminant, class_statistics};
 pub use fisher_pass::estimate_fisher;
-pub use inputs::Inputs;
+pub use inputs::{Inputs, answers_to};
 pub use old::{Old, OldState};
 pub use snapshot::Snapshot;
 pub use stopping::Stopping;
