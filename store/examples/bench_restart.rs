@@ -1,8 +1,9 @@
 //! From the start of a daemon to its readiness, with many known files: their records, and the files themselves in the
 //! watched folder. Beside it the floor: the bytes of journal and index read bare, just before each start, so that both
-//! find the same page cache and the same neighbours.
+//! find the same page cache and the same neighbours. At last what the daemon takes when it has looked at every file and has
+//! nothing to do.
 //!
-//! `cargo run -p wengu-store --example bench_restart --release PROGRAM [FILES]`, where PROGRAM is `wengu`
+//! `cargo run -p wengu-store --example bench_restart --release PROGRAM [FILES] [sled|redb]`, where PROGRAM is `wengu`
 
 use std::error::Error;
 use std::fs;
@@ -21,13 +22,21 @@ const FILES_A_BATCH: usize = 1000;
 /// Files that are recorded at the same time, as fsyncs are what takes the time.
 const THREADS: usize = 32;
 const STARTS: usize = 5;
+/// A process that takes less than a hundredth of this time is at rest.
+const REST: Duration = Duration::from_secs(10);
 const VERSION: &str = "0001-000000000000";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let program = arguments.next().ok_or("name the program wengu")?;
     let files: usize = arguments.next().map_or(Ok(100_000), |n| n.parse())?;
-    for (name, index) in [("sled", IndexKind::Sled), ("redb", IndexKind::Redb)] {
+    let only = arguments.next();
+    let mut kinds = vec![("sled", IndexKind::Sled), ("redb", IndexKind::Redb)];
+    kinds.retain(|(name, _)| only.as_deref().is_none_or(|only| only == *name));
+    if kinds.is_empty() {
+        return Err("the index is `sled` or `redb`".into());
+    }
+    for (name, index) in kinds {
         let dir = tempfile::tempdir()?;
         let config = format!(
             "state_dir = \"state\"\n[models.base]\npath = \"model\"\n[store]\nindex = \"{name}\"\n\
@@ -72,8 +81,54 @@ fn main() -> Result<(), Box<dyn Error>> {
                 floor * 1000.0
             );
         }
+        let (mut daemon, _) = start(&program, dir.path())?;
+        println!("{name}, at rest: {}", at_rest(daemon.id())?);
+        leave(&mut daemon, "stopped")?;
     }
     Ok(())
+}
+
+/// Waits until a process has nothing to do, and tells what it takes then.
+fn at_rest(pid: u32) -> Result<String, Box<dyn Error>> {
+    let began = Instant::now();
+    let mut cpu = cpu_seconds(pid)?;
+    let woken = loop {
+        let woken = times_woken(pid)?;
+        thread::sleep(REST);
+        let before = std::mem::replace(&mut cpu, cpu_seconds(pid)?);
+        if cpu - before < REST.as_secs_f64() / 100.0 {
+            break (times_woken(pid)? - woken) as f64 / REST.as_secs_f64();
+        }
+    };
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let mib = |key| Ok::<u64, Box<dyn Error>>(number(&status, key)? >> 10);
+    Ok(format!(
+        "after {:.0} s, with {cpu:.1} s of processor time; {} MiB resident, {} of them not mapped from files; woken {woken:.1} times a second",
+        began.elapsed().as_secs_f64(),
+        mib("VmRSS:")?,
+        mib("RssAnon:")?
+    ))
+}
+
+/// How often a thread of the process has waited and was woken.
+fn times_woken(pid: u32) -> Result<u64, Box<dyn Error>> {
+    let mut woken = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // One that ends meanwhile is left out.
+        if let Ok(status) = fs::read_to_string(thread?.path().join("status")) {
+            woken += number(&status, "voluntary_ctxt_switches:")?;
+        }
+    }
+    Ok(woken)
+}
+
+/// The number behind a key of proc(5)'s `status`.
+fn number(status: &str, key: &str) -> Result<u64, Box<dyn Error>> {
+    let value = status.lines().find_map(|line| line.strip_prefix(key));
+    let number = value.and_then(|value| value.split_whitespace().next());
+    Ok(number
+        .ok_or_else(|| format!("no {key} in the status of a process"))?
+        .parse()?)
 }
 
 /// Sorts them.

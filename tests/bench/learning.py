@@ -63,6 +63,8 @@ was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md)
 - **forgetting**: from each delivery's best accuracy before the last update to that after it, mean over the deliveries but the last (Chaudhry et al. 2018).
 - **right before, wrong after**: share of the test items so far, mean over the updates.
 - **training s**: seconds in optimizer steps, over all updates. **kept**: the last version's directory.
+- **updates s**: seconds of all updates with everything that keeps what was learned: Fisher, teacher, discriminant, logits for the memory; of a peer, of its `train`.
+  Loading, writing and what the gate asks are not in it.
 - **EWC % of the training**: seconds in the penalty and for the Fisher, of those in optimizer steps without the penalty.
 - **stability gap**: mean over the updates of how far each era's accuracy on old examples falls at the worst look during the update, from what
   it was before (De Lange et al. 2023). **worst-case accuracy**: their WC-ACC after the last update.
@@ -188,7 +190,7 @@ def table(results, memory):
     gaps = {method: of_the_gap(runs, results) for method, runs in results.items()}
     results = {method: [run for run in runs if run] for method, runs in results.items()}
     head = ["method", "memory", "runs", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
-            "right before, wrong after %", "training s", "peak MiB", "kept KiB"]
+            "right before, wrong after %", "training s", "updates s", "peak MiB", "kept KiB"]
     # Told where a run measured it.
     told = any(run.get("stability_gap") is not None for runs in results.values() for run in runs)
     if told:
@@ -204,7 +206,7 @@ def table(results, memory):
             f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
         cells = [method, memory_cell, str(len(runs)), figure([accuracy(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
                  figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
-                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1),
+                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1), figure([whole_seconds(run) for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
                  figure(kept, 0, 2**-10)]
         if told:
@@ -219,6 +221,12 @@ def seconds(run, *phases):
     return sum(of.get(phase, 0.0) for of in told for phase in phases) if told and all(told) else None
 
 
+def whole_seconds(run):
+    """Of all updates, without loading, writing and answering for the gate. A peer's run tells nothing else."""
+    of_phases = seconds(run, "train", "fisher", "teach", "statistics", "candidates")
+    return sum(update["train_s"] for update in run["updates"]) if of_phases is None else of_phases
+
+
 def ewc_seconds(run):
     return seconds(run, "fisher") + sum(update["penalty_s"] for update in run["updates"])
 
@@ -227,7 +235,7 @@ def costs(results):
     """Where an update's seconds go: {method: [results]}. Nothing where no run tells."""
     results = {method: [run for run in runs if run and seconds(run, "train") is not None] for method, runs in results.items()}
     head = ["method", "training s", "EWC: penalty s", "EWC: Fisher s", "EWC % of the training", "more than without EWC %", "teacher s",
-            "discriminant s", "validation s", "answering s"]
+            "discriminant s", "logits for the memory s", "validation s", "answering s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for method, runs in results.items():
         if not runs:
@@ -239,7 +247,7 @@ def costs(results):
         both = lambda runs: statistics.mean(seconds(run, "train", "fisher") for run in runs)
         cells = [method, of("train"), figure([ewc_seconds(run) - seconds(run, "fisher") for run in runs], 1, 1), of("fisher"),
                  figure(share), f"{100 * (both(runs) / both(without) - 1):.1f}" if without else "–",
-                 of("teach"), of("statistics"), of("validate"), of("predict_champion", "predict_challenger", "candidates")]
+                 of("teach"), of("statistics"), of("candidates"), of("validate"), of("predict_champion", "predict_challenger")]
         lines.append("| " + " | ".join(cells) + " |")
     return lines if len(lines) > 2 else []
 

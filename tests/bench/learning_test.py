@@ -26,7 +26,8 @@ class Tables(unittest.TestCase):
         self.assertEqual((of["training s"], of["EWC: penalty s"], of["EWC: Fisher s"]), ("220.0", "20.0", "10.0"))
         self.assertEqual(of["EWC % of the training"], "15.0")
         self.assertEqual(of["more than without EWC %"], f"{100 * (115 / 96 - 1):.1f}")
-        self.assertEqual((of["teacher s"], of["discriminant s"], of["answering s"]), ("4.0", "2.0", "14.0"))
+        self.assertEqual((of["teacher s"], of["discriminant s"], of["answering s"]), ("4.0", "2.0", "6.0"))
+        self.assertEqual(of["logits for the memory s"], "8.0")
         self.assertEqual(dict(zip(head, without))["EWC % of the training"], "0.0")
         self.assertEqual(dict(zip(head, without))["more than without EWC %"], "–")
 
@@ -74,6 +75,14 @@ class Tables(unittest.TestCase):
                 else:
                     with self.assertRaisesRegex(SystemExit, told):
                         learning.main()
+
+    def test_an_update_takes_all_that_keeps_and_a_peers_all_that_it_tells(self):
+        # Training, Fisher, teacher, statistics and candidates, twice.
+        self.assertEqual(learning.whole_seconds(run(10.0, 1.0, 5.0)), 44.0)
+        peer = run(10.0, 0.0, 0.0)
+        for update in peer["updates"]:
+            del update["phase_s"]
+        self.assertEqual(learning.whole_seconds(peer), 22.0)
 
     def test_what_is_watched_is_set_apart_once(self):
         self.assertEqual(learning.watched("", 5), "validation_percent = 10\nstability_steps = 5\n")

@@ -2,6 +2,7 @@
 //! `wengu export` makes of them.
 
 use crate::harness::{QUICK_LEARNING, Site, clauses, model};
+use crate::invariants::walk;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -158,4 +159,28 @@ fn a_new_adapter_is_made_one_with_the_one_before_and_explained() {
     // Of the same rank, so that a server that takes the first takes the second.
     let adapter = |id: &str| config(site.path("state/versions/contracts").join(id).join("adapter"));
     assert_eq!(adapter(id)["r"], adapter(first)["r"]);
+}
+
+#[test]
+fn versions_without_a_memory_carry_no_text_and_go_on_from_each_other() {
+    if model().is_none() {
+        return;
+    }
+    let settings = "epochs = 2\nmemory_mib = 0\nreplay_ratio = 0.0\ndistill_alpha = 0.0\ndistill_new_alpha = 0.25";
+    let (site, dir) = learned(settings);
+    grows(&site, &dir);
+    let named = ["1-first-delivery/clauses-a.jsonl", "2-new-clause-types/clauses.jsonl"];
+    let delivered: Vec<Value> = named.into_iter().flat_map(|name| clauses(name, 4, 22)).collect();
+    let mut versions = walk(&site.path("state/versions"));
+    // Numbers.
+    versions.retain(|file| file.extension().is_none_or(|ending| ending != "safetensors"));
+    assert!(delivered.len() > 100 && versions.len() > 10, "{versions:?}");
+    for file in versions {
+        let bytes = std::fs::read(&file).unwrap();
+        let kept = String::from_utf8_lossy(&bytes);
+        for clause in &delivered {
+            let begin: String = clause["text"].as_str().unwrap().chars().take(24).collect();
+            assert!(!kept.contains(&begin), "{} has {clause}", file.display());
+        }
+    }
 }

@@ -76,6 +76,29 @@ pub fn run_losing(inside: &str) -> Found {
     found
 }
 
+/// Runs it on a disk that is full once, at a write of the first reading that writes.
+pub fn run_with_a_failed_reading() -> Found {
+    let failed = |at| {
+        let mut job = Job::new("", "");
+        let refusal = Refusal::new("enospc", at, job.path("count"));
+        job.refusal = Some((refusal.clone(), job.path("state/store/objects")));
+        job.start();
+        job.deliver(1);
+        job.until(&mut || None, "a write was refused", |_| refusal.refused().is_some());
+        // Which writes are a reading's and which are what came before it is not known from outside.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            if job.log().contains("reading_failed") {
+                return Some(job);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    };
+    let mut job = (1..100).find_map(failed).expect("no refused write made a reading fail");
+    from_the_first(&mut job, &mut || None)
+}
+
 /// What a job left: this can be looked at again.
 pub fn look(job: &Job) -> Found {
     found::look(
@@ -89,12 +112,15 @@ pub fn look(job: &Job) -> Found {
 pub fn to_the_end(job: &mut Job, kills: Kills) -> Found {
     job.next_kill = kills().map(|wait| Instant::now() + wait);
     job.start();
-    for number in [1, 2] {
-        job.deliver(number);
-        job.until(kills, &format!("run {number} has ended"), |status| {
-            status["domains"][0]["last_run"]["run"] == number
-        });
-    }
+    job.deliver(1);
+    from_the_first(job, kills)
+}
+
+/// The rest, after the first delivery.
+fn from_the_first(job: &mut Job, kills: Kills) -> Found {
+    job.until_run(kills, 1);
+    job.deliver(2);
+    job.until_run(kills, 2);
     job.roll_back(kills);
     job.install(kills);
     job.until(kills, "all has been told", |status| status["alerts"]["waiting"] == 0);
@@ -244,6 +270,12 @@ impl Job {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn until_run(&mut self, kills: Kills, number: u64) {
+        self.until(kills, &format!("run {number} has ended"), |status| {
+            status["domains"][0]["last_run"]["run"] == number
+        });
     }
 
     /// What the daemon answers; None while it is not there.

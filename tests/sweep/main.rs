@@ -237,6 +237,17 @@ fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
     refuse_each(&refusals, &found).report("refused operations, short", began);
 }
 
+/// Half a minute passes until the file is read again. A run that began without it would make other versions.
+#[test]
+fn a_run_waits_for_a_file_that_is_read_again() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    tally.add(&undisturbed(), &job::run_with_a_failed_reading());
+    tally.report("a failed reading", began);
+}
+
 #[test]
 #[ignore = "hours; `make soak` runs it"]
 fn a_disk_that_refuses_any_one_operation_costs_nothing_but_a_restart() {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use wengu_failpoint::hit;
-use wengu_protocol::job::{JobResult, Task, layout};
+use wengu_protocol::job::{JobResult, layout};
 use wengu_seal::Key;
 use wengu_store::{Hash, Store, durable};
 
@@ -128,15 +128,14 @@ pub fn adopt(a: &Adoption) -> Result<String> {
     Ok(id)
 }
 
-/// The memory that the version carries, with its logits unless it is a causal model.
+/// The memory that the version carries, with its logits where they are kept.
 fn remember(a: &Adoption) -> Result<Memory> {
     let manifest = a.prepared.manifest;
-    let (logits, labels) = match manifest.task {
-        Task::CausalLm => (Vec::new(), 0),
-        _ => {
-            let (logits, _, labels) = read_rows(&a.job_dir.join(layout::CANDIDATES), "logits")?;
-            (logits, labels)
-        }
+    let (logits, labels) = if manifest.keeps_logits() {
+        let (logits, _, labels) = read_rows(&a.job_dir.join(layout::CANDIDATES), "logits")?;
+        (logits, labels)
+    } else {
+        (Vec::new(), 0)
     };
     let candidates = candidates(a.store, a.prepared)?;
     let (bytes, seed) = (manifest.memory_bytes, manifest.memory_seed);

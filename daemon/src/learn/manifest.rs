@@ -122,6 +122,11 @@ impl Manifest {
         let sets = [&self.gate, &self.reserve, &self.audit, &self.checklist];
         sets.into_iter().flatten()
     }
+
+    /// Whether the next version's memory has logits: there is one, and they are not as many as a causal model's.
+    pub fn keeps_logits(&self) -> bool {
+        self.task != job::Task::CausalLm && self.memory_bytes > 0
+    }
 }
 
 /// An example of a source that is new.

@@ -48,7 +48,7 @@ pub struct Memory {
     pub examples: Vec<Remembered>,
     /// F32 [answers of all examples, labels of the version], row-major.
     pub logits: Vec<f32>,
-    /// Labels of the version; 0 for a causal model, whose logits are not kept.
+    /// Labels of the version; 0 where no logits are kept.
     pub labels: usize,
 }
 

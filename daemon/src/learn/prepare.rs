@@ -66,11 +66,11 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
         let teacher = (memory.labels > 0).then_some((memory.logits.as_slice(), memory.labels));
         Some(writer.write("replay", &remembered, teacher)?)
     };
-    let candidates = if manifest.task == Task::CausalLm {
-        None
-    } else {
+    let candidates = if manifest.keeps_logits() {
         let all: Vec<Row> = remembered.into_iter().chain(train).collect();
         Some(writer.write("candidates", &all, None)?)
+    } else {
+        None
     };
     let eval = writer.eval_sets(prepared, "")?;
     let parent = prepared.parent();

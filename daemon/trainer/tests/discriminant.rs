@@ -188,7 +188,9 @@ fn statistics_do_not_depend_on_which_vectors_the_candidates_have_brought() {
         dir.run(JobEnd::Completed);
         let text = std::fs::read_to_string(dir.root.join(layout::PROGRESS)).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Progress>(line).unwrap());
-        let passes = lines.filter(|line| line.phase == Phase::Statistics).map(|line| line.total);
+        let passes = lines
+            .filter(|line| line.phase == Phase::Statistics)
+            .map(|line| line.total);
         let kept = Kept::read(&dir.root.join(layout::STATISTICS), 4, 16).unwrap();
         (kept.statistics, passes.max().unwrap())
     };
