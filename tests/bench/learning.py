@@ -25,8 +25,8 @@ METHODS = {
     "joint (all data)": ("joint", PLAIN + NO_EWC + NO_CORRECTION),
     "EWC": ("stream", PLAIN + NO_CORRECTION),
     "distillation on new texts": ("stream", PLAIN + NO_EWC + NO_DISCRIMINANT + "prior_correction = 0.0\ndistill_new_alpha = 1.0\n"),
-    "replay": ("stream", "distill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
-    "DER++": ("stream", 'distill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
+    "replay": ("stream", "replay_ratio = 1.0\ndistill_alpha = 0.0\n" + NO_EWC + NO_CORRECTION),
+    "DER++": ("stream", 'replay_ratio = 1.0\ndistill_loss = "logits"\n' + NO_EWC + NO_CORRECTION),
     "wengu": ("stream", ""),
     "wengu (no old text)": ("stream", PLAIN + "distill_new_alpha = 0.25\n"),
 }
@@ -35,6 +35,7 @@ COMPARED = {
     "wengu (fresh adapter)": ("stream", 'adapter_start = "fresh"\n'),
     "wengu (orthogonal adapters)": ("stream", 'adapter_start = "orthogonal"\n'),
     "wengu (no EWC)": ("stream", NO_EWC),
+    "wengu (as much old as new)": ("stream", "replay_ratio = 1.0\n"),
     "wengu (Fisher of 256)": ("stream", "fisher_examples = 256\n"),
     "wengu (Fisher of 64)": ("stream", "fisher_examples = 64\n"),
     # wengu with the share of new examples following the loss on old ones.
@@ -76,7 +77,8 @@ PART = """## {title}
 `{command}` ({machine}{note}).
 
 """
-TITLES = [f"{stream}, {size} stream" for size in SIZES for stream in streams.STREAMS]
+# With words that name another device than a processor.
+TITLES = [f"{stream}, {size} stream{device}" for size in SIZES for stream in streams.STREAMS for device in ["", ", on a device"]]
 
 
 def arguments():
@@ -282,7 +284,7 @@ def write_tables(args, stream, text):
     for before, word in zip(["", *sys.argv[7:]], sys.argv[7:]):
         if word not in told | {"--only-tables"} and before not in told:
             words.append(f'"{word}"' if " " in word else word)
-    title = f"{stream}, {args.size} stream"
+    title = f"{stream}, {args.size} stream" + (", on a device" if args.device != "cpu" else "")
     part = PART.format(title=title, command=f"scripts/bench-learning {' '.join(words)}", note=args.note and f"; {args.note}", machine=machine)
     path = Path(args.tables)
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))

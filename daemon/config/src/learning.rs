@@ -52,7 +52,7 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
             warmup_fraction: section.number("warmup_fraction", 0.0..=1.0, 0.1),
             clip_norm: section.number("clip_norm", above(0.0..1e6), 1.0),
             head_dropout: section.number("head_dropout", 0.0..1.0, 0.1),
-            replay_ratio: section.number("replay_ratio", 0.0..=16.0, 1.0),
+            replay_ratio: section.number("replay_ratio", 0.0..=16.0, 0.5),
             old_loss_tolerance: old_loss_tolerance(&mut section),
             stability_steps: section.integer("stability_steps", 0..=1_000_000, 0) as u32,
             distill_alpha: section.number(
