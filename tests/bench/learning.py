@@ -208,7 +208,7 @@ def table(results, memory):
             f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
         cells = [method, memory_cell, str(len(runs)), figure([accuracy(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
                  figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
-                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1), figure([whole_seconds(run) for run in runs], 0, 1),
+                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1), figure([sum(map(whole_seconds, run["updates"])) for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
                  figure(kept, 0, 2**-10)]
         if told:
@@ -223,10 +223,10 @@ def seconds(run, *phases):
     return sum(of.get(phase, 0.0) for of in told for phase in phases) if told and all(told) else None
 
 
-def whole_seconds(run):
-    """Of all updates, without loading, writing and answering for the gate. A peer's run tells nothing else."""
-    of_phases = seconds(run, "train", "fisher", "teach", "statistics", "candidates")
-    return sum(update["train_s"] for update in run["updates"]) if of_phases is None else of_phases
+def whole_seconds(update):
+    """Of an update, without loading, writing and answering for the gate. A peer's tells nothing else."""
+    phases = update.get("phase_s")
+    return sum(phases.get(phase, 0.0) for phase in ("train", "fisher", "teach", "statistics", "candidates")) if phases else update["train_s"]
 
 
 def ewc_seconds(run):
@@ -255,16 +255,16 @@ def costs(results):
 
 
 def by_update(results):
-    """Seconds of training of every update, where something was trained anew on all data at each of them."""
-    lengths = {len(run["updates"]) for run in results.get("joint at each delivery", []) if run}
+    """Seconds of every update, beside those of a peer or of training anew on all data."""
+    lengths = {len(run["updates"]) for method in ["joint at each delivery", *PEERS] for run in results.get(method, []) if run}
     if not lengths:
         return []
     updates = max(lengths)
     shown = {method: [run for run in runs if run and len(run["updates"]) == updates] for method, runs in results.items()}
     shown = {method: runs for method, runs in shown.items() if runs}
-    lines = ["| training s of update | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
+    lines = ["| seconds of update | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
     for update in range(updates):
-        cells = [figure([run["updates"][update]["train_s"] for run in runs], 1, 1) for runs in shown.values()]
+        cells = [figure([whole_seconds(run["updates"][update]) for run in runs], 1, 1) for runs in shown.values()]
         lines.append(f"| {update + 1} | " + " | ".join(cells) + " |")
     return lines
 
