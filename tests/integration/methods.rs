@@ -84,7 +84,10 @@ fn old_validation_examples_are_watched_by_the_next_update_and_told() {
     let looks = mixing["points"].as_array().unwrap();
     let new_share = |look: usize| looks[look]["new_share"].as_f64().unwrap();
     assert_eq!(looks.len(), 4, "{old_work:#}");
-    assert!((new_share(0) - 2.0 / 3.0).abs() < 1e-9 && new_share(1) != new_share(0), "{old_work:#}");
+    assert!(
+        (new_share(0) - 2.0 / 3.0).abs() < 1e-9 && new_share(1) != new_share(0),
+        "{old_work:#}"
+    );
     let text = String::from_utf8(site.wengu(&["versions", "explain", "contracts", id]).stdout).unwrap();
     assert!(
         text.contains("a stability gap of") && text.contains("share of new examples in a step"),
