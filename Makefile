@@ -64,7 +64,7 @@ bench-train: setup ## training and prediction beside PEFT + transformers, in one
 bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA, beside other libraries (hours; ARGS="--small" for less)
 	@scripts/bench-learning $(ARGS)
 
-bench-learning-quick: setup ## the same in three minutes, for every change: what wengu keeps of 12 clause types, beside naive and joint training
+bench-learning-quick: setup ## the same in minutes, for every change: what wengu keeps of 12 clause types, beside naive and joint training
 	rm -rf target/bench-learning/quick-*
 	@scripts/bench-learning --quick --jobs 2 --methods "naive,joint (all data),wengu,wengu (no old text)" --at-least 80
 

@@ -114,6 +114,9 @@ def arguments():
     unknown += [stream for stream in parsed.streams.split(",") if stream not in streams.STREAMS]
     if unknown:
         parser.error(f"unknown: {unknown}; methods are {[*ours, *PEERS]}, streams {list(streams.STREAMS)}")
+    slow = set(parsed.streams.split(",")) - streams.QUICK
+    if parsed.size == "quick" and slow:
+        parser.error(f"no quick form: {sorted(slow)}; there is one of {sorted(streams.QUICK)}")
     return parsed
 
 

@@ -31,7 +31,7 @@ def plain(records, prefix=""):
 
 
 def at(size, whole, small):
-    """The number for a size. Only clause types have a quick form."""
+    """The number for the size of a stream that has no quick form."""
     return {"whole": whole, "small": small}[size]
 
 
@@ -157,6 +157,10 @@ rank = 16
 alpha = 32
 target_modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 """}
+
+
+# Those that have a quick form.
+QUICK = {"clause-types", "instructions"}
 
 
 def make(name, data, order, size):
