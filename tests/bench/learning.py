@@ -2,12 +2,12 @@
 
 usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--small | --quick] [--streams A,B] [--methods A,B] [--orders N]
            [--seeds N] [--memory SHARE,...] [--stability-steps N] [--tables FILE] [--note TEXT] [--device cuda:0] [--jobs N] [--decoder DIR]
-           [--only-tables] [--machine TEXT] [--at-least PERCENT]
+           [--runs FILE.jsonl] [--only-tables] [--machine TEXT] [--at-least PERCENT]
 
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
-goes on. The tables are made of these files and of nothing else.
+goes on. The tables are made of these files and of nothing else; with --runs also of those that FILE holds, a line each, to which the new ones are added.
 """
-import argparse, json, os, platform, queue, statistics, subprocess, sys
+import argparse, json, os, platform, queue, statistics, subprocess, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,19 +38,25 @@ COMPARED = {
     "wengu (as much old as new)": ("stream", "replay_ratio = 1.0\n"),
     "wengu (Fisher of 256)": ("stream", "fisher_examples = 256\n"),
     "wengu (Fisher of 64)": ("stream", "fisher_examples = 64\n"),
+    "wengu (Fisher by its sums)": ("stream", 'fisher_form = "factored"\n'),
+    "EWC (Fisher by its sums)": ("stream", PLAIN + NO_CORRECTION + 'fisher_form = "factored"\n'),
     # wengu with the share of new examples following the loss on old ones.
     "wengu (follows old loss)": ("stream", "validation_percent = 10\nold_loss_tolerance = 0.05\n"),
     "joint at each delivery": ("joint_each", PLAIN + NO_EWC + NO_CORRECTION),
 }
 # What a method costs is told beside the same without EWC.
-WITHOUT_EWC = {"wengu": "wengu (no EWC)", "EWC": "naive"}
+WITHOUT_EWC = {"wengu": "wengu (no EWC)", "EWC": "naive", "EWC (Fisher by its sums)": "naive"}
 PEERS = ["avalanche-naive", "avalanche-ewc", "avalanche-lwf", "avalanche-replay", "avalanche-der", "adaptive-classifier"]
 # What no memory changes.
-WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "joint at each delivery", "EWC", "distillation on new texts", "wengu (no old text)",
+WITHOUT_MEMORY = {"head only (all data)", "naive", "joint (all data)", "joint at each delivery", "EWC", "EWC (Fisher by its sums)", "distillation on new texts", "wengu (no old text)",
                   "avalanche-naive", "avalanche-ewc", "avalanche-lwf"}
 
-# What a causal model has not: a head, logits that are kept, labels.
-BY_LABEL_ONLY = {"head only (all data)", "DER++", *PEERS}
+# What has no answer to a task: a causal model has no head, no logits that are kept, no labels; these peers take one label a text.
+NOT_FOR = {
+    "sequence_classification": set(),
+    "token_classification": {"avalanche-lwf", "avalanche-der", "adaptive-classifier"},
+    "causal_lm": {"head only (all data)", "DER++", *PEERS},
+}
 
 HEAD = """# What is learned and what is forgotten
 
@@ -86,7 +92,7 @@ def arguments():
     for name in ["data", "model", "bench", "trainer", "peers_python", "out"]:
         parser.add_argument(name)
     parser.add_argument("--small", dest="size", action="store_const", const="small", default="whole", help="streams that take minutes a method")
-    parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="clause types only, a minute a method")
+    parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="streams that take a minute a method")
     parser.add_argument("--at-least", type=float, metavar="PERCENT", help="fail where wengu closes less of the gap")
     parser.add_argument("--streams", default="clause-types")
     parser.add_argument("--methods", default=",".join([*METHODS, *PEERS]))
@@ -97,6 +103,7 @@ def arguments():
                         help="look at a tenth of the examples, which is not trained on, every N steps: the stability gap")
     parser.add_argument("--tables", help="the page whose parts of these streams are written anew")
     parser.add_argument("--note", default="", help="what else the page says of the machine")
+    parser.add_argument("--runs", metavar="FILE.jsonl", help="runs of before, which are not run again; new ones are added")
     parser.add_argument("--only-tables", action="store_true", help="run nothing: tables of the runs that are there")
     parser.add_argument("--machine", help="what the page says of the machine, where the runs come from another one")
     parser.add_argument("--device", default="cpu", help="where the models compute")
@@ -117,18 +124,52 @@ def arguments():
     slow = set(parsed.streams.split(",")) - streams.QUICK
     if parsed.size == "quick" and slow:
         parser.error(f"no quick form: {sorted(slow)}; there is one of {sorted(streams.QUICK)}")
+    parsed.runs = Runs(parsed.runs)
     return parsed
+
+
+class Runs:
+    """The runs that a file keeps, a line each; none where there is no file."""
+
+    def __init__(self, path):
+        self.path, self.lock = path, threading.Lock()
+        lines = Path(path).read_text(encoding="utf-8").splitlines() if path and Path(path).exists() else []
+        self.known = {kept["name"]: kept["run"] for kept in map(json.loads, lines)}
+
+    def add(self, name, machine, result):
+        with self.lock:
+            self.known[name] = result
+            if self.path:
+                with open(self.path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"name": name, "machine": machine, "run": result}, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def run(args, stream, order, seed, method, memory):
     """One run, unless its result is there. Gives the result, or None where the run failed."""
+    name = name_of(args, stream, order, seed, method, memory)
+    if name not in args.runs.known:
+        result = run_anew(args, name, stream, order, seed, method, memory)
+        if result:
+            args.runs.add(name, machine_of(args), result)
+    return args.runs.known.get(name)
+
+
+def name_of(args, stream, order, seed, method, memory):
     name = f"{args.size}-{stream}-{order}-{method.translate(str.maketrans(' ', '_', '()'))}-{memory}-{seed}"
-    mode, settings = {**METHODS, **COMPARED}.get(method, (None, None))
-    if args.stability_steps and mode == "stream":
+    if is_watched(args, method):
         name += f"-watched{args.stability_steps}"
+    return name if args.device == "cpu" else f"{name}-{args.device}"
+
+
+def is_watched(args, method):
+    return args.stability_steps > 0 and {**METHODS, **COMPARED}.get(method, ("peer", None))[0] == "stream"
+
+
+def run_anew(args, name, stream, order, seed, method, memory):
+    """One run, unless it has left its result in OUT_DIR. None where it failed, or nothing is to be run."""
+    mode, settings = {**METHODS, **COMPARED}.get(method, (None, None))
+    if is_watched(args, method):
         settings = watched(settings, args.stability_steps)
-    if args.device != "cpu":
-        name += f"-{args.device}"
     folder = Path(args.out) / name
     path = folder / "run.json"
     if path.exists():
@@ -279,16 +320,19 @@ def page(old, title, part):
     return "\n".join([HEAD, *(kept[f"## {known}"] for known in TITLES if f"## {known}" in kept)])
 
 
-def write_tables(args, stream, text):
+def machine_of(args):
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
-    machine = args.machine or f"{cpu}, {os.cpu_count()} cores, {platform.machine()}"
+    return args.machine or f"{cpu}, {os.cpu_count()} cores, {platform.machine()}"
+
+
+def write_tables(args, stream, text):
     # What makes the runs; the rest is how this page was made of them.
-    words, told = [], {"--machine", "--note", "--tables"}
+    words, told = [], {"--machine", "--note", "--tables", "--runs"}
     for before, word in zip(["", *sys.argv[7:]], sys.argv[7:]):
         if word not in told | {"--only-tables"} and before not in told:
             words.append(f'"{word}"' if " " in word else word)
     title = f"{stream}, {args.size} stream" + (", on a device" if args.device != "cpu" else "")
-    part = PART.format(title=title, command=f"scripts/bench-learning {' '.join(words)}", note=args.note and f"; {args.note}", machine=machine)
+    part = PART.format(title=title, command=f"scripts/bench-learning {' '.join(words)}", note=args.note and f"; {args.note}", machine=machine_of(args))
     path = Path(args.tables)
     path.write_text(page(path.read_text() if path.exists() else "", title, part + text))
 
@@ -299,7 +343,7 @@ def runs_of(args, stream, place, memory):
     for method in args.methods:
         if place > 0 and method in WITHOUT_MEMORY and method not in ("naive", "joint (all data)"):
             continue
-        if method in BY_LABEL_ONLY and streams.STREAMS[stream][1] == "causal_lm":
+        if method in NOT_FOR[streams.STREAMS[stream][1]]:
             continue
         # The first share of memory stands for all where there is no memory.
         share = float(args.memory.split(",")[0]) if method in WITHOUT_MEMORY else memory

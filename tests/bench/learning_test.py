@@ -1,9 +1,10 @@
 """What the tables of learning.py say of runs made by hand: python3 tests/bench/learning_test.py"""
-import contextlib, io, sys, tempfile, unittest
+import contextlib, io, json, sys, tempfile, unittest
+from pathlib import Path
 from unittest import mock
 
 sys.dont_write_bytecode = True
-import learning
+import learning, peer_tasks
 
 
 def run(train, penalty, fisher, gap=None):
@@ -76,6 +77,31 @@ class Tables(unittest.TestCase):
                 else:
                     with self.assertRaisesRegex(SystemExit, told):
                         learning.main()
+
+    def test_runs_that_a_file_keeps_are_not_run_again_and_new_ones_are_added(self):
+        with tempfile.TemporaryDirectory() as folder:
+            kept = Path(folder) / "runs.jsonl"
+            made = []
+            anew = lambda _args, name, *_: made.append(name) or run(1, 0, 0)
+            for methods in ["naive", "naive,wengu"]:
+                with contextlib.redirect_stdout(io.StringIO()), mock.patch.multiple(learning, run_anew=anew), mock.patch.object(
+                        learning.streams, "make", return_value={"deliveries": []}), mock.patch.object(
+                        sys, "argv", ["learning.py", "data", "model", "bench", "trainer", "python", folder, "--quick", "--methods", methods,
+                                      "--runs", str(kept), "--machine", "a machine"]):
+                    learning.main()
+            self.assertEqual(made, ["quick-clause-types-0-naive-0.09-1", "quick-clause-types-0-wengu-0.09-1"])
+            lines = [json.loads(line) for line in kept.read_text().splitlines()]
+            self.assertEqual([line["name"] for line in lines], made)
+            self.assertEqual((lines[1]["machine"], lines[1]["run"]), ("a machine", run(1, 0, 0)))
+
+    def test_a_peers_tags_are_read_as_spans(self):
+        stream = {"max_length": 9, "deliveries": [{"train": [{"label": '[[0,1,"Drug"]]'}, {"label": '[[2,3,"Disease"]]'}]}]}
+        task = peer_tasks.Spans("", stream)
+        self.assertEqual(task.names, ["O", "B-Disease", "I-Disease", "B-Drug", "I-Drug"])
+        # The first and the last stand for no character of the text.
+        offsets = [(0, 0), (0, 2), (2, 4), (5, 7), (8, 9), (9, 12), (13, 15), (0, 0)]
+        said = [task.names.index(name) for name in ["B-Drug", "B-Drug", "I-Drug", "I-Disease", "B-Disease", "I-Drug", "O", "I-Drug"]]
+        self.assertEqual(task.spans(said, offsets), {(0, 4, "Drug"), (5, 7, "Disease"), (8, 9, "Disease"), (9, 12, "Drug")})
 
     def test_an_update_takes_all_that_keeps_and_a_peers_all_that_it_tells(self):
         # Training, Fisher, teacher, statistics and candidates.

@@ -4,11 +4,14 @@ usage: peers.py STREAM.json METHOD OUT_DIR MODEL_DIR [--seed N] [--memory SHARE]
 
 METHOD is avalanche-naive, -ewc, -lwf, -replay, -der or adaptive-classifier. Avalanche trains what wengu does: LoRA of rank 8 on
 queries and values and a head on the mean of the token vectors, 4 epochs in batches of 16, AdamW with the same rates. Its head has
-a row for every label of the stream from the start. adaptive-classifier trains its own head on the frozen encoder.
+a row for every label of the stream from the start, and tags tokens where spans are wanted (naive, EWC and replay; LwF and DER take one label a
+text). adaptive-classifier trains its own head on the frozen encoder, for one label a text.
 OUT_DIR/run.json has what `bench_learning` writes, as far as it applies.
 """
 import argparse, json, random, resource, time
 from pathlib import Path
+
+from peer_tasks import Labels, Spans
 
 EPOCHS, BATCH, RATE, HEAD_RATE, RANK, ALPHA = 4, 16, 1e-3, 1e-2, 8, 16
 
@@ -23,7 +26,7 @@ def arguments():
     return parser.parse_args()
 
 
-def network(model_dir, labels):
+def network(model_dir, task):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModel
@@ -38,50 +41,38 @@ def network(model_dir, labels):
                 if isinstance(module, torch.nn.Dropout) and "lora" not in str(type(module)).lower():
                     module.p = 0.0
             self.dropout = torch.nn.Dropout(0.1)
-            self.head = torch.nn.Linear(base.config.hidden_size, labels)
+            self.head = torch.nn.Linear(base.config.hidden_size, len(task.names))
             torch.nn.init.normal_(self.head.weight, std=0.02)
             torch.nn.init.zeros_(self.head.bias)
 
-        def forward(self, ids, *_):
+        def forward(self, given, *_):
+            ids, more = task.split(given)
             mask = (ids >= 0).float()
             length = int(mask.sum(1).max())
             ids, mask = ids[:, :length].clamp(min=0), mask[:, :length]
             hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            pooled = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
-            return self.head(self.dropout(pooled))
+            return task.answers(lambda vectors: self.head(self.dropout(vectors)), hidden, mask, more)
 
     return Network()
 
 
-def tokenized(model_dir, records, max_length, index):
-    import torch
-    from tokenizers import Tokenizer
-    tokenizer = Tokenizer.from_file(str(Path(model_dir) / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
-    ids = torch.full((len(records), max_length), -1, dtype=torch.long)
-    for place, encoding in enumerate(tokenizer.encode_batch([record["text"] for record in records])):
-        ids[place, : len(encoding.ids)] = torch.tensor(encoding.ids)
-    return ids, torch.tensor([index[record["label"]] for record in records])
-
-
-def avalanche(args, stream, labels):
+def avalanche(args, stream):
     import torch
     from avalanche.benchmarks import tensors_benchmark
     from avalanche.training.supervised import DER, EWC, LwF, Naive, Replay
 
     torch.manual_seed(args.seed)
     random.seed(args.seed)
-    index = {label: place for place, label in enumerate(labels)}
-    model = network(args.model, len(labels)).to(args.device)
+    task = {"sequence_classification": Labels, "token_classification": Spans}[stream["task"]](args.model, stream)
+    model = network(args.model, task).to(args.device)
     head = [p for name, p in model.named_parameters() if name.startswith("head")]
     adapter = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("head")]
     optimizer = torch.optim.AdamW([{"params": adapter, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01)
-    sets = {side: [tokenized(args.model, delivery[side], stream["max_length"], index) for delivery in stream["deliveries"]]
+    sets = {side: [task.tensors(delivery[side]) for delivery in stream["deliveries"]]
             for side in ["train", "test"]}
     examples = sum(len(ids) for ids, _ in sets["train"])
     memory = int(args.memory * examples)
-    common = dict(model=model, optimizer=optimizer, criterion=torch.nn.CrossEntropyLoss(), train_mb_size=BATCH,
+    common = dict(model=model, optimizer=optimizer, criterion=task.criterion(), train_mb_size=BATCH,
                   train_epochs=EPOCHS, eval_mb_size=32, device=args.device, evaluator=None)
     strategy = {
         "naive": lambda: Naive(**common),
@@ -92,24 +83,26 @@ def avalanche(args, stream, labels):
     }[args.method.removeprefix("avalanche-")]()
     benchmark = tensors_benchmark(train_tensors=sets["train"], test_tensors=sets["test"], task_labels=[0] * len(sets["train"]))
 
-    def answer(ids):
+    def answer(given):
         model.eval()
         with torch.no_grad():
-            return torch.cat([model(ids[begin : begin + 32].to(args.device)).argmax(1).cpu() for begin in range(0, len(ids), 32)])
+            return torch.cat([model(given[begin : begin + 32].to(args.device)).cpu() for begin in range(0, len(given), 32)])
 
     for place, experience in enumerate(benchmark.train_stream):
         began = time.monotonic()
         strategy.train(experience)
         took = time.monotonic() - began
-        yield took, [(answer(ids) == answers).tolist() for ids, answers in sets["test"][: place + 1]]
+        yield took, [task.judge(delivery["test"], answer(given))
+                     for delivery, (given, _) in zip(stream["deliveries"][: place + 1], sets["test"])]
 
 
-def adaptive(args, stream, labels):
+def adaptive(args, stream):
     import torch
     from adaptive_classifier import AdaptiveClassifier
     torch.manual_seed(args.seed)
     random.seed(args.seed)
     examples = sum(len(delivery["train"]) for delivery in stream["deliveries"])
+    labels = {record["label"] for delivery in stream["deliveries"] for record in delivery["train"]}
     per_label = max(1, int(args.memory * examples / len(labels)))
     classifier = AdaptiveClassifier(args.model, config={"max_examples_per_class": per_label, "max_length": stream["max_length"]},
                                     device=args.device, use_onnx=False, seed=args.seed)
@@ -120,20 +113,21 @@ def adaptive(args, stream, labels):
         right = []
         for earlier in stream["deliveries"][: place + 1]:
             said = classifier.predict_batch([r["text"] for r in earlier["test"]], k=1)
-            right.append([answer[0][0] == r["label"] for answer, r in zip(said, earlier["test"])])
+            answers = [answer[0][0] == r["label"] for answer, r in zip(said, earlier["test"])]
+            right.append((sum(answers) / len(answers), answers))
         yield took, right
 
 
 def main():
     args = arguments()
     stream = json.loads(Path(args.stream).read_text())
-    labels = sorted({record["label"] for delivery in stream["deliveries"] for record in delivery["train"]})
     run = adaptive if args.method == "adaptive-classifier" else avalanche
     began, eras = time.monotonic(), len(stream["deliveries"])
     matrix, updates, flips, last = [], [], [], []
-    for place, (took, right) in enumerate(run(args, stream, labels)):
+    for place, (took, judged) in enumerate(run(args, stream)):
         updates.append({"examples": len(stream["deliveries"][place]["train"]), "train_s": took})
-        matrix.append([sum(row) / len(row) for row in right] + [None] * (eras - len(right)))
+        matrix.append([score for score, _ in judged] + [None] * (eras - len(judged)))
+        right = [answers for _, answers in judged]
         before, after = sum(last, []), sum(right[: len(last)], [])
         if before:
             flips.append(sum(b and not a for b, a in zip(before, after)) / len(before))
