@@ -6,7 +6,7 @@ use crate::section::{Located, Section, above, choose};
 use crate::types::{Gate, Learning};
 use wengu_decide::gate::{GateConfig, GateMode, Metric, RUN_ALPHA_MAX};
 use wengu_decide::split::HeldOut;
-use wengu_protocol::job::{self, DistillLoss, FisherEstimate, Method, Task};
+use wengu_protocol::job::{self, DistillLoss, FisherEstimate, FisherForm, Method, Task};
 
 const BASELINES: [(&str, ()); 2] = [("head_only", ()), ("plain", ())];
 /// A kill costs at most so many steps.
@@ -79,6 +79,14 @@ pub(crate) fn read_learning(mut section: Section<'_>, task: Task) -> Learning {
                     ("empirical", FisherEstimate::Empirical),
                     ("exact", FisherEstimate::Exact),
                 ][..if by_text { 3 } else { 2 }],
+            ),
+            fisher_form: section.choice(
+                "fisher_form",
+                &[
+                    ("auto", FisherForm::Auto),
+                    ("diagonal", FisherForm::Diagonal),
+                    ("factored", FisherForm::Factored),
+                ],
             ),
             fisher_examples: section.integer("fisher_examples", 0..=1_000_000, 128) as u32,
             fisher_decay: section.number("fisher_decay", 0.0..=1.0, 1.0),

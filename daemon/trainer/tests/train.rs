@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, Row, labels, token_labels, toy_rows, write_by_token, write_set};
-use wengu_protocol::job::{DistillLoss, FisherEstimate, Job, JobEnd, Lora, Method, Phase, Progress, Task, layout};
+use wengu_protocol::job::{
+    DistillLoss, FisherEstimate, FisherForm, Job, JobEnd, Lora, Method, Phase, Progress, Task, layout,
+};
 use wengu_trainer::data::random::{Purpose, Stream};
-use wengu_trainer::fisher::{FisherState, HEAD_BIAS, HEAD_WEIGHT};
+use wengu_trainer::fisher::{Factored, FisherState, HEAD_BIAS, HEAD_WEIGHT};
 
 fn progress(dir: &JobDir) -> Vec<Progress> {
     let text = std::fs::read_to_string(dir.root.join(layout::PROGRESS)).unwrap();
@@ -263,6 +265,50 @@ fn the_champion_answers_with_its_own_labels_and_the_fisher_grows_with_the_head()
             assert!(entry.fisher.sum(Kind::Double).double_value(&[]) > 0.0);
         }
     }
+}
+
+#[test]
+fn what_is_kept_by_its_sums_is_the_same_fisher_and_holds_the_weights() {
+    let bench = Bench::new();
+    let job = |name: &str, form| {
+        let dir = bench.job(name, |job| job.learning.fisher_form = form);
+        dir.run(JobEnd::Completed);
+        (FisherState::read(&dir.root.join(layout::FISHER)).unwrap(), dir)
+    };
+    let (whole, _) = job("diagonal", FisherForm::Diagonal);
+    let (sums, first) = job("factored", FisherForm::Factored);
+    assert_eq!(sums.entries().count(), 2, "the head is kept whole");
+    let entries: BTreeMap<_, _> = whole.entries().collect();
+    let near = |found: &Tensor, wanted: &Tensor, name: &str| {
+        let off = ((found - wanted).abs().max() / wanted.abs().max()).double_value(&[]);
+        assert!(off < 1e-4, "{name}: {off}");
+    };
+    for (name, entry) in sums.factored() {
+        let (fisher, anchor) = (&entries[name].fisher, &entries[name].anchor);
+        near(&entry.rows, &fisher.sum_dim_intlist(1, false, Kind::Float), name);
+        near(&entry.columns, &fisher.sum_dim_intlist(0, false, Kind::Float), name);
+        near(&entry.anchor.left.matmul(&entry.anchor.right), anchor, name);
+    }
+    assert_eq!(sums.factored().count() + 2, entries.len());
+
+    // How far an update goes from there, as the sums measure it.
+    let moved = |name: &str, lambda: f64| {
+        let dir = bench.job(name, |job| {
+            job.parent = Some(first.parent(4));
+            job.learning.ewc_lambda = lambda;
+            job.learning.fisher_form = FisherForm::Factored;
+            job.seed = 77;
+        });
+        dir.run(JobEnd::Completed);
+        let next = FisherState::read(&dir.root.join(layout::FISHER)).unwrap();
+        let next: BTreeMap<_, _> = next.factored().collect();
+        let of = |(name, entry): (&str, &Factored)| entry.distance(&next[name].anchor).unwrap().double_value(&[]);
+        let told = dir.result().last_epoch_loss.unwrap().ewc;
+        (sums.factored().map(of).sum::<f64>(), told)
+    };
+    let ((free, nothing), (held, told)) = (moved("free", 0.0), moved("held", 1e5));
+    assert!(nothing == 0.0 && told > 0.0);
+    assert!(held < free / 2.0, "{held} of {free}");
 }
 
 #[test]

@@ -71,6 +71,9 @@ pub struct Learning {
     pub orthogonal_lambda: f64,
     /// How the Fisher information of the result is estimated.
     pub fisher: FisherEstimate,
+    /// What of it is kept of a low-rank update's product.
+    #[serde(default)]
+    pub fisher_form: FisherForm,
     /// Examples (drawn by seed from the training data) that the Fisher is estimated on. 0: no Fisher is written.
     pub fisher_examples: u32,
     /// Decay of the parent's Fisher when the new one is added (online EWC): F = decay * F_old + F_new.
@@ -89,6 +92,19 @@ pub enum DistillLoss {
     /// The mean squared distance of the logits, on examples of their own beside those whose cross entropy is taken: dark experience
     /// replay, DER++ (Buzzega et al. 2020, eq. 6).
     Logits,
+}
+
+/// What is kept of the diagonal Fisher of a low-rank update's product, which has a number for each of the weight's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FisherForm {
+    /// [`FisherForm::Diagonal`], but of a model with large products [`FisherForm::Factored`].
+    #[default]
+    Auto,
+    /// All of it.
+    Diagonal,
+    /// Its row and column sums, and of the weight its factors.
+    Factored,
 }
 
 /// Estimators of the diagonal Fisher information (van de Ven 2025, section 3).

@@ -25,7 +25,7 @@ mod result;
 pub use adapter_start::{AdapterStart, Recompression};
 pub use base::{BaseModel, Device, Precision};
 pub use data::{Data, DataFile, OldSample};
-pub use learning::{DistillLoss, FisherEstimate, Learning};
+pub use learning::{DistillLoss, FisherEstimate, FisherForm, Learning};
 pub use method::{BOTTLENECK_FAMILIES, Bottleneck, Lora, Method, NonLinearity, Placement, PromptTuning};
 pub use old::{EraStability, Mixing, MixingPoint, Stability};
 pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress, Repeat};

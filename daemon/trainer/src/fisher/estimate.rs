@@ -1,8 +1,9 @@
-use super::{HEAD_BIAS, HEAD_WEIGHT};
+use super::factored::sums_of_examples;
+use super::{HEAD_BIAS, HEAD_WEIGHT, Squares};
 use crate::error::TrainerError;
 use crate::model::{HEAD, Tap, Tapped, Trained};
 use crate::objective::log_likelihood;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::JobEnd;
 
@@ -29,54 +30,17 @@ pub enum Rows {
     TokensOfOneExample,
 }
 
-/// Sums of squared gradients of single examples, and how many answers these have.
-#[derive(Debug, Default)]
-pub struct Estimate {
-    sums: BTreeMap<String, Tensor>,
-    answers: u64,
-}
-
-impl Estimate {
-    /// Takes in one batch, whose loss is a mean over so many answers: of examples, of tokens, or of an example's labels. Sums are float64:
-    /// thousands of squares of very different size.
-    pub fn add(&mut self, squares: Vec<(String, Tensor)>, answers: usize) -> Result<(), TrainerError> {
-        let _guard = tch::no_grad_guard();
-        for (name, square) in squares {
-            let square = square.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Double)?;
-            match self.sums.get_mut(&name) {
-                Some(sum) => {
-                    let _ = sum.f_add_(&square)?;
-                }
-                None => {
-                    self.sums.insert(name, square);
-                }
-            }
-        }
-        self.answers += answers as u64;
-        Ok(())
-    }
-
-    /// Mean over the answers, by name. The loss beside the penalty is such a mean too; one over examples would hold those of many tokens as
-    /// many times more firmly.
-    pub fn mean(&self) -> Result<BTreeMap<String, Tensor>, TrainerError> {
-        let n = self.answers.max(1) as f64;
-        self.sums
-            .iter()
-            .map(|(name, sum)| Ok((name.clone(), sum.f_div_scalar(n)?)))
-            .collect()
-    }
-}
-
 /// Sum over the examples of the squared gradient of `log p(label | example)` with respect to what is trained at each tap (for a
 /// low-rank update: the product that it adds), and to the head's weight and bias.
 ///
 /// The gradient of one example (see [`Trained`]) is squared only after the sum over tokens, and summed over examples only after
-/// the square.
+/// the square. Of the layers in `factored` only row and column sums are taken.
 pub fn squared_gradients(
     Tapped { logits, taps, mask }: &Tapped,
     labels: &Labels,
     rows: Rows,
-) -> Result<Vec<(String, Tensor)>, TrainerError> {
+    factored: &BTreeSet<String>,
+) -> Result<Vec<(String, Squares)>, TrainerError> {
     let log_p = logits.f_log_softmax(1, None::<Kind>)?;
     let p = match labels {
         Labels::Expected | Labels::Given(_) => log_p.f_detach()?.f_exp()?,
@@ -85,7 +49,8 @@ pub fn squared_gradients(
     // Of a label that applies with the probability p, or of one that is drawn: E[(y - p)^2].
     let spread = || p.f_mul(&p.f_neg()?.f_add_scalar(1.0)?);
     let (head, layers): (Vec<&Tap>, Vec<&Tap>) = taps.iter().partition(|tap| tap.name == HEAD);
-    let mut squares: Vec<(String, Tensor)> = Vec::new();
+    let mut squares: Vec<(String, Squares)> = Vec::new();
+    let layers = Layers { layers, mask, factored };
     match labels {
         Labels::Expected => {
             let classes = logits.size()[1];
@@ -93,13 +58,13 @@ pub fn squared_gradients(
                 let last = class + 1 == classes;
                 let target = log_p.f_select(1, class)?.f_sum(None::<Kind>)?;
                 let weights = p.f_select(1, class)?;
-                add_layers(&mut squares, &target, &layers, mask, Some(&weights), !last)?;
+                layers.add(&mut squares, &target, Some(&weights), !last)?;
             }
         }
         Labels::Given(labels) => {
             let labels = labels.f_to_device(logits.device())?.f_unsqueeze(1)?;
             let target = log_p.f_gather(1, &labels, false)?.f_sum(None::<Kind>)?;
-            add_layers(&mut squares, &target, &layers, mask, None, false)?;
+            layers.add(&mut squares, &target, None, false)?;
         }
         Labels::EveryOutcome => {
             // The gradient of log p(y) is (y - p) times that of the logit.
@@ -108,13 +73,13 @@ pub fn squared_gradients(
                 let last = class + 1 == classes;
                 let target = logits.f_select(1, class)?.f_sum(None::<Kind>)?;
                 let weights = spread.f_select(1, class)?;
-                add_layers(&mut squares, &target, &layers, mask, Some(&weights), !last)?;
+                layers.add(&mut squares, &target, Some(&weights), !last)?;
             }
         }
         Labels::Outcomes(outcomes) => {
             let outcomes = outcomes.f_to_device(logits.device())?.f_to_kind(logits.f_kind()?)?;
             let target = log_likelihood(logits, &outcomes)?.f_sum(None::<Kind>)?;
-            add_layers(&mut squares, &target, &layers, mask, None, false)?;
+            layers.add(&mut squares, &target, None, false)?;
         }
     }
     let _guard = tch::no_grad_guard();
@@ -143,8 +108,8 @@ pub fn squared_gradients(
                 (weight, square.f_sum_dim_intlist(0, false, None::<Kind>)?)
             }
         };
-        squares.push((HEAD_WEIGHT.into(), weight));
-        squares.push((HEAD_BIAS.into(), bias));
+        squares.push((HEAD_WEIGHT.into(), Squares::Diagonal(weight)));
+        squares.push((HEAD_BIAS.into(), Squares::Diagonal(bias)));
     }
     Ok(squares)
 }
@@ -210,42 +175,57 @@ fn of_examples(trained: &Trained, gradient: &Tensor, mask: &Tensor) -> Result<Te
     }
 }
 
-/// Adds what one backward pass says about the layers, weighted by `weights` [b].
-fn add_layers(
-    squares: &mut Vec<(String, Tensor)>,
-    target: &Tensor,
-    layers: &[&Tap],
-    mask: &Tensor,
-    weights: Option<&Tensor>,
-    keep_graph: bool,
-) -> Result<(), TrainerError> {
-    if layers.is_empty() {
-        return Ok(());
+/// The layers below the head.
+struct Layers<'a> {
+    layers: Vec<&'a Tap>,
+    mask: &'a Tensor,
+    factored: &'a BTreeSet<String>,
+}
+
+impl Layers<'_> {
+    /// Adds what one backward pass says about them, weighted by `weights` [b].
+    fn add(
+        &self,
+        squares: &mut Vec<(String, Squares)>,
+        target: &Tensor,
+        weights: Option<&Tensor>,
+        keep_graph: bool,
+    ) -> Result<(), TrainerError> {
+        if self.layers.is_empty() {
+            return Ok(());
+        }
+        let outputs: Vec<&Tensor> = self.layers.iter().map(|tap| &tap.output).collect();
+        let gradients = Tensor::f_run_backward(&[target], &outputs, keep_graph, false)?;
+        let _guard = tch::no_grad_guard();
+        for (tap, gradient) in self.layers.iter().zip(gradients) {
+            if !gradient.defined() {
+                let text = format!(
+                    "layer {} takes no part in the model's answer, and so has no Fisher",
+                    tap.name
+                );
+                return Err(TrainerError::new(JobEnd::Internal, text));
+            }
+            let sum = self.sum(tap, &widened(&gradient)?, weights)?;
+            match squares.iter().find(|(name, _)| *name == tap.name) {
+                Some((_, total)) => total.add(&sum)?,
+                None => squares.push((tap.name.clone(), sum)),
+            }
+        }
+        Ok(())
     }
-    let outputs: Vec<&Tensor> = layers.iter().map(|tap| &tap.output).collect();
-    let gradients = Tensor::f_run_backward(&[target], &outputs, keep_graph, false)?;
-    let _guard = tch::no_grad_guard();
-    for (tap, gradient) in layers.iter().zip(gradients) {
-        if !gradient.defined() {
-            let text = format!(
-                "layer {} takes no part in the model's answer, and so has no Fisher",
-                tap.name
-            );
-            return Err(TrainerError::new(JobEnd::Internal, text));
+
+    /// Over the examples, weighted.
+    fn sum(&self, tap: &Tap, gradient: &Tensor, weights: Option<&Tensor>) -> Result<Squares, TrainerError> {
+        if self.factored.contains(&tap.name) {
+            let (rows, columns) = sums_of_examples(&tap.trained, gradient, self.mask, weights)?;
+            return Ok(Squares::Factored { rows, columns });
         }
         // In place: it is an example's gradient times the batch, the largest of all tensors here.
-        let mut square = of_examples(&tap.trained, &widened(&gradient)?, mask)?;
+        let mut square = of_examples(&tap.trained, gradient, self.mask)?;
         let _ = square.f_square_()?;
         if let Some(weights) = weights {
             let _ = square.f_mul_(&weights.f_to_device(square.device())?.f_reshape(by_example(&square))?)?;
         }
-        let sum = square.f_sum_dim_intlist(0, false, None::<Kind>)?;
-        match squares.iter_mut().find(|(name, _)| *name == tap.name) {
-            Some((_, total)) => {
-                let _ = total.f_add_(&sum)?;
-            }
-            None => squares.push((tap.name.clone(), sum)),
-        }
+        Ok(Squares::Diagonal(square.f_sum_dim_intlist(0, false, None::<Kind>)?))
     }
-    Ok(())
 }

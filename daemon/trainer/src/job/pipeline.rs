@@ -459,6 +459,7 @@ fn accumulate_fisher(
         labels: dir.job.labels.len() as u64,
         decay: learning.fisher_decay,
         accumulated: parent.is_some(),
+        factored: state.factored().count() as u64,
     };
     Ok((state, provenance))
 }

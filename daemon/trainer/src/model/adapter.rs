@@ -3,7 +3,7 @@
 use super::bottleneck::Bottlenecks;
 use super::rows::TrainedRows;
 use super::saved::{self, SavedModule};
-use super::{Held, LoraSite, ParamGroup};
+use super::{Held, LoraSite, ParamGroup, Value};
 use crate::error::TrainerError;
 use tch::Tensor;
 use wengu_protocol::job::Lora;
@@ -120,14 +120,14 @@ impl Adapter {
         let products = self.sites().iter().map(|site| {
             Ok(Held {
                 name: site.name.clone(),
-                value: site.product()?,
+                value: site.held()?,
                 grows: false,
             })
         });
         let prompt = self.prompt().map(|prompt| {
             Ok(Held {
                 name: PROMPT.into(),
-                value: prompt.rows.shallow_clone(),
+                value: Value::Whole(prompt.rows.shallow_clone()),
                 grows: false,
             })
         });

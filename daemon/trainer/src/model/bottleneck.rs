@@ -2,7 +2,7 @@
 //! sub-layer of the base model gives. Where they stand and what they read is that of AdapterHub's `adapters` library.
 
 use super::encoder::Encoder;
-use super::importance::{Held, Tap, Trained};
+use super::importance::{Held, Tap, Trained, Value};
 use super::lora::as_input;
 use super::{ParamGroup, random};
 use crate::error::TrainerError;
@@ -181,7 +181,7 @@ impl Bottlenecks {
     pub fn held(&self) -> Vec<Held> {
         let of = |(name, value, _)| Held {
             name,
-            value,
+            value: Value::Whole(value),
             grows: false,
         };
         self.trainable().into_iter().map(of).collect()

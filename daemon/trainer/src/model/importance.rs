@@ -56,16 +56,67 @@ pub struct Held {
     /// Its name in a Fisher file.
     pub name: String,
     /// Its value now, a node of the graph.
-    pub value: Tensor,
+    pub value: Value,
     /// Whether it may have more rows than the parent's: the head, with its labels.
     pub grows: bool,
+}
+
+/// A value that EWC holds.
+#[derive(Debug)]
+pub enum Value {
+    /// As it is.
+    Whole(Tensor),
+    /// What a low-rank update adds to a weight.
+    Product(Product),
+}
+
+/// A weight [out, in] as the product of two factors.
+#[derive(Debug)]
+pub struct Product {
+    /// [out, r].
+    pub left: Tensor,
+    /// [r, in].
+    pub right: Tensor,
+}
+
+impl Product {
+    /// `out * in`.
+    pub fn entries(&self) -> i64 {
+        self.left.size()[0] * self.right.size()[1]
+    }
+}
+
+impl Held {
+    /// The whole value; a product is multiplied out.
+    pub fn whole(&self) -> Result<Tensor, TrainerError> {
+        match &self.value {
+            Value::Whole(value) => Ok(value.shallow_clone()),
+            Value::Product(Product { left, right }) => Ok(left.f_matmul(right)?),
+        }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Vec<i64> {
+        match &self.value {
+            Value::Whole(value) => value.size(),
+            Value::Product(Product { left, right }) => vec![left.size()[0], right.size()[1]],
+        }
+    }
+
+    /// The factors, where it has them.
+    pub fn product(&self) -> Option<&Product> {
+        match &self.value {
+            Value::Whole(_) => None,
+            Value::Product(product) => Some(product),
+        }
+    }
 }
 
 /// The head's weight [labels, hidden] and bias [labels] as EWC holds them.
 pub fn held_head(weight: &Tensor, bias: &Tensor) -> [Held; 2] {
     [("weight", weight), ("bias", bias)].map(|(part, tensor)| Held {
         name: format!("{HEAD}.{part}"),
-        value: tensor.shallow_clone(),
+        value: Value::Whole(tensor.shallow_clone()),
         grows: true,
     })
 }

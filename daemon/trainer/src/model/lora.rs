@@ -1,7 +1,7 @@
 //! Low-rank adapters (Hu et al. 2021) on linear layers.
 
-use super::random;
 use super::weights::Weights;
+use super::{Product, Value, random};
 use crate::error::TrainerError;
 use crate::peft::{Dora, Factors, LoraSite};
 use tch::{Kind, Tensor};
@@ -106,7 +106,20 @@ impl LoraSite {
         }
     }
 
-    /// The same on a weight W, F32 [out, in].
+    /// [`LoraSite::product`] as EWC holds it: as factors, unless DoRA makes more of it than a product.
+    pub fn held(&self) -> Result<Value, TrainerError> {
+        if self.dora.is_some() {
+            return Ok(Value::Whole(self.product()?));
+        }
+        let (left, right) = match &self.parent {
+            None => (self.b.shallow_clone(), self.a.shallow_clone()),
+            Some(Factors { a, b }) => (Tensor::f_cat(&[&self.b, b], 1)?, Tensor::f_cat(&[&self.a, a], 0)?),
+        };
+        let left = left.f_mul_scalar(self.scaling)?;
+        Ok(Value::Product(Product { left, right }))
+    }
+
+    /// The same as [`LoraSite::product`] on a weight W, F32 [out, in].
     fn product_on(&self, base: &Tensor) -> Result<Tensor, TrainerError> {
         let update = self.update()?;
         let Some(dora) = &self.dora else { return Ok(update) };

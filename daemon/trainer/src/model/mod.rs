@@ -30,7 +30,7 @@ pub(crate) mod weights;
 pub use crate::peft::{Factors, LoraSite};
 pub use encoder::ModelLimits;
 pub use generate::{Generation, Sampling};
-pub use importance::{HEAD, Held, Tap, Tapped, Trained, held_head};
+pub use importance::{HEAD, Held, Product, Tap, Tapped, Trained, Value, held_head};
 pub use pooling::Pooling;
 pub use recompute::Recompute;
 pub(crate) use saved::HEADS;

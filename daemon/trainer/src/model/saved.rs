@@ -2,7 +2,7 @@
 //! model's output layer. The layer and the adapter share the tensors.
 
 use super::encoder::Encoder;
-use super::{Held, ParamGroup};
+use super::{Held, ParamGroup, Value};
 use crate::error::TrainerError;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
@@ -172,7 +172,7 @@ pub fn held(saved: &[SavedModule]) -> Vec<Held> {
     let of = |module: &SavedModule| {
         let tensors = module.tensors().map(|(part, tensor)| Held {
             name: format!("{}.{part}", module.name),
-            value: tensor.shallow_clone(),
+            value: Value::Whole(tensor.shallow_clone()),
             grows: false,
         });
         tensors.collect::<Vec<_>>()

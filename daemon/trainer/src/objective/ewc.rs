@@ -18,16 +18,22 @@ pub struct Ewc<'a> {
 impl<'a> Ewc<'a> {
     /// The penalty against `parent`. All that it has must be held in the model too.
     pub fn new(lambda: f64, parent: &'a FisherState, held: &[Held]) -> Result<Ewc<'a>, TrainerError> {
-        for (name, entry) in parent.entries() {
+        let whole = parent.entries().map(|(name, entry)| (name, entry.fisher.size(), false));
+        let factored = parent.factored().map(|(name, entry)| {
+            let shape = vec![entry.rows.size()[0], entry.columns.size()[0]];
+            (name, shape, true)
+        });
+        for (name, expected, is_factored) in whole.chain(factored) {
             let found = held.iter().find(|held| held.name == name);
-            let expected = entry.fisher.size();
             let fits = found.is_some_and(|held| {
-                let shape = held.value.size();
-                shape[1..] == expected[1..] && (shape[0] == expected[0] || held.grows && shape[0] > expected[0])
+                let shape = held.shape();
+                let grown = shape[0] == expected[0] || held.grows && shape[0] > expected[0];
+                grown && shape[1..] == expected[1..] && (held.product().is_some() || !is_factored)
             });
             if !fits {
                 let found = found.map_or("is not there".to_owned(), |held| {
-                    format!("has the shape {:?}", held.value.size())
+                    let factors = if is_factored { " and no factors" } else { "" };
+                    format!("has the shape {:?}{factors}", held.shape())
                 });
                 let text = format!(
                     "the parent's Fisher has `{name}` of the shape {expected:?}, which in the model {found}; \
@@ -46,9 +52,15 @@ impl<'a> Ewc<'a> {
             let Some(held) = held.iter().find(|held| held.name == name) else {
                 continue;
             };
-            let known = held.value.f_narrow(0, 0, entry.fisher.size()[0])?;
+            let known = held.whole()?.f_narrow(0, 0, entry.fisher.size()[0])?;
             let moved = known.f_sub(&entry.anchor)?;
             terms.push(moved.f_square()?.f_mul(&entry.fisher)?.f_sum(None::<Kind>)?);
+        }
+        for (name, entry) in self.parent.factored() {
+            let held = held.iter().find(|held| held.name == name);
+            if let Some(product) = held.and_then(Held::product) {
+                terms.push(entry.distance(product)?);
+            }
         }
         if terms.is_empty() {
             return Ok(None);

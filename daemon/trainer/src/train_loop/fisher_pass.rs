@@ -2,7 +2,7 @@ use super::{Cancel, Inputs, inputs};
 use crate::data::batch::by_length;
 use crate::data::random::{Purpose, Stream};
 use crate::error::TrainerError;
-use crate::fisher::{Estimate, Labels, Rows, squared_gradients};
+use crate::fisher::{Estimate, Labels, Rows, Squares, factored, squared_gradients};
 use crate::job::progress::ProgressLog;
 use crate::model::Model;
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ pub fn estimate_fisher(
     train: &Inputs,
     progress: &mut ProgressLog,
     cancel: &Cancel,
-) -> Result<(BTreeMap<String, Tensor>, u64), TrainerError> {
+) -> Result<(BTreeMap<String, Squares>, u64), TrainerError> {
+    let by_sums = factored(job.learning.fisher_form, &model.held()?);
     let mut rows = Stream::new(job.seed, Purpose::FisherExamples, 0).permutation(train.set().len());
     rows.truncate(job.learning.fisher_examples as usize);
     let lengths = train.lengths();
@@ -51,7 +52,10 @@ pub fn estimate_fisher(
             },
         };
         let of_each = if several { job.labels.len() } else { 1 };
-        estimate.add(squared_gradients(&tapped, &labels, kind)?, of_each * answers.len())?;
+        estimate.add(
+            squared_gradients(&tapped, &labels, kind, &by_sums)?,
+            of_each * answers.len(),
+        )?;
         progress.step(train.token_count(&batch))?;
     }
     progress.end()?;

@@ -3,6 +3,7 @@
 use crate::common::*;
 use crate::tasks::{greedy_answers_agree, packed_answers_agree};
 use crate::tiny::{agrees, gradients};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{Bottleneck, JobEnd, Method, NonLinearity, Parent, Placement, Task};
@@ -147,7 +148,7 @@ fn the_fisher_of_weights_and_biases_is_that_of_its_definition() {
     for (estimator, given) in [("empirical", Some(&labels)), ("exact", None)] {
         let of = given.map_or(Labels::Expected, |labels| Labels::Given(labels.copy()));
         let tapped = model.forward_tapped(&batch).unwrap();
-        let found = squared_gradients(&tapped, &of, Rows::Examples).unwrap();
+        let found = squared_gradients(&tapped, &of, Rows::Examples, &BTreeSet::new()).unwrap();
         let p = tapped.logits.detach().softmax(1, Kind::Double);
         // One example and one label at a time, by the whole backward pass.
         let mut sums: Vec<Tensor> = model
@@ -175,7 +176,7 @@ fn the_fisher_of_weights_and_biases_is_that_of_its_definition() {
         assert_eq!(found.len(), sums.len());
         for (sum, (parameter, ..)) in sums.iter().zip(model.trainable()) {
             let (_, square) = found.iter().find(|(name, _)| *name == parameter).unwrap();
-            let off = difference(square, sum) / sum.max().double_value(&[]);
+            let off = difference(square.diagonal().unwrap(), sum) / sum.max().double_value(&[]);
             assert!(off < 1e-4, "{estimator} {parameter}: {off}");
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use crate::tasks::packed_answers_agree;
+use std::collections::BTreeSet;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{JobEnd, Lora};
 use wengu_trainer::error::TrainerError;
@@ -52,7 +53,7 @@ fn an_experts_squares_are_of_the_tokens_that_it_read() {
     let squares = {
         let tapped = model.forward_tapped(&batch).unwrap();
         let labels = Labels::Given(labels.shallow_clone());
-        squared_gradients(&tapped, &labels, Rows::TokensOfOneExample).unwrap()
+        squared_gradients(&tapped, &labels, Rows::TokensOfOneExample, &BTreeSet::new()).unwrap()
     };
     log_p(&model.forward(&batch, None).unwrap()).backward();
     let Tapped { logits, taps, .. } = model.forward_tapped(&batch).unwrap();
@@ -72,7 +73,7 @@ fn an_experts_squares_are_of_the_tokens_that_it_read() {
         };
         near(&(product.matmul(&site.a.detach().tr()) * site.scaling), &site.b.grad());
         let (_, square) = squares.iter().find(|(name, _)| *name == tap.name).unwrap();
-        near(square, &product.square());
+        near(square.diagonal().unwrap(), &product.square());
         seen += 1;
     }
     let of_experts = |name: &&str| name.contains(".experts.");

@@ -2,10 +2,12 @@
 
 use super::penalty::held;
 use super::{assert_close, golden, leaf};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
-use wengu_trainer::fisher::{Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, squared_gradients};
+use wengu_trainer::fisher::{
+    Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, Squares, squared_gradients,
+};
 use wengu_trainer::model::{HEAD, LoraSite, Tap, Tapped, Trained};
 
 #[test]
@@ -25,7 +27,7 @@ fn of_several_labels_the_fisher_is_that_of_its_definition() {
 }
 
 /// The oracle's network, with taps where a model has them.
-fn tapped(g: &BTreeMap<String, Tensor>) -> Tapped {
+pub fn tapped(g: &BTreeMap<String, Tensor>) -> Tapped {
     let layer = |x: &Tensor, n: u32| {
         x.linear(
             &(&g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")])),
@@ -75,18 +77,33 @@ fn the_fisher_is_that_of_its_definition_for_every_estimator() {
 }
 
 fn fisher(g: &BTreeMap<String, Tensor>, labels: &Labels) -> BTreeMap<String, Tensor> {
-    let squares = squared_gradients(&tapped(g), labels, Rows::Examples).unwrap();
+    whole(estimated(&tapped(g), labels, &BTreeSet::new()))
+}
+
+/// Over the oracle's seven examples.
+pub fn estimated(tapped: &Tapped, labels: &Labels, factored: &BTreeSet<String>) -> BTreeMap<String, Squares> {
+    let squares = squared_gradients(tapped, labels, Rows::Examples, factored).unwrap();
     let mut estimate = Estimate::default();
     estimate.add(squares, 7).unwrap();
     estimate.mean().unwrap()
 }
 
+fn whole(mean: BTreeMap<String, Squares>) -> BTreeMap<String, Tensor> {
+    let of = |(name, squares): (String, Squares)| (name, squares.diagonal().unwrap().shallow_clone());
+    mean.into_iter().map(of).collect()
+}
+
 #[test]
 fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
     let g = golden("fisher.safetensors");
-    let whole = tapped(&g);
+    let mean = whole(estimated(&routed(&g), &Labels::Expected, &BTreeSet::new()));
+    assert_close(&mean["first"], &g["exact/first"], 1e-12, "routed");
+}
+
+/// The oracle's network with the first layer as one that is given every token, padding too, in another order.
+pub fn routed(g: &BTreeMap<String, Tensor>) -> Tapped {
+    let mask = tapped(g).mask;
     let (examples, tokens) = g["mask"].size2().unwrap();
-    // The first layer as one that is given every token, padding too, in another order.
     let order: Vec<i64> = (0..examples * tokens).rev().collect();
     let places = Tensor::from_slice(&order);
     let routed = |x: &Tensor| x.flatten(0, 1).index_select(0, &places);
@@ -98,9 +115,9 @@ fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
         .reshape([examples, tokens, -1])
         .tanh();
     let second = hidden.linear(&(&g["frozen2"] + &g["delta2"]), None::<&Tensor>).tanh();
-    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
+    let shown = mask.to_kind(Kind::Double).unsqueeze(2);
     let pooled =
-        (second * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+        (second * &shown).sum_dim_intlist(1, false, Kind::Double) / shown.sum_dim_intlist(1, false, Kind::Double);
     let logits = pooled.linear(&g["weight"], Some(&g["bias"]));
     let tap = Tap {
         name: "first".into(),
@@ -110,20 +127,8 @@ fn of_a_layer_that_reads_some_tokens_the_fisher_is_by_example() {
             places: places.shallow_clone(),
         },
     };
-    let mask = whole.mask;
-    let squares = squared_gradients(
-        &Tapped {
-            logits,
-            taps: vec![tap],
-            mask,
-        },
-        &Labels::Expected,
-        Rows::Examples,
-    )
-    .unwrap();
-    let mut estimate = Estimate::default();
-    estimate.add(squares, 7).unwrap();
-    assert_close(&estimate.mean().unwrap()["first"], &g["exact/first"], 1e-12, "routed");
+    let taps = vec![tap];
+    Tapped { logits, taps, mask }
 }
 
 #[test]
@@ -155,9 +160,9 @@ fn the_exact_fisher_of_a_head_is_backpacks() {
         mask: Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu)),
     };
     let mut estimate = Estimate::default();
-    let squares = squared_gradients(&tapped, &Labels::Expected, Rows::Examples).unwrap();
+    let squares = squared_gradients(&tapped, &Labels::Expected, Rows::Examples, &BTreeSet::new()).unwrap();
     estimate.add(squares, 6).unwrap();
-    for (name, fisher) in estimate.mean().unwrap() {
+    for (name, fisher) in whole(estimate.mean().unwrap()) {
         assert_close(&fisher, &g[&format!("backpack/fisher/{name}")], 1e-10, &name);
     }
 }
@@ -187,10 +192,8 @@ fn the_fisher_of_a_linear_softmax_has_a_closed_form() {
     let mask = Tensor::ones([6, 1], (Kind::Int64, tch::Device::Cpu));
     let p = logits.softmax(1, Kind::Double).detach();
     let tapped = Tapped { logits, taps, mask };
-    let squares: BTreeMap<String, Tensor> = squared_gradients(&tapped, &Labels::Expected, Rows::Examples)
-        .unwrap()
-        .into_iter()
-        .collect();
+    let squares = squared_gradients(&tapped, &Labels::Expected, Rows::Examples, &BTreeSet::new());
+    let squares = whole(squares.unwrap().into_iter().collect());
     let spread: Tensor = &p * (1.0 - &p);
     let expected = spread.transpose(0, 1).matmul(&x.square());
     assert_close(&squares["layer"], &expected, 1e-12, "layer");
@@ -231,23 +234,21 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         parent: None,
     };
     let mean = BTreeMap::from([
-        (HEAD_WEIGHT.to_owned(), values(&[10., 10., 20., 20.], &[2, 2])),
-        (HEAD_BIAS.to_owned(), values(&[5., 6.], &[2])),
-        ("site".to_owned(), values(&[1.], &[1, 1])),
+        (HEAD_WEIGHT, values(&[10., 10., 20., 20.], &[2, 2])),
+        (HEAD_BIAS, values(&[5., 6.], &[2])),
+        ("site", values(&[1.], &[1, 1])),
     ]);
+    let squares = |name: &str| (name.to_owned(), Squares::Diagonal(mean[name].copy()));
     let sites = [site];
-    let state = FisherState::accumulate(Some(&parent), 0.5, &mean, &held(&sites, &weight, &bias)).unwrap();
+    let all = mean.keys().map(|name| squares(name)).collect();
+    let state = FisherState::accumulate(Some(&parent), 0.5, &all, &held(&sites, &weight, &bias)).unwrap();
     let entries: BTreeMap<&str, &Entry> = state.entries().collect();
     assert_eq!(entries[HEAD_WEIGHT].fisher, values(&[10.5, 11., 20., 20.], &[2, 2]));
     assert_eq!(entries[HEAD_BIAS].fisher, values(&[5., 6.], &[2]));
     assert_eq!(entries["site"].fisher, values(&[3.], &[1, 1]));
     assert_eq!(entries["site"].anchor, sites[0].product().unwrap());
     // What no example reached keeps what was known of it, at where it is now.
-    let reached: BTreeMap<_, _> = mean
-        .iter()
-        .filter(|(name, _)| *name != "site")
-        .map(|(n, t)| (n.clone(), t.copy()))
-        .collect();
+    let reached = [HEAD_WEIGHT, HEAD_BIAS].map(squares).into();
     let unseen = FisherState::accumulate(Some(&parent), 0.5, &reached, &held(&sites, &weight, &bias)).unwrap();
     let unseen: BTreeMap<&str, &Entry> = unseen.entries().collect();
     assert_eq!(unseen["site"].fisher, values(&[2.], &[1, 1]));
@@ -262,6 +263,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
         labels: 2,
         decay: 0.5,
         accumulated: true,
+        factored: 2,
     };
     state.write(&path, &provenance).unwrap();
     let read = FisherState::read(&path).unwrap();

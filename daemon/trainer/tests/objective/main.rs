@@ -1,6 +1,7 @@
 //! The objective, AdamW and the Fisher against values that PyTorch computed in float64 (tests/oracle).
 
 mod adapters;
+mod factored;
 mod fisher;
 mod losses;
 mod optimizer;

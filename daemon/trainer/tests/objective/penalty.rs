@@ -4,7 +4,7 @@ use super::{assert_close, golden, leaf};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use wengu_trainer::fisher::{Entry, FisherState, HEAD_BIAS, HEAD_WEIGHT};
-use wengu_trainer::model::{Held, LoraSite, held_head};
+use wengu_trainer::model::{Held, LoraSite, Value, held_head};
 use wengu_trainer::objective::Ewc;
 use wengu_trainer::optim::AdamW;
 
@@ -44,7 +44,7 @@ fn the_ewc_penalty_and_its_gradient() {
 pub fn held(sites: &[LoraSite], weight: &Tensor, bias: &Tensor) -> Vec<Held> {
     let products = sites.iter().map(|site| Held {
         name: site.name.clone(),
-        value: site.product().unwrap(),
+        value: site.held().unwrap(),
         grows: false,
     });
     products.chain(held_head(weight, bias)).collect()
@@ -124,7 +124,7 @@ fn a_fisher_that_does_not_fit_the_model_is_refused_by_name() {
     let rows = |count: i64| Tensor::ones([count, 3], (Kind::Float, tch::Device::Cpu));
     let prompt = |count: i64| Held {
         name: "prompt_embeddings".into(),
-        value: rows(count),
+        value: Value::Whole(rows(count)),
         grows: false,
     };
     let mut parent = FisherState::default();

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{
-    AdapterStart, BaseModel, Data, DataFile, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, JobResult, Learning,
-    Lora, Method, Parent, Task, layout,
+    AdapterStart, BaseModel, Data, DataFile, DistillLoss, FisherEstimate, FisherForm, JOB_SCHEMA, Job, JobEnd,
+    JobResult, Learning, Lora, Method, Parent, Task, layout,
 };
 use wengu_trainer::data::random::{Purpose, Stream};
 
@@ -256,6 +256,7 @@ impl Bench {
                 orthogonal_lambda: 0.0,
                 fisher: FisherEstimate::Exact,
                 fisher_examples: 40,
+                fisher_form: FisherForm::Auto,
                 fisher_decay: 0.9,
                 checkpoint_steps: 5,
             },
