@@ -4,8 +4,10 @@ of log p(label | example) by PyTorch's autograd in float64, squared.
 The network is small but has what makes the batched computation go wrong when it is done carelessly: several tokens an
 example, padding, two adapted layers that feed one another, and a head on the masked mean.
 
+A second network answers at every token, as models that mark spans or speak do: log p of an example is the sum over its tokens.
+
 Run: python tests/oracle/fisher.py   (packages: requirements.txt beside this file)
-Writes tests/golden/objective/fisher.safetensors, which the trainer's tests read.
+Writes tests/golden/objective/fisher.safetensors and fisher-tokens.safetensors, which the trainer's tests read.
 """
 
 from pathlib import Path
@@ -65,5 +67,35 @@ def main():
     save_file({name: t.detach().contiguous() for name, t in tensors.items()}, OUT / "fisher.safetensors")
 
 
+def by_token():
+    torch.manual_seed(23)
+    x = torch.randn(EXAMPLES, TOKENS, INPUT)
+    lengths = torch.tensor([5, 3, 1, 4, 5, 2, 3])
+    delta1, delta2 = torch.randn(HIDDEN, INPUT), 0.5 * torch.randn(HIDDEN, HIDDEN)
+    frozen1, frozen2 = torch.randn(HIDDEN, INPUT), 0.5 * torch.randn(HIDDEN, HIDDEN)
+    weight, bias = torch.randn(LABELS, HIDDEN), torch.randn(LABELS)
+    # -1: a token that is not asked about.
+    labels = torch.randint(-1, LABELS, (EXAMPLES, TOKENS))
+    labels[:, 0] = torch.tensor([0, 2, 1, 1, 0, 2, 2])
+    labels[torch.arange(TOKENS)[None] >= lengths[:, None]] = -1
+    parameters = [delta1, delta2, weight, bias]
+    for parameter in parameters:
+        parameter.requires_grad_()
+
+    def squared(i):
+        first = torch.tanh(x[i, : lengths[i]] @ (frozen1 + delta1).T)
+        mixed = torch.tanh(first @ (frozen2 + delta2).T).cumsum(0)
+        log_p = torch.log_softmax(mixed @ weight.T + bias, dim=1)
+        asked = (labels[i, : lengths[i]] >= 0).nonzero()[:, 0]
+        return [g**2 for g in torch.autograd.grad(log_p[asked, labels[i, asked]].sum(), parameters)]
+
+    answers = (labels >= 0).sum()
+    mean = [torch.stack(parts).sum(0) / answers for parts in zip(*(squared(i) for i in range(EXAMPLES)))]
+    tensors = dict(x=x, lengths=lengths, delta1=delta1, delta2=delta2, frozen1=frozen1, frozen2=frozen2, weight=weight, bias=bias, labels=labels)
+    tensors |= dict(zip(("first", "second", "classifier.weight", "classifier.bias"), mean))
+    save_file({name: t.detach().contiguous() for name, t in tensors.items()}, OUT / "fisher-tokens.safetensors")
+
+
 if __name__ == "__main__":
     main()
+    by_token()

@@ -1,6 +1,7 @@
 //! Scores of a stream on a matrix made by hand.
 
-use wengu_decide::metrics::{StreamScores, negative_flip_rate};
+use wengu_decide::metrics::{StreamScores, chance_score, negative_flip_rate};
+use wengu_protocol::job::Task;
 
 fn close(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
@@ -62,6 +63,35 @@ fn one_update_has_nothing_to_forget_and_holes_have_no_scores() {
     assert_eq!(StreamScores::of(&[vec![Some(0.5)], vec![None, Some(0.4)]], None), None);
     let never_learned = StreamScores::of(&[vec![Some(0.0)], vec![Some(0.0), Some(0.4)]], None).unwrap();
     assert_eq!(never_learned.retention_by_era, [None]);
+}
+
+#[test]
+fn forward_transfer_is_what_the_model_before_knew_beside_guessing() {
+    let asked = matrix();
+    let known = |row: usize| {
+        (0..4)
+            .map(|era| asked[row][era].filter(|_| era <= row))
+            .collect::<Vec<_>>()
+    };
+    let told: Vec<_> = (0..4).map(known).collect();
+    let scores =
+        StreamScores::with_answers_in_advance(&told, &[None, Some(0.3), Some(0.4), Some(0.3)], &[0.5, 0.25, 0.2, 0.1]);
+    let scores = scores.unwrap();
+    close(scores.forward_transfer.unwrap(), (0.05 + 0.2 + 0.2) / 3.0);
+    // Nothing else looks above the diagonal.
+    let plain = StreamScores::of(&told, None).unwrap();
+    assert_eq!(scores.forgetting_by_era, plain.forgetting_by_era);
+    assert_eq!(plain.forward_transfer, None);
+    let unasked = StreamScores::with_answers_in_advance(&told, &[None, None, Some(0.4), Some(0.3)], &[0.5; 4]);
+    assert_eq!(unasked.unwrap().forward_transfer, None);
+    for (task, labels, chance) in [
+        (Task::SequenceClassification, 4, 0.25),
+        (Task::SequenceClassification, 0, 1.0),
+        (Task::TokenClassification, 4, 0.0),
+        (Task::CausalLm, 0, 0.0),
+    ] {
+        close(chance_score(task, labels), chance);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wengu::learn::outcome::OldWork;
 use wengu_decide::metrics::StreamScores;
-use wengu_protocol::job::{Phase, Task};
+use wengu_protocol::job::{Learning, Phase, Task};
 
 #[derive(Deserialize)]
 pub struct Stream {
@@ -32,7 +32,10 @@ pub struct Run {
     pub stream: String,
     pub mode: String,
     pub seed: u64,
+    /// What the method changes in the defaults.
     pub settings: String,
+    /// All of them.
+    pub learning: Learning,
     pub memory_bytes: u64,
     pub stream_bytes: u64,
     pub updates: Vec<Update>,

@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::files::{Delivery, Run, Stream, Update};
-use crate::scores::{right, score, stabilities, worst_case};
+use crate::scores::{right, score, score_before, stabilities, worst_case};
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use wengu::learn::prepare::{Prepared, prepare_baseline, prepare_update};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
 use wengu_config::Domain;
 use wengu_decide::marked;
-use wengu_decide::metrics::{StreamScores, negative_flip_rate};
+use wengu_decide::metrics::{StreamScores, chance_score, negative_flip_rate};
 use wengu_decide::split::Side;
 use wengu_protocol::job::{Device, Precision, Task};
 use wengu_store::{Hash, Store};
@@ -52,6 +52,8 @@ impl Runner {
         let mut parent: Option<String> = None;
         let (mut flips, mut last): (Vec<f64>, BTreeMap<String, bool>) = (Vec::new(), BTreeMap::new());
         let (mut overall, updates_in_all) = (0.0, files.len());
+        // What the version before said to each delivery, and what guessing would score.
+        let (mut in_advance, mut chance) = (Vec::new(), Vec::new());
         for (index, file) in files.iter().enumerate() {
             let started = Instant::now();
             let manifest = self.manifest(index, file, &ancestors, &history, parent.clone(), &base)?;
@@ -59,6 +61,8 @@ impl Runner {
             let at_end = ["joint", "head_only"].contains(&self.arguments.mode.as_str());
             if at_end && index + 1 < updates_in_all {
                 matrix.push(Vec::new());
+                in_advance.push(None);
+                chance.push(chance_score(self.stream.task, manifest.labels.len()));
                 history.add(&manifest);
                 ancestors.push(manifest);
                 continue;
@@ -88,6 +92,10 @@ impl Runner {
             };
             let mut row = vec![None; updates_in_all];
             let mut rights = BTreeMap::new();
+            let own = judgement.answers.iter().find(|answers| answers.era == manifest.run);
+            let before = own.map(|own| score_before(self.stream.task, &own.items)).transpose()?;
+            in_advance.push(before.flatten());
+            chance.push(chance_score(self.stream.task, manifest.labels.len()));
             for answers in &judgement.answers {
                 row[answers.era as usize - 1] = Some(score(self.stream.task, &answers.items)?);
                 rights.extend(answers.items.iter().map(|a| (a.text_id.clone(), right(a))));
@@ -126,12 +134,13 @@ impl Runner {
             mode: self.arguments.mode.clone(),
             seed: self.arguments.seed,
             settings: settings.to_owned(),
+            learning: self.domain.learning.training.clone(),
             memory_bytes: self.memory_bytes(),
             stream_bytes: self.stream_bytes,
             stability_gap: (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64),
             worst_case_accuracy: worst_case(&updates, &matrix),
             updates,
-            scores: StreamScores::of(&matrix, None),
+            scores: StreamScores::with_answers_in_advance(&matrix, &in_advance, &chance),
             matrix,
             overall,
             negative_flips: (!flips.is_empty()).then(|| flips.iter().sum::<f64>() / flips.len() as f64),

@@ -22,9 +22,33 @@ pub fn score(task: Task, items: &[Answer]) -> Result<f64> {
         let right = items.iter().filter(|item| right(item)).count();
         return Ok(right as f64 / items.len().max(1) as f64);
     }
+    span_score(items.iter().map(|item| (&item.label, &item.challenger)))
+}
+
+/// The same of the version before. None where there was none.
+pub fn score_before(task: Task, items: &[Answer]) -> Result<Option<f64>> {
+    let Some(said) = items
+        .iter()
+        .map(|item| item.champion.as_ref())
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Ok(None);
+    };
+    let pairs = || items.iter().zip(said.iter().copied());
+    if task == Task::TokenClassification {
+        return span_score(pairs().map(|(item, said)| (&item.label, said))).map(Some);
+    }
+    let is_right =
+        |(item, said): &(&Answer, &String)| item.champion_score.map_or(**said == item.label, |tokens| tokens >= 1.0);
+    Ok(Some(
+        pairs().filter(is_right).count() as f64 / items.len().max(1) as f64,
+    ))
+}
+
+fn span_score<'a>(answers: impl Iterator<Item = (&'a String, &'a String)>) -> Result<f64> {
     let mut counted = SpanScores::default();
-    for item in items {
-        let (expected, said) = (marked::parse(&item.label)?, marked::parse(&item.challenger)?);
+    for (expected, said) in answers {
+        let (expected, said) = (marked::parse(expected)?, marked::parse(said)?);
         counted.add_spans(&spans(&expected), &spans(&said));
     }
     Ok(counted.micro_f1().unwrap_or(0.0))

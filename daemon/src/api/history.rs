@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::learn::memory::Memory;
 use crate::learn::outcome::Judgement;
 use anyhow::Result;
-use wengu_decide::metrics::{StreamScores, negative_flip_rate};
+use wengu_decide::metrics::{StreamScores, chance_score, negative_flip_rate};
 use wengu_store::records::{EraAccuracy, RunRecord};
 
 /// Every judged update of a domain, and the matrix of those that led to the version in service.
@@ -15,41 +15,64 @@ pub fn learning(engine: &Engine, domain: &str) -> Result<LearningHistory> {
     for run in engine.runs(domain)? {
         updates.extend(update(engine, &run)?);
     }
-    let (eras, matrix) = chain(engine, domain, serving.as_deref())?;
+    let chain = chain(engine, domain, serving.as_deref())?;
     Ok(LearningHistory {
         domain: domain.to_owned(),
         serving,
         updates,
-        scores: StreamScores::of(&matrix, None),
-        eras,
-        matrix,
+        scores: chain.scores(),
+        eras: chain.eras,
+        matrix: chain.matrix,
     })
 }
 
 /// The scores of the updates that led to a version, the version's own included.
 pub fn scores(engine: &Engine, domain: &str, version: &str) -> Result<Option<StreamScores>> {
-    Ok(StreamScores::of(&chain(engine, domain, Some(version))?.1, None))
+    Ok(chain(engine, domain, Some(version))?.scores())
 }
 
-/// R: rows are models, columns eras.
-type Matrix = Vec<Vec<Option<f64>>>;
+/// The runs that led to a version and brought held-out items.
+struct Chain {
+    eras: Vec<u64>,
+    /// R: row i is the model of run i, column j the era of run j.
+    matrix: Vec<Vec<Option<f64>>>,
+    /// What the model before answered to each era.
+    in_advance: Vec<Option<f64>>,
+    /// What guessing scores on each.
+    chance: Vec<f64>,
+}
 
-/// The runs that led to a version and brought held-out items, and R: row i is the model of run i, column j the era of run j.
-fn chain(engine: &Engine, domain: &str, version: Option<&str>) -> Result<(Vec<u64>, Matrix)> {
-    let mut judged: Vec<(u64, Vec<EraAccuracy>)> = Vec::new();
+impl Chain {
+    fn scores(&self) -> Option<StreamScores> {
+        StreamScores::with_answers_in_advance(&self.matrix, &self.in_advance, &self.chance)
+    }
+}
+
+fn chain(engine: &Engine, domain: &str, version: Option<&str>) -> Result<Chain> {
+    let score = |eras: &[EraAccuracy], run: u64, side: &str| {
+        let era = eras.iter().find(|era| era.era == run)?;
+        era.accuracy.get(side).copied()
+    };
+    let mut judged = Vec::new();
     for manifest in engine.ancestry(domain, version)? {
         let run = engine.run(domain, manifest.run)?;
-        judged.push((run.run, engine.accuracy(&run)?));
+        let eras = engine.accuracy(&run)?;
+        if score(&eras, run.run, "challenger").is_some() {
+            let chance = chance_score(manifest.task, manifest.labels.len());
+            judged.push((run.run, eras, chance));
+        }
     }
-    let score = |eras: &[EraAccuracy], run: u64| {
-        let era = eras.iter().find(|era| era.era == run)?;
-        era.accuracy.get("challenger").copied()
-    };
-    judged.retain(|(run, eras)| score(eras, *run).is_some());
-    let runs: Vec<u64> = judged.iter().map(|(run, _)| *run).collect();
-    let row = |(_, eras): &(u64, Vec<EraAccuracy>)| runs.iter().map(|&run| score(eras, run)).collect();
-    let matrix = judged.iter().map(row).collect();
-    Ok((runs, matrix))
+    let eras: Vec<u64> = judged.iter().map(|(run, ..)| *run).collect();
+    let row = |accuracy: &[EraAccuracy]| eras.iter().map(|&run| score(accuracy, run, "challenger")).collect();
+    Ok(Chain {
+        matrix: judged.iter().map(|(_, accuracy, _)| row(accuracy)).collect(),
+        in_advance: judged
+            .iter()
+            .map(|(run, accuracy, _)| score(accuracy, *run, "champion"))
+            .collect(),
+        chance: judged.iter().map(|(.., chance)| *chance).collect(),
+        eras,
+    })
 }
 
 fn update(engine: &Engine, run: &RunRecord) -> Result<Option<UpdateView>> {

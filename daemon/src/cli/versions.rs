@@ -109,7 +109,22 @@ fn print_learning(scores: &StreamScores, negative_flip_rate: Option<f64>) {
         percent(scores.average_accuracy)
     );
     println!("    - backward transfer {}", told(scores.backward_transfer));
+    println!(
+        "    - forward transfer, beside guessing {}",
+        told(scores.forward_transfer)
+    );
     println!("    - forgetting {}", told(scores.forgetting.map(|f| -f)));
+    if !scores.retention_by_era.is_empty() {
+        let kept = scores
+            .retention_by_era
+            .iter()
+            .map(|kept| kept.map_or("-".into(), percent));
+        let kept: Vec<String> = kept.collect();
+        println!(
+            "    - of what was learned of each delivery, oldest first, is kept: {}",
+            kept.join(", ")
+        );
+    }
     if let Some(rate) = negative_flip_rate {
         println!("    - right before, wrong after: {}", percent(rate));
     }

@@ -241,6 +241,8 @@ fn models_that_answer_by_the_token_are_watched_token_by_token() {
             job.parent = Some(of);
             job.learning.stability_steps = 4;
             job.learning.old_loss_tolerance = Some(0.1);
+            // A causal model's parent answers step by step; nothing of it is kept.
+            job.learning.distill_alpha = if causal { 0.5 } else { 0.0 };
             job.data.eval.clear();
             watch_old(job, &[(1, 24)]);
         });
@@ -276,6 +278,7 @@ fn models_that_answer_by_the_token_are_watched_token_by_token() {
         };
         let mean = |tensor: &Tensor| tensor.mean(Kind::Double).double_value(&[]);
         let result = dir.result();
+        assert_eq!(result.last_epoch_loss.unwrap().distill > 0.0, causal);
         let (told, mixing) = (result.stability.unwrap(), result.mixing.unwrap());
         assert_eq!(told.eras[0].answers, log_p.size()[0] as u64);
         assert!((told.before - mean(&right)).abs() < 1e-12, "{task:?}: {told:?}");

@@ -19,4 +19,4 @@ pub use label_sets::{LabelCounts, LabelSetScores, labels_above};
 pub use rouge::{RougeL, rouge_l};
 pub use spans::{SpanScores, Tag, TagError, spans};
 pub use stability::{stability, worst_case_accuracy};
-pub use stream::{StreamScores, negative_flip_rate};
+pub use stream::{StreamScores, chance_score, negative_flip_rate};

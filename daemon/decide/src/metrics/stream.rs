@@ -2,6 +2,7 @@
 //! that update j brought; `None` where a model was not asked.
 
 use serde::{Deserialize, Serialize};
+use wengu_protocol::job::Task;
 
 /// Scores of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct StreamScores {
     pub average_incremental_accuracy: f64,
     /// `1/(T-1) sum_{j<T-1} (R[T-1][j] - R[j][j])` (Lopez-Paz and Ranzato 2017, eq. 3). None for one update.
     pub backward_transfer: Option<f64>,
-    /// `1/(T-1) sum_{j>0} (R[j-1][j] - b_j)` (eq. 4), b the score before any training. None where eras were not asked in advance.
+    /// `1/(T-1) sum_{j>0} (R[j-1][j] - b_j)` (eq. 4), b the score before any training ([`chance_score`]). None where eras were not asked in advance.
     pub forward_transfer: Option<f64>,
     /// Mean over the old eras of [`StreamScores::forgetting_by_era`].
     pub forgetting: Option<f64>,
@@ -66,6 +67,29 @@ impl StreamScores {
             forgetting_by_era,
             minimum_accuracy: mean(&lows),
         })
+    }
+
+    /// From R, what the model before each update answered to the era that the update brought, and what guessing scores on it
+    /// ([`chance_score`]).
+    pub fn with_answers_in_advance(
+        matrix: &[Vec<Option<f64>>],
+        in_advance: &[Option<f64>],
+        chance: &[f64],
+    ) -> Option<StreamScores> {
+        let mut matrix = matrix.to_vec();
+        for (era, score) in in_advance.iter().enumerate().skip(1) {
+            *matrix.get_mut(era - 1)?.get_mut(era)? = *score;
+        }
+        StreamScores::of(&matrix, Some(chance))
+    }
+}
+
+/// What guessing is expected to score, b of [`StreamScores::forward_transfer`]: `1 / labels` where a text has one of so many; 0 where a guess hardly ever
+/// hits, of spans, sets of labels and answers in words.
+pub fn chance_score(task: Task, labels: usize) -> f64 {
+    match task {
+        Task::SequenceClassification => 1.0 / labels.max(1) as f64,
+        Task::MultiLabelClassification | Task::TokenClassification | Task::CausalLm => 0.0,
     }
 }
 

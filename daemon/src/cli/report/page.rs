@@ -69,6 +69,10 @@ fn summary(scores: &StreamScores, eras: &[u64]) -> Markup {
             scores.backward_transfer.map(points),
         ),
         (
+            "Forward transfer: how much better than a guess new deliveries were answered before they were learned",
+            scores.forward_transfer.map(points),
+        ),
+        (
             "Forgetting: from each delivery\u{2019}s best to now",
             scores.forgetting.map(|f| points(-f)),
         ),

@@ -8,8 +8,8 @@ use tch::{Kind, Tensor};
 use wengu_protocol::job::{FisherForm, JobEnd};
 
 /// Entries of all low-rank updates' products together from which [`FisherForm::Auto`] keeps their sums instead: as many diagonals and
-/// anchors take 256 MiB in a version, and as much again while they are estimated.
-pub const FACTORED_FROM: i64 = 1 << 25;
+/// anchors take 64 MiB in every version, and each step's penalty reads them.
+pub const FACTORED_FROM: i64 = 1 << 23;
 
 /// A diagonal Fisher `F [out, in]` as `r c' / S`, from its row sums r, its column sums c and its sum S, and the product that it was
 /// taken at as its factors. Of all matrices of rank 1 it is the nearest in generalised Kullback-Leibler divergence (Shazeer and Stern 2018,

@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 use wengu_protocol::job::{FisherEstimate, Job, Phase, Task};
 
-/// Examples in one pass: a gradient of each example's own has the size of the weight.
+/// Examples in one pass, at most.
 const FISHER_BATCH: usize = 16;
+/// Numbers in the gradients of one layer, of all examples of a pass: each example's own has the size of the layer. 64 MiB.
+const PASS_ENTRIES: i64 = 1 << 24;
 
 /// Squared gradients at the model's weights as they are, on `fisher_examples` of the new examples, as a mean over their answers; and how many
 /// examples they were.
@@ -21,13 +23,17 @@ pub fn estimate_fisher(
     progress: &mut ProgressLog,
     cancel: &Cancel,
 ) -> Result<(BTreeMap<String, Squares>, u64), TrainerError> {
-    let by_sums = factored(job.learning.fisher_form, &model.held()?);
+    let held = model.held()?;
+    let by_sums = factored(job.learning.fisher_form, &held);
+    let kept_whole = held.iter().filter(|held| !by_sums.contains(&held.name));
+    let largest = kept_whole.map(|held| held.shape().iter().product()).max().unwrap_or(1);
+    let fitting = (PASS_ENTRIES / i64::max(largest, 1)).max(1) as usize;
     let mut rows = Stream::new(job.seed, Purpose::FisherExamples, 0).permutation(train.set().len());
     rows.truncate(job.learning.fisher_examples as usize);
     let lengths = train.lengths();
     let chosen: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
     let (size, kind) = match job.task {
-        Task::SequenceClassification | Task::MultiLabelClassification => (FISHER_BATCH, Rows::Examples),
+        Task::SequenceClassification | Task::MultiLabelClassification => (FISHER_BATCH.min(fitting), Rows::Examples),
         Task::TokenClassification | Task::CausalLm => (1, Rows::TokensOfOneExample),
     };
     let batches = by_length(&chosen, size);

@@ -37,9 +37,9 @@ pub fn tapped(g: &BTreeMap<String, Tensor>) -> Tapped {
     let first = layer(&g["x"], 1);
     let hidden = first.tanh();
     let second = layer(&hidden, 2);
-    let mask = g["mask"].to_kind(Kind::Double).unsqueeze(2);
-    let pooled =
-        (second.tanh() * &mask).sum_dim_intlist(1, false, Kind::Double) / mask.sum_dim_intlist(1, false, Kind::Double);
+    let kind = g["x"].kind();
+    let mask = g["mask"].to_kind(kind).unsqueeze(2);
+    let pooled = (second.tanh() * &mask).sum_dim_intlist(1, false, kind) / mask.sum_dim_intlist(1, false, kind);
     let logits = pooled.linear(&leaf(&g["weight"]), Some(&leaf(&g["bias"])));
     let tap = |name: &str, input: &Tensor, output: &Tensor| Tap {
         name: name.into(),
@@ -129,6 +129,96 @@ pub fn routed(g: &BTreeMap<String, Tensor>) -> Tapped {
     };
     let taps = vec![tap];
     Tapped { logits, taps, mask }
+}
+
+#[test]
+fn in_single_precision_the_fisher_is_that_of_its_definition_to_five_digits() {
+    let double = golden("fisher.safetensors");
+    let single = |tensor: &Tensor| match tensor.kind() {
+        Kind::Double => tensor.to_kind(Kind::Float),
+        _ => tensor.shallow_clone(),
+    };
+    let g: BTreeMap<String, Tensor> = double
+        .iter()
+        .map(|(name, tensor)| (name.clone(), single(tensor)))
+        .collect();
+    for (estimator, labels) in [
+        ("exact", Labels::Expected),
+        ("empirical", Labels::Given(g["labels"].shallow_clone())),
+        ("sampled", Labels::Given(g["drawn"].shallow_clone())),
+    ] {
+        let network = tapped(&g);
+        assert_eq!(network.logits.kind(), Kind::Float);
+        for (name, fisher) in whole(estimated(&network, &labels, &BTreeSet::new())) {
+            let what = format!("{estimator}/{name}");
+            assert_close(&fisher, &double[&what], 1e-5, &what);
+        }
+        let network = tapped(&g);
+        for (name, fisher) in estimated(&network, &labels, &["first", "second"].map(str::to_owned).into()) {
+            if let Squares::Factored { rows, columns } = fisher {
+                let wanted = &double[&format!("{estimator}/{name}")];
+                assert_close(&rows, &wanted.sum_dim_intlist(1, false, Kind::Double), 1e-5, &name);
+                assert_close(&columns, &wanted.sum_dim_intlist(0, false, Kind::Double), 1e-5, &name);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_answers_at_every_token_the_fisher_is_that_of_their_sum_by_example() {
+    let g = golden("fisher-tokens.safetensors");
+    let one = |example: i64| {
+        let length = g["lengths"].int64_value(&[example]);
+        let x = g["x"].narrow(0, example, 1).narrow(1, 0, length);
+        let layer = |x: &Tensor, n: u32| {
+            let weight = &g[&format!("frozen{n}")] + leaf(&g[&format!("delta{n}")]);
+            x.linear(&weight, None::<&Tensor>)
+        };
+        let first = layer(&x, 1);
+        let hidden = first.tanh();
+        let second = layer(&hidden, 2);
+        let labels = g["labels"].get(example).narrow(0, 0, length);
+        let asked = labels.ge(0).nonzero().squeeze_dim(1);
+        let read = second
+            .tanh()
+            .cumsum(1, Kind::Double)
+            .squeeze_dim(0)
+            .index_select(0, &asked);
+        let logits = read.linear(&leaf(&g["weight"]), Some(&leaf(&g["bias"])));
+        let tap = |name: &str, input: &Tensor, output: &Tensor| Tap {
+            name: name.into(),
+            output: output.shallow_clone(),
+            trained: Trained::Weight(input.shallow_clone()),
+        };
+        let taps = vec![
+            tap("first", &x, &first),
+            tap("second", &hidden, &second),
+            tap(HEAD, &read, &logits),
+        ];
+        let mask = Tensor::ones([1, length], (Kind::Int64, tch::Device::Cpu));
+        (Tapped { logits, taps, mask }, labels.index_select(0, &asked))
+    };
+    for factored in [BTreeSet::new(), ["first", "second"].map(str::to_owned).into()] {
+        let mut estimate = Estimate::default();
+        for example in 0..7 {
+            let (tapped, labels) = one(example);
+            let answers = labels.size()[0] as usize;
+            let squares = squared_gradients(&tapped, &Labels::Given(labels), Rows::TokensOfOneExample, &factored);
+            estimate.add(squares.unwrap(), answers).unwrap();
+        }
+        let mean = estimate.mean().unwrap();
+        assert_eq!(mean.len(), 4);
+        for (name, squares) in mean {
+            let wanted = &g[&name];
+            match squares {
+                Squares::Diagonal(fisher) => assert_close(&fisher, wanted, 1e-12, &name),
+                Squares::Factored { rows, columns } => {
+                    assert_close(&rows, &wanted.sum_dim_intlist(1, false, Kind::Double), 1e-12, &name);
+                    assert_close(&columns, &wanted.sum_dim_intlist(0, false, Kind::Double), 1e-12, &name);
+                }
+            }
+        }
+    }
 }
 
 #[test]
