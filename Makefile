@@ -61,8 +61,9 @@ oracle: setup ## make the expected values of the golden tests again (transformer
 bench-train: setup ## training and prediction beside PEFT + transformers, in one run (installs them into .deps)
 	@scripts/bench-train
 
-bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA, beside other libraries (hours; ARGS="--small" for less)
-	@scripts/bench-learning $(ARGS)
+ALL_LEARNING = --streams clause-types,five-tasks,drift,long,entity-types,instructions --orders 2 --seeds 3 --memory 0.09,0.05,0.02
+bench-learning: setup ## what is learned and forgotten on streams of WENGU_DATA, beside other libraries (weeks; ARGS="--small" for less)
+	@scripts/bench-learning $(or $(ARGS),$(ALL_LEARNING))
 
 bench-learning-quick: setup ## the same in minutes, for every change: what wengu keeps of 12 clause types, beside naive and joint training
 	rm -rf target/bench-learning/quick-*

@@ -7,7 +7,7 @@ usage: learning.py DATA_DIR MODEL_DIR BENCH TRAINER PEERS_PYTHON OUT_DIR [--smal
 Each run leaves OUT_DIR/NAME/run.json; one that is there already is not run again, so that a long benchmark can be stopped and
 goes on. The tables are made of these files and of nothing else; with --runs also of those that FILE holds, a line each, to which the new ones are added.
 """
-import argparse, json, os, platform, queue, statistics, subprocess, sys, threading
+import argparse, hashlib, json, os, platform, queue, statistics, subprocess, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,7 +71,7 @@ was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md)
 - **right before, wrong after**: share of the test items so far, mean over the updates.
 - **training s**: seconds in optimizer steps, over all updates. **kept**: the last version's directory.
 - **updates s**: seconds of all updates with everything that keeps what was learned: Fisher, teacher, discriminant, logits for the memory; of a peer, of its `train`.
-  Loading, writing and what the gate asks are not in it.
+  Loading, writing and what the gate asks are not in it. **whole run s**: all of it, from the stream's file to the last answer.
 - **EWC % of the training**: seconds in the penalty and for the Fisher, of those in optimizer steps without the penalty.
 - **stability gap**: mean over the updates of how far each era's accuracy on old examples falls at the worst look during the update, from what
   it was before (De Lange et al. 2023). **worst-case accuracy**: their WC-ACC after the last update.
@@ -141,7 +141,8 @@ class Runs:
             self.known[name] = result
             if self.path:
                 with open(self.path, "a", encoding="utf-8") as file:
-                    file.write(json.dumps({"name": name, "machine": machine, "run": result}, ensure_ascii=False, separators=(",", ":")) + "\n")
+                    kept = {"name": name, "machine": machine, "code": code(), "run": result}
+                    file.write(json.dumps(kept, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def run(args, stream, order, seed, method, memory):
@@ -202,7 +203,10 @@ def run_anew(args, name, stream, order, seed, method, memory):
     if done.returncode != 0 or not path.exists():
         print(f"  failed: {log}", flush=True)
         return None
-    return json.loads(path.read_text())
+    # What it was given, to be found again.
+    result = dict(json.loads(path.read_text()), stream_sha256=hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest())
+    path.write_text(json.dumps(result, indent=1))
+    return result
 
 
 def watched(settings, steps):
@@ -236,7 +240,7 @@ def table(results, memory):
     gaps = {method: of_the_gap(runs, results) for method, runs in results.items()}
     results = {method: [run for run in runs if run] for method, runs in results.items()}
     head = ["method", "memory", "runs", "average accuracy %", "of the gap %", "forgetting points", "backward transfer points",
-            "right before, wrong after %", "training s", "updates s", "peak MiB", "kept KiB"]
+            "right before, wrong after %", "training s", "updates s", "whole run s", "peak MiB", "kept KiB"]
     # Told where a run measured it.
     told = any(run.get("stability_gap") is not None for runs in results.values() for run in runs)
     if told:
@@ -252,7 +256,7 @@ def table(results, memory):
             f"{figure(remembered, 0, 1)} examples" if remembered[0] is not None else f"{100 * memory:.0f} %")
         cells = [method, memory_cell, str(len(runs)), figure([accuracy(run) for run in runs]), figure(gaps[method]), figure(of("forgetting")),
                  figure(of("backward_transfer")), figure([run["negative_flips"] for run in runs]),
-                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1), figure([sum(map(whole_seconds, run["updates"])) for run in runs], 0, 1),
+                 figure([sum(u["train_s"] for u in run["updates"]) for run in runs], 0, 1), figure([sum(map(whole_seconds, run["updates"])) for run in runs], 0, 1), figure([run["wall_s"] for run in runs], 0, 1),
                  figure([run["peak_memory_bytes"] for run in runs], 0, 2**-20),
                  figure(kept, 0, 2**-10)]
         if told:
@@ -318,6 +322,12 @@ def page(old, title, part):
     kept = {"## " + part.splitlines()[0]: "## " + part.rstrip() + "\n" for part in old.split("\n## ")[1:]}
     kept[f"## {title}"] = part
     return "\n".join([HEAD, *(kept[f"## {known}"] for known in TITLES if f"## {known}" in kept)])
+
+
+def code():
+    """The commit that the programs were most likely built from."""
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    return said.stdout.strip() or None
 
 
 def machine_of(args):

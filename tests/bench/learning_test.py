@@ -11,7 +11,7 @@ def run(train, penalty, fisher, gap=None):
     """Two updates that take so long each."""
     update = {"train_s": train + 1.0, "penalty_s": penalty, "kept_bytes": 1024, "memory_examples": 5,
               "phase_s": {"train": train, "fisher": fisher, "teach": 2.0, "statistics": 1.0, "predict_champion": 3.0, "candidates": 4.0}}
-    return {"matrix": [[0.5, None], [0.4, 0.8]], "updates": [dict(update), dict(update)], "negative_flips": 0.1, "peak_memory_bytes": 2**20,
+    return {"matrix": [[0.5, None], [0.4, 0.8]], "updates": [dict(update), dict(update)], "negative_flips": 0.1, "wall_s": 9.0, "peak_memory_bytes": 2**20,
             "scores": {"forgetting": 0.1, "backward_transfer": -0.1}, "stability_gap": gap, "worst_case_accuracy": gap and 0.3}
 
 

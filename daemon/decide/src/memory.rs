@@ -19,7 +19,7 @@ pub struct Candidate {
     pub id: String,
     /// The class it counts for.
     pub class: String,
-    /// What it takes on disk.
+    /// What it takes of the budget: its text, and its logits where these are kept.
     pub bytes: u64,
     /// The case file it comes from; empty where that is not known.
     pub source: String,

@@ -74,6 +74,11 @@ pub fn prepare_update(store: &Store, prepared: &Prepared, dir: &Path) -> Result<
     };
     let eval = writer.eval_sets(prepared, "")?;
     let parent = prepared.parent();
+    if manifest.learning.ewc_lambda > 0.0 && parent.as_ref().is_some_and(|parent| parent.fisher.is_none()) {
+        let (domain, parent) = (manifest.domain.as_str(), manifest.parent.as_deref());
+        // It was trained with `fisher_examples = 0`: this update is held by nothing, the next one will be.
+        tracing::warn!(domain, run = manifest.run, parent, "no_ewc_as_the_parent_has_no_fisher");
+    }
     let champion_eval = champion_sets(store, prepared, dir)?;
     let (fresh, anchor) = watched::write(store, prepared, dir)?;
     writer.finish(Job {
