@@ -19,6 +19,9 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Between looks whether the store still works.
 const HEALTH: Duration = Duration::from_secs(2);
 
+/// What systemd is asked for, again and again, while the store is opened.
+const MORE_TIME: Duration = Duration::from_secs(120);
+
 /// Runs the daemon until SIGTERM or SIGINT. A second signal skips the waiting.
 pub async fn run(config: Config) -> Result<()> {
     crate::tls::install();
@@ -31,8 +34,17 @@ pub async fn run(config: Config) -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut hup = signal(SignalKind::hangup())?;
     let mut int = signal(SignalKind::interrupt())?;
-    let engine = tokio::task::spawn_blocking(move || Engine::open(config)).await;
-    let engine = engine.map_err(without_words)??;
+    let mut opening = tokio::task::spawn_blocking(move || Engine::open(config));
+    let engine = loop {
+        tokio::select! {
+            engine = &mut opening => break engine.map_err(without_words)??,
+            // An index that is built anew takes minutes.
+            () = tokio::time::sleep(MORE_TIME / 2) => {
+                let more = NotifyState::ExtendTimeoutUsec(MORE_TIME.as_micros() as u32);
+                let _ = sd_notify::notify(&[more]);
+            }
+        }
+    };
     let listener = api::server::bind(&engine)?;
     let socket = engine.config.socket.clone();
     let mut tasks = JoinSet::new();

@@ -310,7 +310,7 @@ def tables():
     table = table.replace_schema_metadata({"huggingface": json.dumps(info)})
     lines = [{"label": "有效", "score": 0.5, "text": ZH[0]}, {"label": "无效", "score": None, "text": ZH[1]}]
     dump = lambda rows: "\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":"), sort_keys=True) for row in rows)
-    for name, compression in {"labels.parquet": "snappy", "gzip.parquet": "gzip"}.items():
+    for name, compression in {"labels.parquet": "snappy", "gzip.parquet": "gzip", "zstd.parquet": "zstd"}.items():
         out = io.BytesIO()
         pq.write_table(table, out, compression=compression)
         write(name, out.getvalue(), one(dump(lines), kind="JsonLines"))
@@ -319,9 +319,9 @@ def tables():
     rows = [{"ner_tags": ["B-ORG", "O"], "tokens": ["EU", "rejects"]}, {"ner_tags": [], "tokens": []}]
     write("tokens.parquet", out.getvalue(), one(dump(rows), kind="JsonLines"))
     out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
-    write("zstd.parquet", out.getvalue(), "!! unsupported: Parquet error: Disabled feature at compile time: zstd; write it "
-          "with snappy, gzip or lz4, or without compression\n")
+    pq.write_table(table, out, compression="brotli")
+    write("brotli.parquet", out.getvalue(), "!! unsupported: Parquet error: Disabled feature at compile time: brotli; write it "
+          "with snappy, gzip, lz4 or zstd, or without compression\n")
     # A table that is small only as long as nobody looks at its rows.
     many = pa.DictionaryArray.from_arrays(pa.array([0]).take(pa.array([0] * 2_000_000)).cast(pa.int32()), ["x" * 1024])
     bomb = pa.table({"text": pa.chunked_array([many])})

@@ -2,7 +2,7 @@
 //! version is served again only when it is whole.
 
 use crate::job::Job;
-use crate::trainer;
+use crate::{tell, trainer};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,5 +73,8 @@ fn a_version_that_is_damaged_is_named_and_not_served() {
     job.until(undisturbed, "it is served again", |s| problems(s) == "[]");
     assert!(link.exists());
     job.stop();
-    println!("{damages} damages of {} files, all named and none served", found.len());
+    tell(&format!(
+        "{damages} damages of {} files, all named and none served",
+        found.len()
+    ));
 }

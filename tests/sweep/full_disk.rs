@@ -1,7 +1,7 @@
 //! The state directory's file system fills up under a daemon that works, and is freed again.
 
 use crate::job::Job;
-use crate::trainer;
+use crate::{tell, trainer};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Write;
@@ -126,7 +126,9 @@ fn a_full_disk_stops_training_then_ingest_and_both_go_on_when_it_is_freed() {
     let ingest = freed.elapsed();
     job.until(undisturbed, "all is learned", |s| files(s, "learned") == 18);
     let learned = freed.elapsed();
-    println!("after the disk was freed: files were taken within {ingest:.1?}, and learned within {learned:.1?}");
+    tell(&format!(
+        "after the disk was freed: files were taken within {ingest:.1?}, and learned within {learned:.1?}"
+    ));
     assert!(learned < Duration::from_secs(60));
     job.until(undisturbed, "that it is over is told", |s| {
         told("wengu.incident.resolved") == 1 && s["disk_problem"].is_null()

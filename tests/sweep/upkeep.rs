@@ -5,7 +5,7 @@
 use crate::found;
 use crate::job::{Job, Kills, PATIENCE};
 use crate::tuning_record::Tuning;
-use crate::{on_every_place, trainer};
+use crate::{on_every_place, tell, trainer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -269,11 +269,11 @@ fn a_fitting_and_a_forgetting_that_are_killed_at_every_place_come_to_the_same_en
             break;
         }
     }
-    println!(
+    tell(&format!(
         "upkeep, short: {kills} kills in {jobs} jobs, {:.0} s; fitted: {}",
         began.elapsed().as_secs_f64(),
         expected.tuning
-    );
+    ));
     assert!(left.is_empty(), "never reached: {left:?}");
     assert_eq!(kills, places().count() as u64);
 }

@@ -59,7 +59,7 @@ fn allow_only(calls: &[i64]) -> Result<(), Box<dyn std::error::Error>> {
     Ok(apply_filter_all_threads(&program)?)
 }
 
-const ALLOWED: [i64; 32] = [
+const ALLOWED: [i64; 33] = [
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_writev,
@@ -87,6 +87,8 @@ const ALLOWED: [i64; 32] = [
     libc::SYS_getrandom,
     libc::SYS_clock_gettime,
     libc::SYS_prctl,
+    // For the thread that waits for the daemon's end; `poll` itself is not on every machine.
+    libc::SYS_ppoll,
     libc::SYS_restart_syscall,
     libc::SYS_clock_nanosleep,
     libc::SYS_exit,

@@ -5,9 +5,10 @@
 
 mod memory;
 
+use nix::libc;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
 use wengu_plugin_sandbox::{enter_reader, limit_reader};
 use wengu_protocol::plugin::write_frame;
@@ -51,11 +52,13 @@ fn by_hand() -> ExitCode {
 fn serve(request: Request) -> io::Result<()> {
     let mut channel = take_channel()?;
     limit_reader(request.limits.memory_bytes, request.limits.time_s)?;
+    let watched = channel.try_clone()?;
     let sandbox = enter_reader();
     let ready = Reply::Ready {
         protocol: READER_PROTOCOL,
         sandbox,
     };
+    leave_with(watched)?;
     let mut send = move |reply: &Reply| write_frame(&mut channel, reply).map_err(io::Error::other);
     send(&ready)?;
     // Where a panic was is told by the refusal; its words may be the document's.
@@ -71,8 +74,33 @@ fn serve(request: Request) -> io::Result<()> {
         .unwrap_or_else(|_| Err(io::Error::other("the reader itself failed")))
 }
 
+/// Ends the process when nobody reads its channel any more, whatever the document is doing to its parser.
+fn leave_with(channel: File) -> io::Result<()> {
+    let watch = move || {
+        let nobody = libc::pollfd {
+            fd: channel.as_raw_fd(),
+            events: 0,
+            revents: 0,
+        };
+        loop {
+            let mut closed = nobody;
+            // SAFETY: one pollfd, without a time limit and without a mask of signals.
+            let count = unsafe { libc::ppoll(&mut closed, 1, std::ptr::null(), std::ptr::null()) };
+            if count > 0 {
+                // SAFETY: ends the process without the exit handlers of a parser's libraries.
+                unsafe { libc::_exit(0) };
+            }
+            if count < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("watch".into()).stack_size(64 << 10);
+    thread.spawn(watch).map(drop)
+}
+
 /// Moves the channel from standard output to a private descriptor: a parser that prints writes to standard error.
-fn take_channel() -> io::Result<impl Write + Send + 'static> {
+fn take_channel() -> io::Result<File> {
     let channel = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     nix::unistd::dup2_stdout(io::stderr().as_fd())?;
     Ok(channel)

@@ -4,6 +4,7 @@ use super::label::ReadError;
 use super::ocr;
 use crate::engine::Engine;
 use crate::model::sibling;
+use std::panic::AssertUnwindSafe;
 use wengu_intake::{Extracted, Format, IntakeError, Options, Part, Place, Sidecar, extract, extract_parts, format_of};
 use wengu_protocol::reader::{self as wire, PartKind, Verdict};
 use wengu_reader_client::{Failure, Found};
@@ -27,13 +28,21 @@ pub async fn records(
     let refused = |e: IntakeError| ReadError::File(e.to_string());
     let format = format_of(name).map_err(refused)?;
     if format.is_plain() {
-        return extract(name, &bytes, &sidecars, options).map_err(refused);
+        return unharmed(|| extract(name, &bytes, &sidecars, options).map_err(refused));
     }
     if bytes.is_empty() {
         return Err(refused(IntakeError::Empty { bytes: 0 }));
     }
     let (parts, left_out) = parts(engine, name, format, &bytes, options).await?;
-    extract_parts(format, &parts, left_out, &sidecars, options).map_err(refused)
+    unharmed(|| extract_parts(format, &parts, left_out, &sidecars, options).map_err(refused))
+}
+
+/// A file that makes its parser panic is at fault itself, and must not take the daemon down at each start.
+fn unharmed<T>(parse: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    std::panic::catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| {
+        let why = "reading it made wengu panic; the log says where (`panicked`): please report that place";
+        Err(ReadError::File(why.to_owned()))
+    })
 }
 
 /// The texts of a file, and what could not be turned into text.
@@ -85,5 +94,20 @@ fn part((part, text): (wire::Part, String)) -> Part {
         encoding: part.encoding,
         is_malformed: part.is_malformed,
         text: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_parser_is_the_files_fault() {
+        let ended: Result<(), ReadError> = unharmed(|| panic!("text of a case"));
+        let Err(ReadError::File(why)) = ended else {
+            panic!("it is tried again")
+        };
+        assert!(why.contains("panic") && !why.contains("text of a case"), "{why}");
+        assert!(matches!(unharmed(|| Ok(7)), Ok(7)));
     }
 }

@@ -45,7 +45,7 @@ fn refusal(error: ParquetError) -> Refusal {
     };
     let error = error.to_string();
     if error.contains("Disabled feature at compile time") {
-        let reason = format!("{error}; write it with snappy, gzip or lz4, or without compression");
+        let reason = format!("{error}; write it with snappy, gzip, lz4 or zstd, or without compression");
         return Refusal::new(Verdict::Unsupported, reason);
     }
     Refusal::new(verdict, error)
