@@ -20,7 +20,7 @@ use wengu_failpoint::hit;
 use wengu_plugin_package::PluginFolder;
 use wengu_protocol::job::Progress;
 use wengu_store::records::{CurrentRecord, EraAccuracy, RunRecord, SplitRecord, VersionRecord};
-use wengu_store::{Batch, Hash, IndexKind, Options, Store, durable};
+use wengu_store::{Batch, Hash, IndexKind, OpenReport, Options, RebuildReason, Store, durable};
 
 /// Shared by every task of the daemon.
 pub struct Engine {
@@ -143,6 +143,7 @@ impl Engine {
             live: Mutex::new(Live::default()),
             stopping: watch::Sender::new(false),
         };
+        engine.tell_lost_commits(&report);
         for domain in engine.config.domains.values() {
             engine.fix_split(domain)?;
             engine.publish_current(&domain.name)?;
@@ -151,6 +152,22 @@ impl Engine {
         tune::recover(&engine)?;
         forget::recover(&engine)?;
         Ok(Arc::new(engine))
+    }
+
+    /// Until the next start `wengu status` tells of acknowledged commits that the journal does not have any more.
+    fn tell_lost_commits(&self, report: &OpenReport) {
+        let Some(lost @ RebuildReason::Ahead { .. }) = &report.rebuilt else {
+            return;
+        };
+        tracing::error!(%lost, "acknowledged_commits_lost");
+        let told = format!(
+            "{lost}: the journal was cut, or is an older copy; stop wengu and bring back a newer backup (`wengu store restore`), or go on \
+             with what is there"
+        );
+        let mut live = self.live();
+        for name in self.config.domains.keys() {
+            live.degraded.insert(format!("{name}:store"), told.clone());
+        }
     }
 
     /// What everything is sealed with.

@@ -3,6 +3,7 @@
 use crate::harness::Site;
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 
 fn code(site: &Site, arguments: &[&str]) -> Option<i32> {
     site.wengu(arguments).status.code()
@@ -11,6 +12,45 @@ fn code(site: &Site, arguments: &[&str]) -> Option<i32> {
 fn noted(site: &Site) -> String {
     let head = site.json(&["audit", "verify"]);
     format!("{}:{}", head["commits"], head["head"].as_str().unwrap())
+}
+
+#[test]
+fn a_journal_that_lost_its_end_is_told_until_the_next_start() {
+    let mut site = Site::new("");
+    site.start();
+    site.drop_file("first.txt", "温故而知新".as_bytes());
+    site.until("the first file is known", |site| !site.files().is_empty());
+    site.stop();
+    let journal = site.path("state/store/journal");
+    let segments = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    };
+    segments(&journal, &site.path("older"));
+    site.start();
+    let problems = |site: &Site| site.json(&["status"])["domains"][0]["problems"].clone();
+    assert_eq!(problems(&site), Value::Array(vec![]));
+    site.drop_file("second.txt", "可以为师矣".as_bytes());
+    site.until("the second file is known", |site| {
+        site.files().values().sum::<usize>() == 2
+    });
+    site.stop();
+    segments(&site.path("older"), &journal);
+    site.start();
+    let told = problems(&site).to_string();
+    assert!(
+        told.contains("acknowledged commits are lost") && told.contains("wengu store restore"),
+        "{told}"
+    );
+    site.until("what is in the folder is known again", |site| {
+        site.files().values().sum::<usize>() == 2
+    });
+    site.stop();
+    site.start();
+    assert_eq!(problems(&site), Value::Array(vec![]));
 }
 
 #[test]
