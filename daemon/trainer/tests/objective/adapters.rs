@@ -56,6 +56,37 @@ fn the_sum_of_two_adapters_is_cut_as_the_svd_of_the_whole_product_cuts_it() {
 }
 
 #[test]
+fn what_a_layer_answers_changes_by_no_more_than_the_stated_error() {
+    let g = golden("adapters.safetensors");
+    tch::manual_seed(5);
+    for site in sites(&g) {
+        let parent = site.parent.as_ref().unwrap();
+        let whole = site.product().unwrap().detach();
+        let x = Tensor::randn([20_000, whole.size()[1]], (Kind::Double, tch::Device::Cpu));
+        for rank in [3, 5] {
+            let one = compress(&[(&parent.b, &parent.a), (&site.b, &site.a)], rank).unwrap();
+            let lost = &whole - one.b.matmul(&one.a) * site.scaling;
+            let lengths = |of: &Tensor| of.square().sum_dim_intlist(1, false, Kind::Double);
+            let (gone, there) = (lengths(&x.matmul(&lost.tr())), lengths(&x.matmul(&whole.tr())));
+            // No input loses more than the whole error, and inputs from everywhere lose the stated share.
+            let most = (&gone / lengths(&x)).max().double_value(&[]);
+            assert!(
+                most <= site.scaling.powi(2) * one.lost * (1.0 + 1e-9),
+                "{} {rank}: {most}",
+                site.name
+            );
+            let share = (gone.sum(Kind::Double) / there.sum(Kind::Double)).double_value(&[]);
+            let stated = one.lost / one.whole;
+            assert!(
+                (share / stated - 1.0).abs() < 0.05,
+                "{} {rank}: {share}, {stated}",
+                site.name
+            );
+        }
+    }
+}
+
+#[test]
 fn a_rank_above_the_matrix_is_filled_with_nothing() {
     let draw = |shape: [i64; 2]| Tensor::arange(shape[0] * shape[1], (Kind::Float, tch::Device::Cpu)).reshape(shape);
     let (b, a) = (draw([3, 2]), draw([2, 5]));

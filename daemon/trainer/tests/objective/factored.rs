@@ -1,11 +1,11 @@
 //! A Fisher that is kept by its row and column sums.
 
-use super::fisher::{estimated, routed, tapped};
+use super::fisher::{estimated, provenance, routed, tapped};
 use super::{assert_close, golden, leaf};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
-use wengu_protocol::job::{FisherEstimate, FisherForm};
-use wengu_trainer::fisher::{Entry, FACTORED_FROM, Factored, FisherState, Labels, Provenance, Squares, factored};
+use wengu_protocol::job::FisherForm;
+use wengu_trainer::fisher::{Entry, FACTORED_FROM, Factored, FisherState, Labels, Squares, factored};
 use wengu_trainer::model::{Factors, Held, LoraSite, Product, Value};
 use wengu_trainer::objective::Ewc;
 
@@ -244,15 +244,7 @@ fn a_file_keeps_the_sums_and_names_what_is_wrong_with_them() {
     let state = state(&g);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fisher.safetensors");
-    let provenance = Provenance {
-        estimator: FisherEstimate::Sampled,
-        examples: 7,
-        labels: 2,
-        decay: 0.5,
-        accumulated: true,
-        factored: 2,
-    };
-    state.write(&path, &provenance).unwrap();
+    state.write(&path, &provenance()).unwrap();
     let read = FisherState::read(&path).unwrap();
     assert_eq!(read.factored().count(), 2);
     for ((name, wrote), (_, found)) in state.factored().zip(read.factored()) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::FisherEstimate;
 use wengu_trainer::fisher::{
-    Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Rows, Squares, squared_gradients,
+    Entry, Estimate, FisherState, HEAD_BIAS, HEAD_WEIGHT, Labels, Provenance, Rows, Squares, squared_gradients,
 };
 use wengu_trainer::model::{HEAD, LoraSite, Tap, Tapped, Trained};
 
@@ -347,15 +347,7 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fisher.safetensors");
-    let provenance = wengu_trainer::fisher::Provenance {
-        estimator: FisherEstimate::Exact,
-        examples: 7,
-        labels: 2,
-        decay: 0.5,
-        accumulated: true,
-        factored: 2,
-    };
-    state.write(&path, &provenance).unwrap();
+    state.write(&path, &provenance()).unwrap();
     let read = FisherState::read(&path).unwrap();
     for (name, entry) in read.entries() {
         assert_eq!(
@@ -374,4 +366,16 @@ fn the_fisher_accumulates_and_new_labels_have_no_past() {
             .message
             .contains("fisher.safetensors")
     );
+}
+
+/// What a file says of how it was made.
+pub fn provenance() -> Provenance {
+    Provenance {
+        estimator: FisherEstimate::Exact,
+        examples: 7,
+        labels: 2,
+        decay: 0.5,
+        accumulated: true,
+        factored: 2,
+    }
 }
