@@ -13,8 +13,10 @@ pub fn check(engine: &Engine, domain: &str, id: &str) -> Result<()> {
     let manifest = engine.manifest(&run.manifest)?;
     let told = (&lineage.id, &lineage.domain, lineage.run, &lineage.parent);
     let known = (&version.id, &version.domain, version.run, &version.parent);
+    // A number reads back as the very one that was written.
+    let answers = (&lineage.labels, lineage.threshold);
     ensure!(
-        told == known && lineage.manifest == run.manifest && lineage.labels == manifest.labels,
+        told == known && lineage.manifest == run.manifest && answers == (&manifest.labels, manifest.threshold),
         "{}: it says other things than the store",
         dir.join("lineage.json").display()
     );

@@ -7,6 +7,7 @@ pub mod alerts;
 mod aligned;
 pub mod api;
 pub mod app;
+mod checked;
 pub mod cli;
 pub mod clock;
 mod digest;

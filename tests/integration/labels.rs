@@ -144,4 +144,20 @@ fn several_labels_are_learned_judged_remembered_and_grow() {
     );
     let gate = site.json(&["gate", "explain", "contracts", "2"]);
     assert!(gate.to_string().contains("label=Chemical"), "{gate:#}");
+
+    // A server takes the threshold from the lineage, which no digest covers: with one bit of it flipped, none serves.
+    let link = site.path("state/versions/contracts/current");
+    let lineage = std::fs::canonicalize(&link).unwrap().join("lineage.json");
+    let sound = std::fs::read_to_string(&lineage).unwrap();
+    let changed = sound.replace("\"threshold\": 0.4", "\"threshold\": 0.5");
+    assert_ne!(changed, sound);
+    let problems = |site: &Site| site.json(&["status"])["domains"][0]["problems"].to_string();
+    for (text, is_sound) in [(changed, false), (sound, true)] {
+        site.stop();
+        std::fs::write(&lineage, text).unwrap();
+        site.start();
+        let told = problems(&site);
+        assert_eq!(!told.contains("lineage.json: it says other things"), is_sound, "{told}");
+        assert_eq!(std::fs::symlink_metadata(&link).is_ok(), is_sound, "{told}");
+    }
 }

@@ -126,6 +126,54 @@ fn a_backup_that_is_restored_loses_again_what_was_forgotten_since() {
 }
 
 #[test]
+fn tombstones_and_orders_that_are_damaged_are_named_and_no_daemon_starts_on_them() {
+    let mut site = seeded();
+    site.start();
+    let text = records(&[&marker(0), &marker(1)]);
+    let file = format!("{}.jsonl", marker(5));
+    site.drop_file(&file, text.as_bytes());
+    site.until("it is read", |site| site.files().get("pooled") == Some(&1));
+    let path = site.path("inbox").join(&file);
+    site.json(&["forget", path.to_str().unwrap(), "--reason", "r", "--yes"]);
+    site.stop();
+    let refused = |site: &Site, arguments: &[&str], named: &str| {
+        let output = site.wengu(arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(6), "{told}");
+        assert!(
+            told.contains(named) && told.contains("from a backup of its folder"),
+            "{told}"
+        );
+    };
+
+    // One digit of a mark: as JSON it is whole, and it would recognise nothing.
+    let tombstones = site.path("state/forget/tombstones.json");
+    let sound = fs::read(&tombstones).unwrap();
+    let mark = String::from_utf8(sound.clone()).unwrap().find("\"contents\"").unwrap();
+    let digit = mark + sound[mark..].iter().position(|byte| *byte == b'[').unwrap() + 20;
+    let mut bad = sound.clone();
+    assert!(bad[digit].is_ascii_hexdigit());
+    bad[digit] = if bad[digit] == b'0' { b'1' } else { b'0' };
+    fs::write(&tombstones, bad).unwrap();
+    let named = "forget/tombstones.json does not match its checksum";
+    refused(&site, &["run"], named);
+    let folder = site.path("state/forget");
+    let restore = ["store", "restore", "backup", "--tombstones", folder.to_str().unwrap()];
+    refused(&site, &restore, named);
+    fs::write(&tombstones, sound).unwrap();
+
+    let orders = site.path("state/forget/orders");
+    fs::create_dir_all(&orders).unwrap();
+    fs::write(orders.join("00aa.json"), "{\n  \"sha256\": \"00").unwrap();
+    refused(&site, &["run"], "orders/00aa.json ends within its checksum");
+    fs::remove_file(orders.join("00aa.json")).unwrap();
+
+    site.start();
+    site.until("it is refused", |site| site.files().get("forgotten") == Some(&1));
+    assert_nowhere(&site);
+}
+
+#[test]
 fn a_case_that_was_forgotten_is_refused_in_whatever_file_it_comes() {
     let mut site = seeded();
     site.start();

@@ -13,7 +13,7 @@ pub enum Exit {
     Regressed,
     /// `wengu train`: the run failed.
     RunFailed,
-    /// `wengu store`, `wengu audit`: what was read does not agree or is damaged.
+    /// `wengu run`, `wengu store`, `wengu audit`: what was read does not agree or is damaged.
     Damaged,
     /// The daemon cannot be reached (EX_UNAVAILABLE).
     Unavailable,

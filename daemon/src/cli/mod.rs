@@ -29,6 +29,7 @@ mod versions;
 mod webhook;
 
 use crate::api::client::{Denied, Unreachable};
+use crate::checked::Damaged;
 use anyhow::{Context, Result};
 use args::{Args, Command};
 use at::At;
@@ -48,6 +49,8 @@ pub async fn run(args: Args) -> Exit {
                 Exit::Denied
             } else if e.is::<ConfigError>() || crate::sealing::is_about_key(&e) {
                 Exit::Config
+            } else if e.is::<Damaged>() {
+                Exit::Damaged
             } else {
                 e.downcast_ref().map_or(Exit::Failure, store::exit)
             };

@@ -8,6 +8,8 @@
 //! forget/signing.key, .pub     the key of the receipts, made with the first
 //! ```
 //!
+//! Tombstones and orders carry a checksum. One that is damaged is named, and nothing is begun or erased by it.
+//!
 //! The folder is beside the store, so a store that is restored from a backup meets the marks of what was forgotten since,
 //! and loses it again ([`recover`]). The work is the runner's, so nothing trains meanwhile; each step can be repeated, and
 //! [`record::ForgetRecord`] says which is next.

@@ -1,16 +1,21 @@
-//! What somebody asked to have forgotten, in clear: the only file that says it, and the last that goes.
+//! What somebody asked to have forgotten, in clear: the only file that says it, and the last that goes. It says what is
+//! erased, so it carries a checksum ([`checked`]), and nothing is done by one that is damaged.
 
 use super::scope::Scope;
-use crate::digest;
-use anyhow::{Context, Result, ensure};
+use crate::{checked, digest};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use wengu_store::{Hash, durable};
 
-/// Version of [`Order`].
-const SCHEMA: u32 = 1;
+/// Version of [`Order`]; 1 had no checksum.
+const SCHEMA: u32 = 2;
+/// What to do about one that is damaged.
+const REMEDY: &str = "nothing is erased by it. Put it back from a backup of its folder; where there is none, move it \
+                      and the store aside and bring the store back as it was before the order (`wengu store restore`): \
+                      what the tombstones mark is then forgotten again";
 
 /// One order, `forget/orders/ID.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,26 +67,17 @@ impl Order {
     /// Writes it, durably.
     pub fn save(&self, orders: &Path) -> Result<()> {
         super::make_folder(orders)?;
-        let path = path(orders, &self.id);
-        durable::write_file(&path, &serde_json::to_vec_pretty(self)?).with_context(|| path.display().to_string())
+        checked::write(&path(orders, &self.id), self)
     }
 
     /// The one with this id; none where it is done.
     pub fn load(orders: &Path, id: &str) -> Result<Option<Order>> {
-        let path = path(orders, id);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e).with_context(|| path.display().to_string()),
-        };
-        let order: Order = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-        ensure!(
-            order.schema == SCHEMA,
-            "{}: schema {} is not known; use the wengu that wrote it, or a newer one",
-            path.display(),
-            order.schema
-        );
-        Ok(Some(order))
+        let order: Option<Order> = checked::read(&path(orders, id), SCHEMA, REMEDY)?;
+        // One from before is written as those of today are.
+        Ok(order.map(|order| Order {
+            schema: SCHEMA,
+            ..order
+        }))
     }
 
     /// All that are not done.
@@ -119,4 +115,66 @@ impl Order {
 
 fn path(orders: &Path, id: &str) -> PathBuf {
     orders.join(format!("{id}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        let mut order = Order::new(5, "consent withdrawn").unwrap();
+        order.keys.insert("contracts/0a".into());
+        order.contents.insert(Hash::of(b"the patient"));
+        order.cases.insert("case:17".into());
+        order.scope = Some(Scope {
+            paths: ["/inbox/病历.txt".to_owned()].into(),
+            ..Scope::default()
+        });
+        order
+    }
+
+    #[test]
+    fn no_bit_of_an_order_can_be_flipped_and_no_byte_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let order = order();
+        order.save(dir.path()).unwrap();
+        let path = path(dir.path(), &order.id);
+        let sound = std::fs::read(&path).unwrap();
+        for (context, bad) in checked::damages(&sound) {
+            std::fs::write(&path, bad).unwrap();
+            let error = Order::load(dir.path(), &order.id).expect_err(&context);
+            assert!(error.is::<checked::Damaged>(), "{context}: {error}");
+            let told = error.to_string();
+            assert!(
+                told.contains(path.to_str().unwrap()) && told.contains("backup"),
+                "{context}: {told}"
+            );
+        }
+        assert!(
+            Order::all(dir.path()).is_err(),
+            "one that is damaged is not passed over"
+        );
+        std::fs::write(&path, &sound).unwrap();
+        assert_eq!(Order::all(dir.path()).unwrap(), [order]);
+    }
+
+    #[test]
+    fn an_order_from_before_the_checksum_is_read_and_gets_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let order = order();
+        order.save(dir.path()).unwrap();
+        let path = path(dir.path(), &order.id);
+        let sound = std::fs::read(&path).unwrap();
+        let old = checked::without_digest(&sound);
+        for length in 0..old.len() {
+            std::fs::write(&path, &old[..length]).unwrap();
+            let error = Order::load(dir.path(), &order.id).expect_err("it is cut short");
+            assert!(error.is::<checked::Damaged>(), "{length} bytes: {error}");
+        }
+        std::fs::write(&path, &old).unwrap();
+        let read = Order::load(dir.path(), &order.id).unwrap();
+        assert_eq!(read.as_ref(), Some(&order));
+        read.unwrap().save(dir.path()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
 }

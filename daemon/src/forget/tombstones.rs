@@ -2,20 +2,24 @@
 //!
 //! A mark is BLAKE3, keyed with a random key of this installation, over the hash of a file's bytes or the name of a case.
 //! Without the key a mark says nothing. Who has the key can try guesses, as the daemon does with every file that comes:
-//! the file is for the daemon's user alone.
+//! the file is for the daemon's user alone. A mark with another digit recognises nothing, so the file carries a
+//! checksum ([`checked`]), and the daemon does not start on one that is damaged.
 
-use crate::digest;
+use crate::{checked, digest};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::Permissions;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use wengu_store::{Hash, durable};
+use wengu_store::Hash;
 
-/// Version of the file.
-const SCHEMA: u32 = 1;
+/// Version of the file; 1 had no checksum.
+const SCHEMA: u32 = 2;
+/// What to do about one that is damaged.
+const REMEDY: &str = "nothing is begun without it, since what was forgotten would be taken again. Put it back from a \
+                      backup of its folder; where there is none and it is moved aside, nothing that was forgotten is \
+                      refused any more";
 
 /// The marks of one forgetting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,27 +55,16 @@ impl Tombstones {
     /// Those of a `forget/` folder; none where there is no file. The key is made then, and kept with the first mark.
     pub fn load(folder: &Path) -> Result<Tombstones> {
         let path = folder.join("tombstones.json");
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let mut key = [0; 32];
-                getrandom::fill(&mut key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
-                return Ok(Tombstones {
-                    path,
-                    key,
-                    forgotten: Vec::new(),
-                    by_mark: HashMap::new(),
-                });
-            }
-            Err(e) => return Err(e).with_context(|| path.display().to_string()),
+        let Some(OnDisk { key, forgotten, .. }) = checked::read::<OnDisk>(&path, SCHEMA, REMEDY)? else {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
+            return Ok(Tombstones {
+                path,
+                key,
+                forgotten: Vec::new(),
+                by_mark: HashMap::new(),
+            });
         };
-        let OnDisk { schema, key, forgotten } =
-            serde_json::from_slice(&bytes).with_context(|| format!("{}: no tombstones", path.display()))?;
-        ensure!(
-            schema == SCHEMA,
-            "{}: schema {schema} is not known; use the wengu that wrote it, or a newer one",
-            path.display()
-        );
         let key: Hash = key.parse().with_context(|| format!("{}: its key", path.display()))?;
         let mut loaded = Tombstones {
             path,
@@ -173,8 +166,8 @@ impl Tombstones {
             forgotten: self.forgotten.clone(),
         };
         super::make_folder(self.path.parent().expect("it is in a folder"))?;
-        durable::write_file(&self.path, &serde_json::to_vec_pretty(&all)?)
-            .and_then(|()| std::fs::set_permissions(&self.path, Permissions::from_mode(0o600)))
+        checked::write(&self.path, &all)?;
+        std::fs::set_permissions(&self.path, Permissions::from_mode(0o600))
             .with_context(|| self.path.display().to_string())
     }
 }
@@ -210,5 +203,55 @@ mod tests {
         let mut empty = Tombstones::load(third.path()).unwrap();
         empty.take_over(Tombstones::load(dir.path()).unwrap()).unwrap();
         assert_eq!(Tombstones::load(third.path()).unwrap().of_content(&content), Some("a1"));
+    }
+
+    fn written(folder: &Path) -> Vec<u8> {
+        let content = Hash::of(b"the patient");
+        let mut tombstones = Tombstones::load(folder).unwrap();
+        tombstones.add("a1", 5, [&content], [&"case:17".to_owned()]).unwrap();
+        std::fs::read(folder.join("tombstones.json")).unwrap()
+    }
+
+    #[test]
+    fn no_bit_of_the_file_can_be_flipped_and_no_byte_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let sound = written(dir.path());
+        let path = dir.path().join("tombstones.json");
+        for (context, bad) in checked::damages(&sound) {
+            std::fs::write(&path, bad).unwrap();
+            let error = Tombstones::load(dir.path()).expect_err(&context);
+            assert!(error.is::<checked::Damaged>(), "{context}: {error}");
+            let told = error.to_string();
+            assert!(
+                told.contains(path.to_str().unwrap()) && told.contains("backup"),
+                "{context}: {told}"
+            );
+        }
+        std::fs::write(&path, &sound).unwrap();
+        assert_eq!(Tombstones::load(dir.path()).unwrap().of_case("case:17"), Some("a1"));
+    }
+
+    #[test]
+    fn a_file_from_before_the_checksum_is_read_and_gets_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tombstones.json");
+        let old = checked::without_digest(&written(dir.path()));
+        for length in 0..old.len() {
+            std::fs::write(&path, &old[..length]).unwrap();
+            let error = Tombstones::load(dir.path()).expect_err("it is cut short");
+            assert!(error.is::<checked::Damaged>(), "{length} bytes: {error}");
+        }
+        std::fs::write(&path, &old).unwrap();
+        let mut tombstones = Tombstones::load(dir.path()).unwrap();
+        let another = Hash::of(b"another");
+        assert_eq!(tombstones.of_content(&Hash::of(b"the patient")), Some("a1"));
+        tombstones.add("b2", 6, [&another], []).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\"sha256\""), "{text}");
+        let again = Tombstones::load(dir.path()).unwrap();
+        assert_eq!(
+            (again.of_case("case:17"), again.of_content(&another)),
+            (Some("a1"), Some("b2"))
+        );
     }
 }
