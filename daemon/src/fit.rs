@@ -1,7 +1,8 @@
 //! Whether what a domain trains goes with its base model, said before it is trained.
 
 use crate::headers;
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
+use std::io;
 use std::path::Path;
 use wengu_config::{Config, Domain, Problem};
 use wengu_protocol::job::{BOTTLENECK_FAMILIES, Method};
@@ -14,9 +15,16 @@ struct Misfit {
     remedy: String,
 }
 
-/// What of all domains does not go with their models. A model that cannot be read is told elsewhere.
+/// The models that are none, and what of all domains does not go with their models.
 pub fn check(config: &Config) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let models = config.models.iter();
+    let mut problems: Vec<Problem> = models
+        .filter_map(|(name, model)| {
+            let error = unsound(&model.path)?;
+            let remedy = "download it with `wengu model pull`, or correct the path";
+            Some(config.error_at(&format!("models.{name}.path"), format!("{error:#}"), remedy))
+        })
+        .collect();
     for domain in config.domains.values() {
         let Some(model) = config.models.get(&domain.model) else {
             continue;
@@ -28,6 +36,20 @@ pub fn check(config: &Config) -> Vec<Problem> {
         }));
     }
     problems
+}
+
+/// What is wrong with a model whose files are there. That they are missing or closed to this user is told with the environment.
+fn unsound(folder: &Path) -> Option<Error> {
+    let has = |name: &str| folder.join(name).exists();
+    if !has("config.json") || !(has("model.safetensors") || has("model.safetensors.index.json")) {
+        return None;
+    }
+    let read = headers::describe(folder).and_then(|_| headers::tensors(folder));
+    let is_closed = |error: &Error| {
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+        causes.any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
+    };
+    read.err().filter(|error| !is_closed(error))
 }
 
 /// Refuses to plan a run of a method that does not go with the model.
@@ -98,6 +120,33 @@ mod tests {
         let model = &config.models["base"].path;
         let said = require(domain, &domain.learning.method, model).unwrap_err().to_string();
         assert!(said.contains("5 virtual tokens"), "{said}");
+    }
+
+    #[test]
+    fn a_model_that_is_none_is_told_and_one_that_is_missing_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config("tiny", "");
+        let golden = config.models["base"].path.clone();
+        config.models.get_mut("base").unwrap().path = folder.path().to_owned();
+        assert_eq!(check(&config), [], "nothing is there");
+        let text = std::fs::read_to_string(golden.join("config.json")).unwrap();
+        std::fs::write(folder.path().join("config.json"), &text).unwrap();
+        assert_eq!(check(&config), [], "no weights are there");
+        std::fs::write(folder.path().join("model.safetensors"), u64::MAX.to_le_bytes()).unwrap();
+        let problems = check(&config);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(
+            (problems[0].key.as_str(), problems[0].line),
+            ("models.base.path", Some(3))
+        );
+        let said = &problems[0].message;
+        assert!(said.contains("model.safetensors") && said.contains("at most"), "{said}");
+        std::fs::copy(
+            golden.join("model.safetensors"),
+            folder.path().join("model.safetensors"),
+        )
+        .unwrap();
+        assert_eq!(check(&config), []);
     }
 
     #[test]

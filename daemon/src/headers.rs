@@ -1,12 +1,13 @@
 //! What a model folder says of itself: its config.json, and the headers of its safetensors files. No tensor is read.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use std::fs::File;
 use std::path::Path;
 use wengu_decide::footprint::Shape;
+use wengu_protocol::model_files;
 
 /// A tensor as its file's header has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +62,14 @@ pub const ENCODERS: [&str; 3] = ["bert", "roberta", "xlm-roberta"];
 /// Families that wengu trains and that write text.
 pub const DECODERS: [&str; 5] = ["llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v3"];
 
-/// No size in a config.json is above it.
-const SIZE_MAX: u64 = 1 << 24;
+/// No size in a config.json is above these, the trainer's own of decoders: what is reckoned from them stays within 64 bits.
+const VOCABULARY_MAX: u64 = model_files::VOCABULARY_MAX as u64;
+const HIDDEN_MAX: u64 = 65_536;
+const LAYERS_MAX: u64 = 1024;
+const HEADS_MAX: u64 = 1024;
+const HEAD_DIM_MAX: u64 = 4096;
+const INNER_MAX: u64 = 1_048_576;
+const POSITIONS_MAX: u64 = 16_777_216;
 
 #[derive(Deserialize)]
 struct Config {
@@ -90,30 +97,41 @@ pub fn describe(folder: &Path) -> Result<Described> {
             path.display()
         )
     };
-    let text = std::fs::read(&path).with_context(told)?;
+    let text = model_files::read(&path, model_files::CONFIG_BYTES_MAX).with_context(told)?;
     let config: Config = serde_json::from_slice(&text).with_context(told)?;
-    for (field, value) in [
-        ("vocab_size", config.vocab_size),
-        ("hidden_size", config.hidden_size),
-        ("num_hidden_layers", config.num_hidden_layers),
-        ("num_attention_heads", config.num_attention_heads),
-        ("num_key_value_heads", config.num_key_value_heads.unwrap_or(1)),
-        ("head_dim", config.head_dim.unwrap_or(1)),
-        ("intermediate_size", config.intermediate_size),
-        ("max_position_embeddings", config.max_position_embeddings),
+    for (field, value, most) in [
+        ("vocab_size", config.vocab_size, VOCABULARY_MAX),
+        ("hidden_size", config.hidden_size, HIDDEN_MAX),
+        ("num_hidden_layers", config.num_hidden_layers, LAYERS_MAX),
+        ("num_attention_heads", config.num_attention_heads, HEADS_MAX),
+        (
+            "num_key_value_heads",
+            config.num_key_value_heads.unwrap_or(1),
+            HEADS_MAX,
+        ),
+        ("head_dim", config.head_dim.unwrap_or(1), HEAD_DIM_MAX),
+        ("intermediate_size", config.intermediate_size, INNER_MAX),
+        ("max_position_embeddings", config.max_position_embeddings, POSITIONS_MAX),
     ] {
-        if !(1..=SIZE_MAX).contains(&value) {
+        if !(1..=most).contains(&value) {
             bail!(
-                "{}: {field} is {value}, which no model has; download the file again",
+                "{}: {field} is {value}; it must be between 1 and {most}; download the file again",
                 path.display()
             );
         }
     }
     // RoBERTa counts positions from behind the padding's id.
     let before = match config.model_type.as_str() {
-        "roberta" | "xlm-roberta" => config.pad_token_id.unwrap_or(1) + 1,
+        "roberta" | "xlm-roberta" => config.pad_token_id.unwrap_or(1).saturating_add(1),
         _ => 0,
     };
+    if before >= config.max_position_embeddings {
+        let padding = config.pad_token_id.unwrap_or(1);
+        bail!(
+            "{}: pad_token_id {padding} leaves no position for a token",
+            path.display()
+        );
+    }
     let shape = Shape {
         vocab: config.vocab_size,
         hidden: config.hidden_size,
@@ -124,7 +142,7 @@ pub fn describe(folder: &Path) -> Result<Described> {
             .head_dim
             .unwrap_or(config.hidden_size / config.num_attention_heads),
         inner: config.intermediate_size,
-        max_tokens: config.max_position_embeddings.saturating_sub(before),
+        max_tokens: config.max_position_embeddings - before,
         decoder: !ENCODERS.contains(&config.model_type.as_str()),
     };
     let family = config.model_type;
@@ -151,17 +169,30 @@ fn of_file(path: &Path) -> Result<Vec<Tensor>> {
             path.display()
         )
     };
+    // A pipe would be waited for.
+    model_files::check_size(path, u64::MAX).with_context(told)?;
     let file = File::open(path).with_context(told)?;
     // SAFETY: the map is only read, and as bytes. Whoever truncates the file meanwhile ends this command with SIGBUS.
     let map = unsafe { Mmap::map(&file) }.with_context(told)?;
     let told = || format!("{}: no whole safetensors file; download it again", path.display());
+    model_files::check_header(&map).map_err(Error::msg).with_context(told)?;
     let parsed = SafeTensors::deserialize(&map).with_context(told)?;
-    let tensors = parsed.iter().map(|(name, view)| Tensor {
-        name: name.to_owned(),
-        dtype: view.dtype(),
-        shape: view.shape().iter().map(|&n| n as u64).collect(),
-    });
-    Ok(tensors.collect())
+    // The smallest numbers take four bits. A tensor without any may have any other size, and sums of such would overflow.
+    let most = map.len() as u64 * 2;
+    let mut tensors = Vec::with_capacity(parsed.len());
+    for (name, view) in parsed.iter() {
+        let shape: Vec<u64> = view.shape().iter().map(|&n| n as u64).collect();
+        if shape.iter().any(|&size| size > most) {
+            let wrong = anyhow!("tensor {name} has shape {shape:?}, which is larger than its file");
+            return Err(wrong).with_context(told);
+        }
+        tensors.push(Tensor {
+            name: name.to_owned(),
+            dtype: view.dtype(),
+            shape,
+        });
+    }
+    Ok(tensors)
 }
 
 /// (in, out) of the linear layers whose name is a target or ends in one after a dot, as PEFT's `target_modules` says.
@@ -254,6 +285,68 @@ mod tests {
     fn positions_of_robertas_family_begin_behind_the_padding() {
         let described = describe(&golden("xlmr")).unwrap();
         assert_eq!((described.shape.max_tokens, described.shape.decoder), (24, false));
+    }
+
+    #[test]
+    fn sizes_are_taken_up_to_their_limits_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let text = std::fs::read(golden("llama").join("config.json")).unwrap();
+        let with = |field: &str, value: serde_json::Value| {
+            let mut config: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            config[field] = value;
+            std::fs::write(&path, config.to_string()).unwrap();
+            describe(folder.path()).map_err(|error| format!("{error:#}"))
+        };
+        for (field, most) in [
+            ("vocab_size", VOCABULARY_MAX),
+            ("hidden_size", HIDDEN_MAX),
+            ("num_hidden_layers", LAYERS_MAX),
+            ("num_attention_heads", HEADS_MAX),
+            ("num_key_value_heads", HEADS_MAX),
+            ("head_dim", HEAD_DIM_MAX),
+            ("intermediate_size", INNER_MAX),
+            ("max_position_embeddings", POSITIONS_MAX),
+        ] {
+            with(field, most.into()).unwrap();
+            for value in [0, most + 1, u64::MAX] {
+                let said = with(field, value.into()).unwrap_err();
+                let told = format!("config.json: {field} is {value}; it must be between 1 and {most}");
+                assert!(said.contains(&told), "{said}");
+            }
+        }
+        // The padding's id is the last number that there is.
+        with("pad_token_id", u64::MAX.into()).unwrap();
+        let roberta = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("\"llama\"", "\"roberta\"");
+        std::fs::write(&path, roberta).unwrap();
+        let said = format!("{:#}", describe(folder.path()).unwrap_err());
+        assert!(
+            said.contains("pad_token_id") && said.contains("leaves no position"),
+            "{said}"
+        );
+        std::fs::write(&path, vec![b' '; model_files::CONFIG_BYTES_MAX as usize + 1]).unwrap();
+        let said = format!("{:#}", describe(folder.path()).unwrap_err());
+        assert!(said.contains("at most 1048576 are read"), "{said}");
+    }
+
+    #[test]
+    fn a_tensor_without_numbers_is_no_larger_than_its_file_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |shape: &str| {
+            let header = format!(r#"{{"a.weight": {{"dtype": "F32", "shape": {shape}, "data_offsets": [0, 0]}}}}"#);
+            let file = [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes()].concat();
+            std::fs::write(folder.path().join("model.safetensors"), file).unwrap();
+        };
+        write("[0, 3]");
+        assert_eq!(tensors(folder.path()).unwrap()[0].shape, [0, 3]);
+        write("[0, 18446744073709551615]");
+        let said = format!("{:#}", tensors(folder.path()).unwrap_err());
+        assert!(
+            said.contains("a.weight") && said.contains("larger than its file"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wengu_config::Config;
 use wengu_protocol::job::{BaseModel, Device, Method, Precision};
+use wengu_protocol::model_files;
 
 /// Files of a Hugging Face folder that decide what the model computes, beside its weights.
 const FILES: [&str; 3] = ["config.json", "tokenizer.json", "1_Pooling/config.json"];
@@ -35,7 +36,13 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
     let mut sha256 = BTreeMap::new();
     for name in names {
         let file = path.join(&name);
-        match crate::digest::sha256_file(&file) {
+        let most = match name.as_str() {
+            "tokenizer.json" => model_files::TOKENIZER_BYTES_MAX,
+            INDEX_FILE => model_files::INDEX_BYTES_MAX,
+            _ if name.ends_with(".json") => model_files::CONFIG_BYTES_MAX,
+            _ => u64::MAX,
+        };
+        match model_files::check_size(&file, most).and_then(|()| crate::digest::sha256_file(&file)) {
             Ok(digest) => {
                 sha256.insert(name, digest);
             }
@@ -52,6 +59,9 @@ pub fn describe(path: &Path) -> Result<BaseModel> {
 }
 
 /// The file with the weights, or the index of the shards and these.
+///
+/// # Errors
+/// An index that cannot be read, or that names a file outside the folder.
 pub fn weights(path: &Path) -> Result<Vec<String>> {
     let index = path.join(INDEX_FILE);
     if path.join(WEIGHTS_FILE).exists() || !index.exists() {
@@ -61,9 +71,13 @@ pub fn weights(path: &Path) -> Result<Vec<String>> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = std::fs::read(&index).with_context(|| index.display().to_string())?;
+    let text = model_files::read(&index, model_files::INDEX_BYTES_MAX).with_context(|| index.display().to_string())?;
     let parsed: Index = serde_json::from_slice(&text).with_context(|| index.display().to_string())?;
     let mut names: Vec<String> = parsed.weight_map.into_values().collect();
+    let leads_out = |name: &&String| name.contains(['/', '\\']) || name.starts_with('.');
+    if let Some(name) = names.iter().find(leads_out) {
+        bail!("{}: {name:?} is no file of this folder", index.display());
+    }
     names.push(INDEX_FILE.to_owned());
     names.sort();
     names.dedup();
@@ -82,7 +96,7 @@ pub fn target_modules(path: &Path) -> Result<Vec<String>> {
         q_lora_rank: Option<u32>,
     }
     let path = path.join("config.json");
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let text = model_files::read(&path, model_files::CONFIG_BYTES_MAX).with_context(|| path.display().to_string())?;
     let config: Config = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     let names = match config.model_type.as_str() {
         "bert" | "roberta" | "xlm-roberta" => ["query", "value"],

@@ -1,12 +1,17 @@
-//! Documents that were made to harm, each with the verdict that it must get, through the real reader.
+//! Documents and base models that were made to harm, each with the verdict that it must get: documents through the real reader,
+//! models through the commands of `wengu` and `wengu-trainer` that read one.
 //!
 //! For each the table says what becomes of it. Beside that the test holds the time that it takes and the memory that
 //! its process ever had against limits: a verdict that costs the machine is none.
 
 mod archives;
+mod configs;
 mod markup;
 mod measure;
+mod models;
 mod papers;
+mod programs;
+mod weights;
 
 use std::time::Duration;
 use wengu_protocol::reader::Limits;
@@ -93,6 +98,48 @@ fn every_attack_gets_its_verdict() {
         }
     }
     assert!(count > 40, "{count} attacks");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A message is for people.
+const MESSAGE_MAX: usize = 1000;
+
+#[test]
+fn every_model_gets_its_verdict() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    println!(
+        "{:<60} {:<20} {:>4} {:>9} {:>9}",
+        "model", "command", "code", "ms", "peak MiB"
+    );
+    for model in models::models() {
+        count += 1;
+        for answer in programs::ask(&model) {
+            let (code, time, peak) = (answer.code, answer.time, answer.peak_bytes);
+            println!(
+                "{:<60} {:<20} {:>4} {:>9} {:>9}",
+                model.name,
+                answer.command,
+                code.unwrap_or(-1),
+                time.as_millis(),
+                peak >> 20
+            );
+            let is_said = match &answer.wanted {
+                models::Said::Sound => code == Some(0),
+                models::Said::Wrong(words) => {
+                    let all = words.iter().all(|word| answer.said.contains(word.as_str()));
+                    code == Some(answer.refusal) && all && answer.said.len() < MESSAGE_MAX
+                }
+            };
+            if !is_said || time >= TIME_MAX || peak > answer.peak_max {
+                let said: String = answer.said.chars().take(MESSAGE_MAX).collect();
+                wrong.push(format!(
+                    "{}: {}: wanted {:?}, got {code:?} in {time:?} with {peak} bytes: {said}",
+                    model.name, answer.command, answer.wanted
+                ));
+            }
+        }
+    }
+    assert!(count > 50, "{count} models");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -5,7 +5,7 @@
 use crate::Attack;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use wengu_protocol::reader::{READER_COOKIE, READER_PROTOCOL, Request};
 use wengu_reader_client::{Failure, read as have_read};
@@ -60,10 +60,19 @@ pub fn read(attack: &Attack) -> Outcome {
     }
 }
 
-/// The reader that the workspace builds.
 fn reader() -> PathBuf {
+    program("wengu-reader")
+}
+
+/// Where the workspace builds a program.
+pub fn place(program: &str) -> PathBuf {
     let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("wengu-reader");
+    deps.parent().unwrap().parent().unwrap().join(program)
+}
+
+/// A program that the workspace builds.
+pub fn program(name: &str) -> PathBuf {
+    let path = place(name);
     assert!(
         path.exists(),
         "{} is missing: cargo build --workspace --bins --lib",
@@ -97,13 +106,25 @@ fn alone(attack: &Attack) -> (Duration, u64) {
         .unwrap();
     let mut frames = child.stdout.take().unwrap();
     let listener = std::thread::spawn(move || std::io::copy(&mut frames, &mut std::io::sink()).unwrap());
-    let mut peak_bytes = 0;
-    while child.try_wait().unwrap().is_none() {
-        peak_bytes = high_water(child.id()).unwrap_or(0).max(peak_bytes);
-        std::thread::sleep(LOOK);
-    }
+    let (_, peak_bytes) = wait(&mut child, Duration::MAX);
     listener.join().unwrap();
     (began.elapsed(), peak_bytes)
+}
+
+/// How a process ends, and its peak memory. It is killed after `longest`.
+pub fn wait(child: &mut Child, longest: Duration) -> (ExitStatus, u64) {
+    let began = Instant::now();
+    let mut peak_bytes = 0;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status, peak_bytes);
+        }
+        peak_bytes = high_water(child.id()).unwrap_or(0).max(peak_bytes);
+        if began.elapsed() > longest {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// The largest resident size that a process has had so far.

@@ -6,6 +6,7 @@ mod case_text;
 pub mod events;
 pub mod job;
 pub mod merge;
+pub mod model_files;
 mod panics;
 pub mod plugin;
 pub mod reader;

@@ -6,6 +6,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use wengu_protocol::model_files::check_header;
 
 /// What the table is called, after the model's prefix.
 const NAMES: [&str; 2] = ["word_embeddings.weight", "embed_tokens.weight"];
@@ -29,7 +30,9 @@ impl Embeddings {
         for path in files.filter(is_weights) {
             // SAFETY: as everywhere that a base model is read: its files are replaced whole, never changed in place.
             let file = unsafe { Mmap::map(&File::open(&path)?) }.with_context(|| path.display().to_string())?;
-            let tensors = SafeTensors::deserialize(&file).with_context(|| path.display().to_string())?;
+            let told = || path.display().to_string();
+            check_header(&file).map_err(anyhow::Error::msg).with_context(told)?;
+            let tensors = SafeTensors::deserialize(&file).with_context(told)?;
             let found = tensors.names().into_iter().find_map(|name| {
                 let view = tensors.tensor(name).ok()?;
                 let fits = matches!(view.dtype(), Dtype::F32 | Dtype::BF16) && view.shape().len() == 2;

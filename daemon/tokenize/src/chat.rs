@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use wengu_protocol::model_files;
 
 const CONFIG_FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
@@ -72,14 +73,16 @@ impl ChatTemplate {
     /// without one, a plain one: the question, an empty line, the answer.
     pub fn load(model_dir: &Path) -> Result<ChatTemplate, TokenizeError> {
         let path = model_dir.join(CONFIG_FILE);
-        let config: Config = optional(&path)?;
+        let config: Config = optional(&path, model_files::TOKENIZER_BYTES_MAX)?;
         let special = config.others.iter().filter_map(|(name, value)| {
             let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
             name.ends_with("_token").then(|| (name.clone(), text.to_owned()))
         });
         let special = special.collect();
         let file = model_dir.join(TEMPLATE_FILE);
-        let (path, source) = match std::fs::read_to_string(&file) {
+        let template = model_files::read(&file, model_files::CONFIG_BYTES_MAX)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
+        let (path, source) = match template {
             Ok(text) => (file, Some(text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let source = match config.chat_template {

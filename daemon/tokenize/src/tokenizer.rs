@@ -10,8 +10,11 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use tokenizers::{Model, NormalizedString, OffsetType, PreTokenizedString, PreTokenizer};
 use tokenizers::{OffsetReferential, tokenizer::normalizer::Range};
+use wengu_protocol::model_files;
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
+/// A token in a message is cut to so many.
+const SHOWN_CHARACTERS: usize = 40;
 /// Tokens that a model takes whose folder does not say.
 const MAX_LENGTH_UNKNOWN: usize = 512;
 
@@ -49,19 +52,23 @@ impl Tokenizer {
             path: path.clone(),
             message,
         };
-        let bytes = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
+        let bytes = model_files::read(&path, model_files::TOKENIZER_BYTES_MAX).map_err(|e| bad(e.to_string()))?;
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(bad)?;
+        check_ids(&inner).map_err(bad)?;
         // Length and padding are decided by who asks, not by what the model's author left in the file.
         inner
             .with_truncation(None)
             .map_err(|e| bad(e.to_string()))?
             .with_padding(None);
 
-        let config: ModelConfig = optional(&model_dir.join("config.json"))?;
-        let sentence: SentenceConfig = optional(&model_dir.join("sentence_bert_config.json"))?;
+        let config: ModelConfig = optional(&model_dir.join("config.json"), model_files::CONFIG_BYTES_MAX)?;
+        let sentence: SentenceConfig = optional(
+            &model_dir.join("sentence_bert_config.json"),
+            model_files::CONFIG_BYTES_MAX,
+        )?;
         // The RoBERTa family counts positions from the padding id on.
         let offset = match config.model_type.as_str() {
-            "roberta" | "xlm-roberta" | "camembert" => config.pad_token_id.unwrap_or(1) + 1,
+            "roberta" | "xlm-roberta" | "camembert" => config.pad_token_id.unwrap_or(1).saturating_add(1),
             _ => 0,
         };
         let max_length = config
@@ -254,13 +261,26 @@ fn is_space_bound(tokenizer: &tokenizers::Tokenizer) -> Result<bool, TokenizeErr
     Ok(ids("a b")? != [ids("a")?, ids("b")?].concat())
 }
 
-/// A JSON file that need not be there.
-pub(crate) fn optional<T: Default + for<'de> Deserialize<'de>>(path: &Path) -> Result<T, TokenizeError> {
+/// The library writes a vocabulary by counting to its largest id, and models have a row for each.
+fn check_ids(tokenizer: &tokenizers::Tokenizer) -> Result<(), String> {
+    let vocabulary = tokenizer.get_vocab(true);
+    match vocabulary.into_iter().max_by_key(|(_, id)| *id) {
+        Some((token, id)) if id >= model_files::VOCABULARY_MAX => {
+            let shown: String = token.chars().take(SHOWN_CHARACTERS).collect();
+            let most = model_files::VOCABULARY_MAX - 1;
+            Err(format!("the token {shown:?} has the id {id}; at most {most} is read"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A JSON file of at most `most` bytes that need not be there.
+pub(crate) fn optional<T: Default + for<'de> Deserialize<'de>>(path: &Path, most: u64) -> Result<T, TokenizeError> {
     let bad = |message: String| TokenizeError::Model {
         path: path.to_owned(),
         message,
     };
-    match std::fs::read(path) {
+    match model_files::read(path, most) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(bad(error.to_string())),

@@ -5,6 +5,7 @@ mod info;
 use super::args::{ModelAction, ModelArgs};
 use super::render::Progress;
 use super::{At, Exit};
+use crate::headers;
 use crate::hub::Hub;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -38,6 +39,8 @@ fn add(dir: &Path) -> Result<Exit> {
             dir.display()
         )
     })?;
+    headers::describe(dir)?;
+    headers::tensors(dir)?;
     wengu_tokenize::Tokenizer::load(dir)?;
     let name = dir
         .file_name()

@@ -14,9 +14,7 @@ use serde::Deserialize;
 use std::path::Path;
 use tch::Tensor;
 use wengu_protocol::job::{JobEnd, Task};
-
-/// A config.json is a few kilobytes.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
+use wengu_protocol::model_files;
 
 /// The base model without heads.
 pub struct Encoder {
@@ -72,11 +70,7 @@ impl Encoder {
     pub fn load(folder: &Path, task: Task, compute: Compute) -> Result<(Encoder, Pooling), TrainerError> {
         let path = folder.join("config.json");
         let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &path, error);
-        let size = std::fs::metadata(&path).map_err(|e| bad(&e))?.len();
-        if size > CONFIG_BYTES_MAX {
-            return Err(bad(&format!("{size} bytes are no config.json")));
-        }
-        let text = std::fs::read(&path).map_err(|e| bad(&e))?;
+        let text = model_files::read(&path, model_files::CONFIG_BYTES_MAX).map_err(|e| bad(&e))?;
         let ModelType { model_type } = serde_json::from_slice(&text).map_err(|e| bad(&e))?;
         let files = TensorFiles::open(folder)?;
         let weights = files.parse()?.computed(compute);

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::path::Path;
 use tch::{Kind, TchError, Tensor};
 use wengu_protocol::job::JobEnd;
+use wengu_protocol::model_files;
 
 /// How token vectors become one embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Pooling {
     /// As the folder's 1_Pooling/config.json says, or the family's own way where there is none.
     pub fn load(folder: &Path, default: Pooling) -> Result<Pooling, TrainerError> {
         let path = folder.join("1_Pooling/config.json");
-        let text = match std::fs::read(&path) {
+        let text = match model_files::read(&path, model_files::CONFIG_BYTES_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(default);

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 use wengu_protocol::job::JobEnd;
+use wengu_protocol::model_files;
 
 /// A mapped safetensors file.
 pub struct TensorFile {
@@ -35,8 +36,9 @@ impl TensorFile {
 
     /// Parses and checks the header.
     pub fn parse(&self) -> Result<Weights<'_>, TrainerError> {
-        let tensors =
-            SafeTensors::deserialize(&self.map).map_err(|e| TrainerError::at(JobEnd::BadModel, &self.path, e))?;
+        let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &self.path, error);
+        model_files::check_header(&self.map).map_err(|e| bad(&e))?;
+        let tensors = SafeTensors::deserialize(&self.map).map_err(|e| bad(&e))?;
         Ok(Weights {
             path: &self.path,
             files: vec![(&self.path, tensors)],
@@ -80,7 +82,7 @@ impl TensorFiles {
             });
         }
         let bad = |error: &dyn std::fmt::Display| TrainerError::at(JobEnd::BadModel, &index, error);
-        let text = std::fs::read(&index).map_err(|e| bad(&e))?;
+        let text = model_files::read(&index, model_files::INDEX_BYTES_MAX).map_err(|e| bad(&e))?;
         let map = serde_json::from_slice::<Index>(&text).map_err(|e| bad(&e))?.weight_map;
         let names: BTreeSet<&String> = map.values().collect();
         if let Some(name) = names
