@@ -42,7 +42,7 @@ fn every_kind_of_document_is_taken_or_set_aside_by_name() {
         ("locked.docx", "encrypted: "),
         ("locked.pdf", "encrypted: "),
         ("scanned.pdf", "needs_ocr: "),
-        ("zstd.parquet", "unsupported: "),
+        ("brotli.parquet", "unsupported: "),
     ];
     for (name, _) in taken.iter().chain(&set_aside) {
         site.drop_file(&format!("{name}.label"), b"law");
