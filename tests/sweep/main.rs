@@ -91,7 +91,7 @@ impl Tally {
         }
     }
 
-    /// Prints all of it, and panics unless what must be zero is.
+    /// Tells all of it, and panics unless what must be zero is.
     fn report(&self, what: &str, began: Instant) {
         // Not by `println`, which a test that passes keeps to itself.
         let told = format!(
@@ -107,6 +107,11 @@ impl Tally {
             self.other_versions
         );
         tell(&told);
+        self.must_be_zero();
+    }
+
+    /// Panics unless what must be zero is.
+    fn must_be_zero(&self) {
         let all = [
             self.files_lost,
             self.learned_twice,
