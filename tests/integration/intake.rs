@@ -53,6 +53,44 @@ fn encoding(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn what_was_set_aside_is_read_again_when_it_is_touched() {
+    let mut site = Site::new("");
+    site.start();
+    site.drop_file("broken.jsonl", b"{\"text\": 7}\n");
+    site.drop_file("good.txt", b"a text that nobody has labelled");
+    let path = |name: &str| site.path("inbox").join(name);
+    let shown = |name: &str| site.json(&["files", "explain", &path(name).display().to_string()])["file"].clone();
+    site.until("both have been read", |s| {
+        s.files()
+            == [("quarantined", 1), ("unlabelled", 1)]
+                .map(|(s, n)| (s.to_string(), n))
+                .into()
+    });
+    let before = shown("broken.jsonl");
+    let touch = |name: &str| {
+        let file = fs::OpenOptions::new().append(true).open(path(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(5))
+            .unwrap();
+    };
+    touch("broken.jsonl");
+    touch("good.txt");
+    site.until("it was read again", |_| {
+        let now = shown("broken.jsonl");
+        now["revision"].as_u64() > before["revision"].as_u64() && now["state"] == "quarantined"
+    });
+    assert_eq!(
+        shown("broken.jsonl")["explanation"],
+        before["explanation"],
+        "nothing about it has changed"
+    );
+    // What is taken is not learned anew for a new date.
+    assert_eq!(
+        (&shown("good.txt")["state"], &shown("good.txt")["revision"]),
+        (&json!("unlabelled"), &json!(1))
+    );
+}
+
+#[test]
 fn renames_and_rewrites_keep_the_case() {
     let mut site = Site::new("");
     site.start();

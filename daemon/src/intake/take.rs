@@ -173,8 +173,9 @@ fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Deliver
     record.seen = Some(delivery.seen);
     record.present = true;
     record.updated_ms = now;
-    // What was held back and is delivered again is what a person wants to be learned.
-    if same && !matches!(record.state, FileState::HeldBack { .. }) {
+    // What was held back and is delivered again is what a person wants to be learned, and what was set aside may be tried again.
+    let is_asked_again = matches!(record.state, FileState::HeldBack { .. } | FileState::Quarantined { .. });
+    if same && !is_asked_again {
         engine
             .store
             .commit(Batch::new("file.touched").at(now).put(&key, &record)?)?;
