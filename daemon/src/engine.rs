@@ -46,6 +46,7 @@ pub struct Engine {
     pub runner: OnceLock<Thread>,
     locks: BTreeMap<String, Mutex<()>>,
     rescans: BTreeMap<String, Notify>,
+    retries: BTreeMap<String, Notify>,
     live: Mutex<Live>,
     stopping: watch::Sender<bool>,
 }
@@ -59,6 +60,8 @@ pub struct Live {
     pub degraded: BTreeMap<String, String>,
     /// What waits for an update, by domain: counting it means looking at every file.
     pub pools: BTreeMap<String, PoolCount>,
+    /// Keys of files that are to be tried again now, by domain. What a stop loses of them is tried at the next start.
+    pub retries: BTreeMap<String, Vec<String>>,
     /// The run that a trainer works on, by domain.
     pub runs: BTreeMap<String, LiveRun>,
     /// When the scheduler last went round: the watchdog asks.
@@ -126,6 +129,11 @@ impl Engine {
                 .map(|name| (name.clone(), Mutex::new(())))
                 .collect(),
             rescans: config
+                .domains
+                .keys()
+                .map(|name| (name.clone(), Notify::new()))
+                .collect(),
+            retries: config
                 .domains
                 .keys()
                 .map(|name| (name.clone(), Notify::new()))
@@ -204,6 +212,29 @@ impl Engine {
             Some(notify) => notify.notified().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Has files of a domain tried again that were set aside: what is ingested of them is read, and what was never taken is
+    /// looked at. The domain counts as busy until that is done.
+    pub fn retry(&self, domain: &str, keys: Vec<String>) {
+        if let Some(notify) = self.retries.get(domain) {
+            let mut live = self.live();
+            live.busy_since
+                .entry(domain.to_string())
+                .or_insert_with(clock::now_ms);
+            live.retries.entry(domain.to_string()).or_default().extend(keys);
+            drop(live);
+            notify.notify_one();
+        }
+    }
+
+    /// Returns the keys that [`Engine::retry`] was called with for the domain, once it was.
+    pub async fn retry_asked(&self, domain: &str) -> Vec<String> {
+        match self.retries.get(domain) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+        self.live().retries.remove(domain).unwrap_or_default()
     }
 
     /// Says that everything is to stop.

@@ -130,6 +130,18 @@ fn read_intake(mut section: Section<'_>, several: bool) -> Intake {
         let remedy = "leave it out, or set `task = \"multi_label_classification\"` and write it as in \"|\"";
         report.error(&separator.place, message, remedy);
     }
+    let marker = section.string("marker");
+    if let Some(marker) = &marker
+        && (!marker.value.starts_with('.') || marker.value.contains('/') || marker.value.trim_matches('.').is_empty())
+    {
+        let message = format!(
+            "`{}` would be taken for a case file, or is no name of a file",
+            marker.value
+        );
+        let remedy = "write a name that begins with a dot, as in `marker = \".wengu-here\"`, and make that file in every watched folder";
+        report.error(&marker.place, message, remedy);
+    }
+    let marker = marker.map(|marker| marker.value);
     let intake = Intake {
         text_field: field(section.string("text_field"), "text"),
         label_field: field(section.string("label_field"), "label"),
@@ -137,6 +149,7 @@ fn read_intake(mut section: Section<'_>, several: bool) -> Intake {
         case_field: section.string("case_field").map(|field| field.value),
         settle: Duration::from_millis(section.integer("settle_ms", 0..=3_600_000, 2000)),
         rescan: Duration::from_secs(section.integer("rescan_s", 1..=86_400, 300)),
+        marker,
         max_file_bytes: section.integer("max_file_mib", 1..=4096, 64) << 20,
         encoding: encoding.map(|label| label.value),
         min_confidence: section.number("min_confidence", 0.0..=1.0, 0.6),

@@ -186,6 +186,8 @@ pub struct Intake {
     pub settle: Duration,
     /// Period of the full scan that backs up file-system events.
     pub rescan: Duration,
+    /// Name of a file that lies in every watched folder while its share is mounted; without it the folder counts as missing.
+    pub marker: Option<String>,
     /// Larger files are quarantined.
     pub max_file_bytes: u64,
     /// Encoding label for files without a BOM that are not UTF-8; None: detect.

@@ -35,6 +35,21 @@ fn an_empty_file() {
 
 /// Lines added to a file that is right, the key that is named, and words of the message.
 const ONE_MISTAKE: &[(&str, &str, &str)] = &[
+    (
+        "[domains.contracts.intake]\nmarker = \"here.txt\"",
+        "domains.contracts.intake.marker",
+        "taken for a case file",
+    ),
+    (
+        "[domains.contracts.intake]\nmarker = \".a/b\"",
+        "domains.contracts.intake.marker",
+        "no name of a file",
+    ),
+    (
+        "[domains.contracts.intake]\nmarker = \"..\"",
+        "domains.contracts.intake.marker",
+        "no name of a file",
+    ),
     ("[api]\nadmins = [\"zhang\", \"@\"]", "api.admins", "names no group"),
     (
         "[encryption]\nkey_file = \"a\"\nkey_credential = \"b\"",

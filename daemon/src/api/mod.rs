@@ -7,6 +7,7 @@ mod forget;
 mod history;
 mod judgements;
 mod refusal;
+mod retry;
 pub mod server;
 mod tuning;
 pub mod types;

@@ -5,6 +5,7 @@ use super::forget;
 use super::history;
 use super::judgements;
 use super::refusal::{self, Refusal};
+use super::retry;
 use super::tuning;
 use super::types::*;
 use super::views;
@@ -55,6 +56,7 @@ fn rows() -> Vec<Row> {
         change("/v1/tune", Operator, Domain, tune),
         change("/v1/tune/reset", Operator, Domain, reset_tuning),
         change("/v1/files/release", Operator, Domain, release),
+        change("/v1/files/retry", Operator, Domains, retry_files),
         change("/v1/files/review", Operator, Domain, decide_review),
         change("/v1/feedback", Operator, Domain, give_feedback).private(),
         change("/v1/incidents/silence", Operator, Domain, silence),
@@ -275,6 +277,17 @@ async fn reset_tuning(State(engine): State<Arc<Engine>>, Json(request): Json<Dom
 async fn release(State(engine): State<Arc<Engine>>, Json(request): Json<ReleaseRequest>) -> Answer<u64> {
     known_domain(&engine, &request.domain)?;
     blocking(move || crate::rollback::release(&engine, &request.domain, request.run)).await
+}
+
+async fn retry_files(
+    State(engine): State<Arc<Engine>>,
+    Extension(caller): Asking,
+    Json(request): Json<RetryRequest>,
+) -> Answer<u64> {
+    if let Some(domain) = &request.domain {
+        known_domain(&engine, domain)?;
+    }
+    blocking(move || retry::ask(&engine, &request, |domain| caller.sees(domain))).await
 }
 
 async fn give_feedback(

@@ -261,7 +261,7 @@ fn file_view(file: &FileRecord) -> FileView {
     }
 }
 
-fn explain_state(state: &FileState) -> String {
+pub(super) fn explain_state(state: &FileState) -> String {
     match state {
         FileState::Ingested => "a durable copy is held; it will be read next".into(),
         FileState::Pooled { tried_in_run: None, .. } => "its examples wait for the next update".into(),
@@ -292,10 +292,7 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
         .into_iter()
         .find(|(_, f)| f.path == path && seen(&f.domain));
     let Some((key, file)) = found else {
-        if let Some(file) = refused(engine).find(|file| file.path == path && seen(&file.domain)) {
-            bail!("{path}: {}", file.explanation)
-        }
-        bail!("no watched folder has shown {path}; check the path, or give it time to settle")
+        bail!(not_there(engine, path, seen))
     };
     let mut explanation = FileExplanation {
         file: file_view(&file),
@@ -339,6 +336,15 @@ pub fn explain_file(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) ->
             .collect();
     }
     Ok(explanation)
+}
+
+/// Why there is nothing to tell of a path.
+pub(super) fn not_there(engine: &Engine, path: &str, seen: impl Fn(&str) -> bool) -> String {
+    let refused = refused(engine).find(|file| file.path == path && seen(&file.domain));
+    match refused {
+        Some(file) => format!("{path}: {}", file.explanation),
+        None => format!("no watched folder has shown {path}; check the path, or give it time to settle"),
+    }
 }
 
 fn span_views(model: &LabelModel, plugin: &str, text: &str) -> Vec<SpanView> {

@@ -1,14 +1,14 @@
-use super::args::{FilesAction, FilesArgs};
-use super::render::table;
+use super::args::{FileListArgs, FilesAction, FilesArgs};
+use super::render::{count, say, table};
 use super::{Exit, review};
 use crate::api::client::Client;
-use crate::api::types::{FileExplanation, FileView, ReleaseRequest, ReviewRequest, Reviewed};
+use crate::api::types::{FileExplanation, FileView, ReleaseRequest, RetryRequest, ReviewRequest, Reviewed};
 use crate::clock::human;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit> {
-    match args.action {
+    let listed = match args.action {
         Some(FilesAction::Explain { path }) => return explain(client, &path, json).await,
         Some(FilesAction::Release { domain, run, source }) => {
             if let Some(source) = source {
@@ -24,6 +24,7 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
             }
             return Ok(Exit::Success);
         }
+        Some(FilesAction::Retry { paths }) => return retry(client, args.list.domain, &paths, json).await,
         Some(FilesAction::Review { domain, accept, reject }) => {
             return match (accept, reject) {
                 (Some(id), _) => review::decide(client, domain, id, true).await,
@@ -31,9 +32,13 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
                 (None, None) => review::list(client, domain, json).await,
             };
         }
-        None => {}
-    }
-    let query: Vec<(&str, &str)> = [("domain", &args.domain), ("state", &args.state)]
+        Some(FilesAction::Ls(list)) => FileListArgs {
+            domain: list.domain.or(args.list.domain),
+            state: list.state.or(args.list.state),
+        },
+        None => args.list,
+    };
+    let query: Vec<(&str, &str)> = [("domain", &listed.domain), ("state", &listed.state)]
         .into_iter()
         .filter_map(|(key, value)| value.as_deref().map(|v| (key, v)))
         .collect();
@@ -68,10 +73,25 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
     Ok(Exit::Success)
 }
 
-async fn explain(client: &Client, path: &Path, json: bool) -> Result<Exit> {
+/// A path as the daemon knows it.
+fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
+    Ok(path.display().to_string())
+}
+
+async fn retry(client: &Client, domain: Option<String>, paths: &[PathBuf], json: bool) -> Result<Exit> {
+    let paths = paths.iter().map(|path| absolute(path)).collect::<Result<_>>()?;
+    let request = RetryRequest { paths, domain };
+    let retried: u64 = client.post("/v1/files/retry", &request).await?;
+    say(json, &serde_json::json!({"retried": retried}), || {
+        let files = count(retried, "file");
+        format!("{files} to be read again now; `wengu files explain FILE` says what came of it.")
+    })
+}
+
+async fn explain(client: &Client, path: &Path, json: bool) -> Result<Exit> {
     let found: FileExplanation = client
-        .get("/v1/files/explain", &[("path", &path.display().to_string())])
+        .get("/v1/files/explain", &[("path", &absolute(path)?)])
         .await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&found)?);

@@ -23,7 +23,7 @@ use wengu_config::Domain;
 use wengu_failpoint::hit;
 use wengu_store::Batch;
 use wengu_store::records::{FileRecord, FileState};
-use wengu_watch::{Handle, Snapshot, WatchEvent, Watcher};
+use wengu_watch::{Folder, Handle, Snapshot, WatchEvent, Watcher};
 
 /// Between looks whether the watcher is idle.
 const LOOK: Duration = Duration::from_millis(100);
@@ -39,7 +39,11 @@ const RETRY: Duration = Duration::from_secs(30);
 /// Watches a domain's folders and takes what settles, until the daemon stops.
 pub async fn run(engine: Arc<Engine>, domain: Domain) {
     let feedback = engine.layout.feedback(&domain.name);
-    let folders = domain.watch.iter().cloned().chain([feedback]).collect();
+    let watched = domain.watch.iter().map(|path| Folder {
+        path: path.clone(),
+        marker: domain.intake.marker.clone(),
+    });
+    let folders = watched.chain([feedback.into()]).collect();
     let is_known = is_known(engine.clone(), domain.clone());
     let (watcher, mut events) = Watcher::spawn(folders, domain.intake.settle, domain.intake.rescan, is_known);
     let mut intake = Intake {
@@ -83,6 +87,13 @@ pub async fn run(engine: Arc<Engine>, domain: Domain) {
             () = intake.engine.rescan_asked(&intake.domain.name) => {
                 intake.set_busy(true);
                 intake.watcher.rescan_now();
+            }
+            keys = intake.engine.retry_asked(&intake.domain.name) => {
+                if !intake.has_space().await {
+                    return;
+                }
+                intake.set_busy(true);
+                intake.try_again(keys).await;
             }
             event = events.recv() => match event {
                 Some(event) => {
@@ -323,6 +334,23 @@ impl Intake {
         looked.is_ok()
     }
 
+    /// Tries again what was set aside, since somebody asked for it.
+    async fn try_again(&mut self, keys: Vec<String>) {
+        for key in keys {
+            if self.engine.is_stopping() {
+                return;
+            }
+            match self.engine.store.get::<FileRecord>(&key) {
+                // Nothing of it was taken that could be read: the watcher shows it once more.
+                Ok(Some(file)) if file.content.is_none() => self.watcher.retry(Path::new(&file.path)),
+                // It has got other content meanwhile, and was read.
+                Ok(Some(file)) if file.state != FileState::Ingested => {}
+                // Where its record cannot be read, this says so, and tries again.
+                _ => self.read(&key).await,
+            }
+        }
+    }
+
     /// Reads one ingested file. Where something else than the file fails it stays ingested and is tried again later; a
     /// file that meets such a failure every time is set aside, so that it does not hold its neighbours up.
     async fn read(&mut self, key: &str) {
@@ -339,7 +367,9 @@ impl Intake {
         let attempts = *attempts;
         self.set_busy(true);
         if attempts >= MAX_READS {
-            let reason = format!("reading it failed {attempts} times: {error}; `touch` it to have it tried again");
+            let reason = format!(
+                "reading it failed {attempts} times: {error}; `wengu files retry` or a `touch` has it tried again"
+            );
             self.attempts.remove(key);
             match self.engine.store.get::<FileRecord>(key) {
                 Ok(Some(file)) => {

@@ -18,4 +18,4 @@ pub use ignore::is_ignored;
 pub use scan::{Scan, scan};
 pub use settle::{Change, Seen, Settler};
 pub use snapshot::{OpenError, Snapshot, open_regular};
-pub use watcher::{Handle, WatchEvent, Watcher};
+pub use watcher::{Folder, Handle, WatchEvent, Watcher};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wengu_watch::{Handle, Snapshot, WatchEvent, Watcher};
+use wengu_watch::{Folder, Handle, Snapshot, WatchEvent, Watcher};
 
 const SETTLE: Duration = Duration::from_millis(100);
 /// Longer than any test: what is found is found by events, or by a scan that the test asked for.
@@ -32,16 +32,16 @@ impl Watched {
     }
 
     fn over(dir: TempDir, root: impl FnOnce(&Path) -> PathBuf, settle: Duration) -> Self {
-        Self::knowing(dir, root, settle, |_, _| false)
+        Self::knowing(dir, |dir| root(dir).into(), settle, |_, _| false)
     }
 
     fn knowing(
         dir: TempDir,
-        root: impl FnOnce(&Path) -> PathBuf,
+        folder: impl FnOnce(&Path) -> Folder,
         settle: Duration,
         is_known: impl Fn(&Path, &Snapshot) -> bool + Send + 'static,
     ) -> Self {
-        let (handle, receiver) = Watcher::spawn(vec![root(dir.path())], settle, NEVER, is_known);
+        let (handle, receiver) = Watcher::spawn(vec![folder(dir.path())], settle, NEVER, is_known);
         let mut watched = Self {
             dir,
             handle,
@@ -359,6 +359,38 @@ fn another_folder_in_the_place_of_a_root_is_noticed() {
 }
 
 #[test]
+fn a_share_that_is_not_mounted_has_lost_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("in")).unwrap();
+    fs::write(dir.path().join("in/.here"), "").unwrap();
+    fs::write(dir.path().join("in/old.txt"), "old").unwrap();
+    let marked = |dir: &Path| Folder {
+        path: dir.join("in"),
+        marker: Some(".here".into()),
+    };
+    let mut watched = Watched::knowing(dir, marked, SETTLE, |_, _| false);
+    watched.until("the file", |watched| watched.sizes("in/old.txt") == [3]);
+    // What is left of a share that went away is the folder that it was mounted on.
+    fs::rename(watched.path("in"), watched.path("away")).unwrap();
+    fs::create_dir(watched.path("in")).unwrap();
+    let is_missing =
+        |event: &WatchEvent| matches!(event, WatchEvent::RootMissing { reason, .. } if reason.contains(".here"));
+    watched.until("that it is told", |watched| watched.others.iter().any(is_missing));
+    fs::write(watched.path("in/elsewhere.txt"), "not on the share").unwrap();
+    std::thread::sleep(10 * SETTLE);
+    fs::remove_dir_all(watched.path("in")).unwrap();
+    fs::rename(watched.path("away"), watched.path("in")).unwrap();
+    fs::write(watched.path("in/new.txt"), "newer").unwrap();
+    watched.until("a file of the share", |watched| watched.sizes("in/new.txt") == [5]);
+    let root = watched.path("in");
+    assert!(watched.others.contains(&WatchEvent::RootBack { root }));
+    let is_removed = |event: &WatchEvent| matches!(event, WatchEvent::Removed { .. });
+    assert!(!watched.others.iter().any(is_removed), "{:?}", watched.others);
+    assert_eq!(watched.sizes("in/old.txt"), [3], "it was known all the time");
+    assert!(watched.sizes("in/elsewhere.txt").is_empty());
+}
+
+#[test]
 fn names_that_are_not_utf8_are_kept_as_they_are() {
     let mut watched = Watched::new(SETTLE);
     let name = OsStr::from_bytes(b"\xb0\xb8\xc0\xfd.txt");
@@ -389,7 +421,7 @@ fn a_file_that_is_known_as_it_is_is_not_told_until_it_changes() {
     for (name, text) in [("known", "12"), ("changed", "123"), ("goes", "12")] {
         fs::write(dir.path().join(name), text).unwrap();
     }
-    let mut watched = Watched::knowing(dir, |dir| dir.to_owned(), SETTLE, |_, now| now.size == 2);
+    let mut watched = Watched::knowing(dir, |dir| dir.to_owned().into(), SETTLE, |_, now| now.size == 2);
     assert_eq!(watched.sizes("changed"), [3]);
     assert!(watched.sizes("known").is_empty() && watched.sizes("goes").is_empty());
     fs::write(watched.path("known"), "1234").unwrap();

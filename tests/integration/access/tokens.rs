@@ -137,6 +137,7 @@ const ROUTES: &[(&str, &str, &str, bool)] = &[
     ("POST", "/v1/tune", "operator", true),
     ("POST", "/v1/tune/reset", "operator", true),
     ("POST", "/v1/files/release", "operator", true),
+    ("POST", "/v1/files/retry", "operator", true),
     ("POST", "/v1/files/review", "operator", true),
     ("POST", "/v1/feedback", "operator", true),
     ("POST", "/v1/incidents/silence", "operator", true),
@@ -235,20 +236,20 @@ fn a_token_of_one_domain_sees_that_domain_and_nothing_else() {
             .code(),
         Some(77)
     );
-    let explained = |name: &str| {
-        reachable.elsewhere(
-            &token,
-            &["files", "explain", reachable.site.path(name).to_str().unwrap()],
-        )
+    let about = |what: &str, name: &str| {
+        reachable.elsewhere(&token, &["files", what, reachable.site.path(name).to_str().unwrap()])
     };
-    assert!(explained("leaflets/leaflet.txt").status.success());
+    assert!(about("explain", "leaflets/leaflet.txt").status.success());
+    assert!(said(&about("retry", "leaflets/leaflet.txt")).contains("not quarantined"));
     // A file of another domain is as one that is not there.
-    let (other, none) = (
-        explained("inbox/secret-clause.txt"),
-        explained("inbox/no-such-clause.txt"),
-    );
-    assert_eq!(said(&other).replace("secret", "no-such"), said(&none));
-    assert_eq!(other.status.code(), Some(1));
+    for what in ["explain", "retry"] {
+        let (other, none) = (
+            about(what, "inbox/secret-clause.txt"),
+            about(what, "inbox/no-such-clause.txt"),
+        );
+        assert_eq!(said(&other).replace("secret", "no-such"), said(&none), "{what}");
+        assert_eq!(other.status.code(), Some(1), "{what}");
+    }
 }
 
 #[test]

@@ -91,6 +91,16 @@ pub struct ReleaseRequest {
     pub run: Option<u64>,
 }
 
+/// `POST /v1/files/retry`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RetryRequest {
+    /// The files' paths.
+    pub paths: Vec<String>,
+    /// Only in this domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+}
+
 /// `POST /v1/files/review`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReviewRequest {

@@ -168,11 +168,19 @@ pub struct RunArgs {
 
 /// `wengu files`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt")]
+#[command(after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt\n  wengu files retry inbox/contract-17.txt")]
 pub struct FilesArgs {
     /// What to do; lists without it
     #[command(subcommand)]
     pub action: Option<FilesAction>,
+    /// Which of them
+    #[command(flatten)]
+    pub list: FileListArgs,
+}
+
+/// Which files are listed.
+#[derive(Debug, ClapArgs)]
+pub struct FileListArgs {
     /// Only this domain
     #[arg(long)]
     pub domain: Option<String>,
@@ -184,6 +192,8 @@ pub struct FilesArgs {
 /// `wengu files …`.
 #[derive(Debug, Subcommand)]
 pub enum FilesAction {
+    /// List them, as `wengu files` alone does
+    Ls(FileListArgs),
     /// Everything about one file: how it was read, its examples, what happened to it
     Explain {
         /// The file
@@ -199,6 +209,12 @@ pub enum FilesAction {
         /// Instead: trust what comes from this folder below the watched one (`.` for the watched one itself)
         #[arg(long, value_name = "FOLDER", conflicts_with = "run")]
         source: Option<String>,
+    },
+    /// Read quarantined files again: what kept them from being read is gone
+    Retry {
+        /// The files
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
     },
     /// What waits for you: new sources that disagree with what is known, and examples that stand out
     Review {

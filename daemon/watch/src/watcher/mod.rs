@@ -77,6 +77,22 @@ pub enum WatchEvent {
     },
 }
 
+/// A folder to watch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Name of a file that lies in it whenever its share is mounted. Without that file the folder counts as missing: an empty place where a
+    /// share was does not say that its files are gone.
+    pub marker: Option<String>,
+}
+
+impl From<PathBuf> for Folder {
+    fn from(path: PathBuf) -> Folder {
+        Folder { path, marker: None }
+    }
+}
+
 /// Starts the thread that watches folders.
 #[derive(Debug)]
 pub struct Watcher;
@@ -89,7 +105,7 @@ impl Watcher {
     /// that they were taken as they are: these count as released. It is asked by the thread. The
     /// channel closes when the thread has ended, which without a dropped handle would be a defect.
     pub fn spawn(
-        roots: Vec<PathBuf>,
+        roots: Vec<Folder>,
         settle: Duration,
         rescan: Duration,
         is_known: impl Fn(&Path, &Snapshot) -> bool + Send + 'static,
@@ -98,7 +114,7 @@ impl Watcher {
     }
 
     fn spawn_with(
-        roots: Vec<PathBuf>,
+        roots: Vec<Folder>,
         settle: Duration,
         rescan: Duration,
         is_known: IsKnown,

@@ -1,7 +1,7 @@
 //! The watched folders themselves: are they there, and can their events be relied on.
 
-use super::Hints;
 use super::inbox::Shared;
+use super::{Folder, Hints};
 use nix::sys::statfs::statfs;
 use nix::unistd::{AccessFlags, access};
 use notify::{Config, ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -34,6 +34,7 @@ const POLL_DUTY: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Root {
     pub path: PathBuf,
+    pub marker: Option<String>,
     pub presence: Presence,
     pub degraded: Option<Degraded>,
     /// When a degraded folder is next scanned, from the start of the thread.
@@ -76,9 +77,10 @@ impl Degraded {
 }
 
 impl Root {
-    pub fn new(path: PathBuf) -> Self {
+    pub fn new(Folder { path, marker }: Folder) -> Self {
         Self {
             path,
+            marker,
             presence: Presence::Unknown,
             degraded: None,
             next_poll: Duration::ZERO,
@@ -95,6 +97,14 @@ impl Root {
         }
         access(&self.path, AccessFlags::R_OK | AccessFlags::X_OK)
             .map_err(|errno| format!("it cannot be read: {}", errno.desc()))?;
+        if let Some(marker) = &self.marker {
+            let is_there = std::fs::symlink_metadata(self.path.join(marker)).is_ok_and(|found| found.is_file());
+            if !is_there {
+                return Err(format!(
+                    "the file {marker} is not in it, so its share is not mounted; mount it, or make that file where it is"
+                ));
+            }
+        }
         Ok(Identity {
             device: metadata.dev(),
             inode: metadata.ino(),

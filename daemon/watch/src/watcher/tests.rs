@@ -27,7 +27,7 @@ fn receive_until(
 fn without_any_events_files_are_found_by_polling() {
     let root = tempfile::tempdir().unwrap();
     let (handle, mut receiver) = Watcher::spawn_with(
-        vec![root.path().to_owned()],
+        vec![root.path().to_owned().into()],
         Duration::from_millis(50),
         Duration::from_secs(3600),
         Box::new(|_, _| false),
@@ -72,7 +72,7 @@ fn dropping_the_handle_ends_the_thread_though_nobody_reads() {
         std::fs::write(root.path().join(format!("{index}.txt")), "x").unwrap();
     }
     let (handle, mut receiver) = Watcher::spawn(
-        vec![root.path().to_owned()],
+        vec![root.path().to_owned().into()],
         Duration::from_millis(10),
         Duration::from_secs(3600),
         |_, _| false,

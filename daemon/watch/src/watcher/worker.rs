@@ -3,7 +3,7 @@
 use super::inbox::{Inbox, Shared};
 use super::roots::{Degraded, Presence, Root, Watches};
 use super::scanning::Scanned;
-use super::{Hints, IsKnown, WatchEvent};
+use super::{Folder, Hints, IsKnown, WatchEvent};
 use crate::scan::{Look, look};
 use crate::{Change, Seen, Settler, is_ignored};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) struct Stopped;
 
 impl Worker {
     pub fn new(
-        roots: Vec<PathBuf>,
+        roots: Vec<Folder>,
         settle: Duration,
         rescan: Duration,
         is_known: IsKnown,
@@ -46,14 +46,15 @@ impl Worker {
         shared: Arc<Shared>,
         sender: mpsc::Sender<WatchEvent>,
     ) -> Self {
-        let mut paths: Vec<PathBuf> = roots
-            .into_iter()
-            .map(|root| std::path::absolute(&root).unwrap_or(root))
-            .collect();
-        paths.sort();
-        paths.dedup();
+        let whole = |Folder { path, marker }: Folder| Folder {
+            path: std::path::absolute(&path).unwrap_or(path),
+            marker,
+        };
+        let mut folders: Vec<Folder> = roots.into_iter().map(whole).collect();
+        folders.sort();
+        folders.dedup();
         Self {
-            roots: paths.into_iter().map(Root::new).collect(),
+            roots: folders.into_iter().map(Root::new).collect(),
             settler: Settler::new(settle),
             watches: Watches::new(&shared, hints),
             settle,
