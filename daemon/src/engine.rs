@@ -219,9 +219,7 @@ impl Engine {
     pub fn retry(&self, domain: &str, keys: Vec<String>) {
         if let Some(notify) = self.retries.get(domain) {
             let mut live = self.live();
-            live.busy_since
-                .entry(domain.to_string())
-                .or_insert_with(clock::now_ms);
+            live.busy_since.entry(domain.to_string()).or_insert_with(clock::now_ms);
             live.retries.entry(domain.to_string()).or_default().extend(keys);
             drop(live);
             notify.notify_one();

@@ -146,6 +146,113 @@ fn a_program_of_the_operators_reads_pictures() {
 }
 
 #[test]
+fn what_was_set_aside_is_read_again_once_somebody_asks_for_it() {
+    let mut site = Site::new("");
+    // It has nothing to write until there is such a file.
+    let text = site.path("written.txt");
+    let ocr = format!("[reader]\nocr_command = [\"cat\", \"{}\"]\n", text.display());
+    site.rewrite("[trainer]", &format!("{ocr}[trainer]"));
+    site.start();
+    // The same page three times, each time made by another program.
+    let scan = |maker: &[u8; 6]| {
+        let mut scan = sample("scanned.pdf");
+        let at = scan.windows(6).position(|window| window == b"Pillow").unwrap();
+        scan[at..at + 6].copy_from_slice(maker);
+        scan
+    };
+    let scans = [
+        ("asked.pdf", b"Pillow"),
+        ("touched.pdf", b"Willow"),
+        ("waits.pdf", b"Billow"),
+    ];
+    for (name, maker) in scans {
+        site.drop_file(&format!("{name}.label"), b"law");
+        site.drop_file(name, &scan(maker));
+    }
+    wait_for(&site, 3);
+    let state = |name: &str| explained(&site, name)["file"]["state"].clone();
+    let reason = |name: &str| {
+        let file = explained(&site, name);
+        file["file"]["explanation"].as_str().unwrap().to_owned()
+    };
+    let times = |name: &str, event: &str| {
+        let file = explained(&site, name);
+        let history = file["history"].as_array().unwrap();
+        history.iter().filter(|told| told[1] == event).count()
+    };
+    let retry = |names: &[&str]| {
+        let paths = names.iter().map(|name| format!("inbox/{name}"));
+        let output = site.command(&["files", "retry"]).args(paths).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let before = reason("asked.pdf");
+    assert!(before.starts_with("needs_ocr: ocr_command left with"), "{before}");
+
+    // What kept it from being read is still there.
+    let (code, said) = retry(&["asked.pdf"]);
+    assert!(code == Some(0) && said.starts_with("1 file to be read again"), "{said}");
+    site.until("it was read again", |_| times("asked.pdf", "file.read") == 2);
+    assert_eq!(state("asked.pdf"), "quarantined");
+    assert_eq!(reason("asked.pdf"), before);
+
+    fs::write(&text, "page one\u{c}page two\u{c}").unwrap();
+    let retried = site.json(&["files", "retry", &site.path("inbox/asked.pdf").display().to_string()]);
+    assert_eq!(retried["retried"], 1);
+    site.until("it is taken", |_| state("asked.pdf") == "pooled");
+    let asked = explained(&site, "asked.pdf");
+    assert_eq!(
+        (&asked["examples"][0]["text"], &asked["examples"][0]["label"]),
+        (&"page one\npage two".into(), &"law".into()),
+        "{asked}"
+    );
+    assert_eq!(asked["file"]["revision"], 1, "it is what was delivered");
+    let touched = fs::OpenOptions::new()
+        .append(true)
+        .open(site.path("inbox/touched.pdf"))
+        .unwrap();
+    touched
+        .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(5))
+        .unwrap();
+    drop(touched);
+    site.until("so is the one that was touched", |_| state("touched.pdf") == "pooled");
+    assert_eq!(state("waits.pdf"), "quarantined", "nobody asked for it");
+
+    // What was not set aside is named, and then nothing is tried.
+    site.drop_file("copy.pdf", &scan(b"Pillow"));
+    wait_for(&site, 4);
+    let (code, said) = retry(&["waits.pdf", "asked.pdf", "copy.pdf", "no-such.pdf"]);
+    assert_eq!(code, Some(1), "{said}");
+    for told in [
+        "asked.pdf is pooled, not quarantined",
+        "copy.pdf is duplicate, not quarantined: the same bytes as",
+        "no watched folder has shown",
+        "no file was tried again",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert_eq!(
+        (state("waits.pdf"), times("waits.pdf", "files.retried")),
+        ("quarantined".into(), 0)
+    );
+    assert_eq!(retry(&[]).0, Some(2), "a path is needed");
+    assert_eq!(site.json(&["files", "ls"]), site.json(&["files"]));
+    let listed = site.json(&["files", "ls", "--state", "quarantined"]);
+    assert_eq!(listed, site.json(&["files", "--state", "quarantined"]));
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+
+    // It can still be asked for alone.
+    let (code, said) = retry(&["waits.pdf"]);
+    assert_eq!(code, Some(0), "{said}");
+    site.until("the last one is taken", |_| state("waits.pdf") == "pooled");
+    let log = String::from_utf8(site.wengu(&["audit", "export", "--json"]).stdout).unwrap();
+    let asked = log
+        .lines()
+        .filter(|line| line.contains("\"api.asked\"") && line.contains("POST /v1/files/retry"));
+    assert_eq!(asked.count(), 4, "{log}");
+}
+
+#[test]
 fn a_folder_of_a_data_set_is_taken_without_its_descriptions() {
     let mut site = Site::new("");
     site.start();

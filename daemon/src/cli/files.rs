@@ -90,9 +90,7 @@ async fn retry(client: &Client, domain: Option<String>, paths: &[PathBuf], json:
 }
 
 async fn explain(client: &Client, path: &Path, json: bool) -> Result<Exit> {
-    let found: FileExplanation = client
-        .get("/v1/files/explain", &[("path", &absolute(path)?)])
-        .await?;
+    let found: FileExplanation = client.get("/v1/files/explain", &[("path", &absolute(path)?)]).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&found)?);
     } else {

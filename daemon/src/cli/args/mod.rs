@@ -168,7 +168,9 @@ pub struct RunArgs {
 
 /// `wengu files`.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt\n  wengu files retry inbox/contract-17.txt")]
+#[command(
+    after_help = "Examples:\n  wengu files --state quarantined\n  wengu files explain inbox/contract-17.txt\n  wengu files retry inbox/contract-17.txt"
+)]
 pub struct FilesArgs {
     /// What to do; lists without it
     #[command(subcommand)]
