@@ -10,7 +10,7 @@ use crate::learn::outcome::Judgement;
 use crate::learn::tune;
 use crate::sealing;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::Thread;
@@ -56,6 +56,8 @@ pub struct Engine {
 pub struct Live {
     /// Since when a domain's files have been coming in without a pause; absent while its intake is idle.
     pub busy_since: BTreeMap<String, i64>,
+    /// Domains whose version in service has a link or states of files that do not follow it yet.
+    pub unfollowed: BTreeSet<String>,
     /// Watched folders that are missing or degraded, with the reason.
     pub degraded: BTreeMap<String, String>,
     /// What waits for an update, by domain: counting it means looking at every file.

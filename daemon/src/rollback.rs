@@ -144,10 +144,17 @@ fn serve(
     let batch = alerts::enqueue(engine, batch, now, event)?;
     engine.store.commit(batch)?;
     hit("rollback.recorded");
-    engine.publish_current(&domain)?;
+    let linked = engine.publish_current(&domain);
     hit("rollback.linked");
     drop(lock);
-    let held_back_files = align_files(engine, &domain)?;
+    let followed = linked.and_then(|()| align_files(engine, &domain));
+    let held_back_files = followed.inspect_err(|_| {
+        engine.live().unfollowed.insert(domain.clone());
+        engine.schedule_wake.notify_one();
+    });
+    let held_back_files = held_back_files.with_context(|| {
+        format!("version {target} is in service; its link and the files' states follow as soon as they can")
+    })?;
     hit("rollback.aligned");
     engine.outbox_wake.notify_one();
     tracing::info!(domain, from = serving.id, to = target, ?how, "version_put_in_service");
@@ -157,6 +164,21 @@ fn serve(
         to: target,
         held_back_files,
     })
+}
+
+/// Finishes what a version that was put in service is followed by, where a full disk or another failure was in the way.
+pub fn follow(engine: &Engine, domain: &str) -> Result<()> {
+    if !engine.live().unfollowed.contains(domain) {
+        return Ok(());
+    }
+    {
+        let _lock = engine.lock(domain);
+        engine.publish_current(domain)?;
+    }
+    let held_back_files = align_files(engine, domain)?;
+    engine.live().unfollowed.remove(domain);
+    tracing::info!(domain, held_back_files, "version_followed");
+    Ok(())
 }
 
 /// Puts the anchor back in service where a run found that it is better, and the configuration asks for it.

@@ -48,6 +48,9 @@ pub async fn run(engine: Arc<Engine>) {
                 if worker.is_stopping() {
                     return;
                 }
+                if let Err(e) = crate::rollback::follow(&worker, &domain.name) {
+                    tracing::error!(domain = domain.name, error = format!("{e:#}"), "version_not_followed");
+                }
                 if let Err(e) = crate::rollback::roll_back_if_due(&worker, &domain.name) {
                     tracing::error!(domain = domain.name, error = format!("{e:#}"), "rollback_failed");
                 }

@@ -66,6 +66,18 @@ pub fn run_refused(how: &'static str, at: u64) -> Refused {
     }
 }
 
+/// Runs it on a disk that is full once, when the link to the version in service is pointed back.
+pub fn run_with_a_refused_link() -> Found {
+    let mut job = Job::new("", "");
+    // Two versions are promoted before one is left.
+    let refusal = Refusal::new("enospc", 3, job.path("count"));
+    job.refusal = Some((refusal.clone(), job.path("state/versions/contracts/current")));
+    let found = to_the_end(&mut job, &mut || None);
+    let what = refusal.refused().expect("nothing was refused");
+    assert!(what.contains("current"), "{what}");
+    found
+}
+
 /// Runs it on a disk that loses every rename onto this path in the state directory, and says that it was done.
 pub fn run_losing(inside: &str) -> Found {
     let mut job = Job::new("", "");

@@ -250,6 +250,16 @@ fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
     refuse_each(&refusals, &found).report("refused operations, short", began);
 }
 
+#[test]
+fn a_rollback_that_the_disk_refuses_to_link_is_finished_by_itself() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    tally.add(&undisturbed(), &job::run_with_a_refused_link());
+    tally.report("a refused link", began);
+}
+
 /// Half a minute passes until the file is read again. A run that began without it would make other versions.
 #[test]
 fn a_run_waits_for_a_file_that_is_read_again() {
