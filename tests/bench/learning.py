@@ -61,7 +61,8 @@ NOT_FOR = {
 HEAD = """# What is learned and what is forgotten
 
 Each part is written by the command above it from the files of its runs; `WENGU_DATA` names the public data sets. What the numbers say, and what
-was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`.
+was not measured, is in [daemon/trainer/LEARNING.md](daemon/trainer/LEARNING.md). Streams: `tests/bench/streams.py`. Methods: `tests/bench/learning.py`. The runs of the
+quick streams are kept in `tests/bench/runs/quick.jsonl`: `--only-tables --runs` with it makes their tables again, and `--runs` goes on from them.
 
 - **average accuracy**: mean over the deliveries of the share of right answers on their test sets after the last update (span F1 where spans are found; where a
   causal model answers, the share of texts whose whole answer is token by token the likeliest, so that it would be said).
