@@ -49,6 +49,8 @@ pub async fn run(config: Config) -> Result<()> {
     let socket = engine.config.socket.clone();
     let mut tasks = JoinSet::new();
     for domain in engine.config.domains.values() {
+        // From before the scheduler's first round: what was taken and not read before a stop belongs to the run that comes.
+        engine.live().busy_since.insert(domain.name.clone(), clock::now_ms());
         tasks.spawn(intake::run(engine.clone(), domain.clone()));
     }
     tasks.spawn(schedule::run(engine.clone()));
