@@ -48,6 +48,7 @@ fn example_spelled_out() -> String {
         "old_loss_tolerance",
         "slice_fields",
         "slice_functions",
+        "marker",
     ];
     let put_in = |line: &str| {
         let inside = line.strip_prefix("# ")?;
