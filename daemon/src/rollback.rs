@@ -143,18 +143,19 @@ fn serve(
     }
     let batch = alerts::enqueue(engine, batch, now, event)?;
     engine.store.commit(batch)?;
+    let mut following = Following {
+        engine,
+        domain: domain.clone(),
+        is_done: false,
+    };
     hit("rollback.recorded");
     let linked = engine.publish_current(&domain);
     hit("rollback.linked");
     drop(lock);
-    let followed = linked.and_then(|()| align_files(engine, &domain));
-    let held_back_files = followed.inspect_err(|_| {
-        engine.live().unfollowed.insert(domain.clone());
-        engine.schedule_wake.notify_one();
-    });
-    let held_back_files = held_back_files.with_context(|| {
+    let held_back_files = linked.and_then(|()| align_files(engine, &domain)).with_context(|| {
         format!("version {target} is in service; its link and the files' states follow as soon as they can")
     })?;
+    following.is_done = true;
     hit("rollback.aligned");
     engine.outbox_wake.notify_one();
     tracing::info!(domain, from = serving.id, to = target, ?how, "version_put_in_service");
@@ -164,6 +165,22 @@ fn serve(
         to: target,
         held_back_files,
     })
+}
+
+/// What follows a version that was put in service. Unless it gets done, by an error or a panic, the scheduler does it.
+struct Following<'a> {
+    engine: &'a Engine,
+    domain: String,
+    is_done: bool,
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.engine.live().unfollowed.insert(std::mem::take(&mut self.domain));
+            self.engine.schedule_wake.notify_one();
+        }
+    }
 }
 
 /// Finishes what a version that was put in service is followed by, where a full disk or another failure was in the way.

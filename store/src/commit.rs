@@ -68,6 +68,17 @@ impl Shared {
     }
 }
 
+/// Says that the writer's thread has panicked, where it has: whoever looks must learn that nothing is committed any more.
+pub(crate) struct Ended<'a>(pub &'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poisoned("the thread that writes has panicked".to_string());
+        }
+    }
+}
+
 pub(crate) struct Writer<'a> {
     pub shared: &'a Shared,
     pub journal: Journal,

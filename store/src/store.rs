@@ -1,7 +1,7 @@
 //! The store: opening it, committing to it, reading from it.
 
 use crate::batch::check_table;
-use crate::commit::{Job, Request, Shared, Writer};
+use crate::commit::{Ended, Job, Request, Shared, Writer};
 use crate::index::{self, Index};
 use crate::journal::scan::scan;
 use crate::journal::write::Journal;
@@ -126,6 +126,7 @@ impl Store {
         let writer = thread::Builder::new()
             .name("wengu-store".to_string())
             .spawn(move || {
+                let _ended = Ended(&writer_shared);
                 Writer {
                     shared: &writer_shared,
                     journal,

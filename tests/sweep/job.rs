@@ -117,7 +117,7 @@ pub fn look(job: &Job) -> Found {
         job.dir.path(),
         job.kills,
         &job.arrivals.lock().unwrap(),
-        job.was_refused(),
+        job.was_disturbed(),
     )
 }
 
@@ -226,11 +226,10 @@ impl Job {
         command
     }
 
-    /// Whether the disk has refused something, so that a process may end as it likes.
-    fn was_refused(&self) -> bool {
-        self.refusal
-            .as_ref()
-            .is_some_and(|(refusal, _)| refusal.refused().is_some())
+    /// Whether the disk has refused something, or threads panic, so that a process may end as it likes.
+    fn was_disturbed(&self) -> bool {
+        let refused = |(refusal, _): &(Refusal, PathBuf)| refusal.refused().is_some();
+        self.points.contains("=panic@") || self.refusal.as_ref().is_some_and(refused)
     }
 
     pub fn start(&mut self) {
@@ -246,7 +245,7 @@ impl Job {
 
     /// Kills what is to be killed, and starts anew what was killed.
     pub fn tick(&mut self, kills: Kills) {
-        let was_refused = self.was_refused();
+        let was_disturbed = self.was_disturbed();
         let daemon = self.daemon.as_mut().expect("the daemon was started");
         if self.next_kill.is_some_and(|at| at <= Instant::now()) {
             daemon.kill().unwrap();
@@ -255,7 +254,7 @@ impl Job {
         } else {
             match daemon.try_wait().unwrap() {
                 None => return,
-                Some(_) if was_refused => {}
+                Some(_) if was_disturbed => {}
                 Some(status) => assert_eq!(status.signal(), Some(9), "the daemon left: {status}\n{}", self.log()),
             }
         }
@@ -357,7 +356,7 @@ impl Job {
                 Some(9) => self.kills += 1,
                 _ => {
                     let said = String::from_utf8_lossy(&output.stderr);
-                    assert!(output.status.success() || self.was_refused(), "{said}");
+                    assert!(output.status.success() || self.was_disturbed(), "{said}");
                     if output.status.success() {
                         return;
                     }
@@ -371,7 +370,7 @@ impl Job {
         let pid = nix::unistd::Pid::from_raw(daemon.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let status = daemon.wait().unwrap();
-        assert!(status.success() || self.was_refused(), "{status}\n{}", self.log());
+        assert!(status.success() || self.was_disturbed(), "{status}\n{}", self.log());
     }
 
     pub fn log(&self) -> String {

@@ -136,10 +136,10 @@ fn action(point: &str) -> &'static str {
     }
 }
 
-/// Kills at every place when it is reached for the `k`th time: in one job all that can, in the next what that job did not
+/// Does `action` at each of these places when it is reached for the `k`th time: in one job all that can, in the next what that job did not
 /// reach (a rollback that was killed is finished by the start), until a job passes clean.
-fn all_at(k: u64, expected: &Found, tally: &mut Tally) {
-    let mut left = places();
+fn all_at(k: u64, places: &[&str], action: impl Fn(&str) -> &'static str, expected: &Found, tally: &mut Tally) {
+    let mut left = places.to_vec();
     loop {
         let words: Vec<String> = left.iter().map(|p| format!("{p}={}@{k}", action(p))).collect();
         let found = job::run(&words.join(","), &mut || None);
@@ -181,8 +181,8 @@ fn killed_at_every_place_nothing_is_lost_and_nothing_is_done_twice() {
     assert_eq!(reached, named, "the table and what is reached");
 
     let mut tally = Tally::default();
-    all_at(1, &expected, &mut tally);
-    all_at(2, &expected, &mut tally);
+    all_at(1, &places(), action, &expected, &mut tally);
+    all_at(2, &places(), action, &expected, &mut tally);
     let (seed, mut n) = (seed(), 0);
     let found = job::run("", &mut || {
         n += 1;
@@ -266,6 +266,19 @@ fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
     refuse_each(&refusals, &found).report("refused operations, short", began);
 }
 
+/// A defect in one thread: what it had begun is done all the same, by a try or by a daemon that starts anew.
+#[test]
+fn a_thread_that_panics_at_any_place_costs_nothing_but_a_restart() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    // A trainer that panics is a failed attempt, which has tests of its own.
+    let others: Vec<_> = places().into_iter().filter(|point| action(point) == "kill").collect();
+    all_at(1, &others, |_| "panic", &undisturbed(), &mut tally);
+    tally.report("panics", began);
+}
+
 #[test]
 fn a_rollback_that_the_disk_refuses_to_link_is_finished_by_itself() {
     if !trainer() {
@@ -308,9 +321,10 @@ fn killed_at_every_place_for_every_time_it_is_reached() {
     on_every_place(&places(), |point, k| {
         let found = job::run(&format!("{point}={}@{k}", action(point)), &mut || None);
         tally.lock().unwrap().add(&expected, &found);
-        if action(point) == "kill_both" && k == 1 {
-            // The trainer alone: the daemon counts a failed attempt and starts it again.
-            let alone = job::run(&format!("{point}=kill@1"), &mut || None);
+        if k == 1 {
+            // The trainer alone: the daemon counts a failed attempt and starts it again. Or one thread of the daemon.
+            let alone = if action(point) == "kill_both" { "kill" } else { "panic" };
+            let alone = job::run(&format!("{point}={alone}@1"), &mut || None);
             tally.lock().unwrap().add(&expected, &alone);
         }
         found.kills

@@ -49,8 +49,15 @@ pub enum Taken {
 
 /// Whether the file was taken as it is now.
 pub fn is_known(engine: &Engine, domain: &Domain, path: &Path, now: &Snapshot) -> Result<bool> {
-    let known = engine.store.get::<FileRecord>(&file_key(&domain.name, path))?;
-    Ok(known.is_some_and(|k| k.present && k.seen == Some(seen(now)) && k.content.is_some()))
+    Ok(known(engine, domain, path, now)?.is_some())
+}
+
+/// The record of a file that was taken as it is now, with its key.
+fn known(engine: &Engine, domain: &Domain, path: &Path, now: &Snapshot) -> Result<Option<(String, FileRecord)>> {
+    let key = file_key(&domain.name, path);
+    let known = engine.store.get::<FileRecord>(&key)?;
+    let as_it_is = |k: &FileRecord| k.present && k.seen == Some(seen(now)) && k.content.is_some();
+    Ok(known.filter(as_it_is).map(|record| (key, record)))
 }
 
 /// Takes a settled file. An error is the system's, not the file's: the caller tries again.
@@ -79,8 +86,10 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
             return Err(e.into());
         }
     };
-    if is_known(engine, domain, path, &before)? {
-        return Ok(Taken::Nothing);
+    if let Some((key, record)) = known(engine, domain, path, &before)? {
+        // Recorded by a try that failed after it, and not read yet.
+        let unread = record.state == FileState::Ingested;
+        return Ok(if unread { Taken::Read(vec![key]) } else { Taken::Nothing });
     }
     if let Some(why) = forgotten(engine, domain, path, &file, &before)? {
         engine.forgetting.refuse(&domain.name, path, why, Some(seen(&before)));

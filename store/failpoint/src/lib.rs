@@ -1,7 +1,8 @@
-//! Named places in a daemon, its trainer and its tools at which a test kills the process with SIGKILL.
+//! Named places in a daemon, its trainer and its tools at which a test kills the process with SIGKILL, or has the thread panic.
 //!
 //! `WENGU_FAILPOINTS=adopt.renamed=kill@3,train.step=kill_both@1` kills the process that reaches `adopt.renamed` for the
-//! third time, and whoever reaches `train.step` first together with its parent. `WENGU_FAILPOINTS_LOG=FILE` has every place
+//! third time, and whoever reaches `train.step` first together with its parent; `ACTION` is `panic` for a thread that
+//! panics. `WENGU_FAILPOINTS_LOG=FILE` has every place
 //! that is reached written there, a line each, and has them counted over all processes that share the file: a place that
 //! has killed does not kill again after the restart. Without it each process counts for itself.
 //!
@@ -38,6 +39,7 @@ mod armed {
     enum Action {
         Kill,
         KillBoth,
+        Panic,
     }
 
     #[derive(Debug, Default)]
@@ -65,8 +67,13 @@ mod armed {
             }
         };
         // Still under the lock: no other thread gets further than its next place.
-        if let Some((action, _)) = armed.actions.get(name).filter(|(_, at)| *at == count) {
-            die(*action);
+        match armed.actions.get(name).filter(|(_, at)| *at == count) {
+            Some((Action::Panic, _)) => {
+                drop(counts);
+                panic!("at the failpoint {name}");
+            }
+            Some((action, _)) => die(*action),
+            None => {}
         }
     }
 
@@ -99,7 +106,12 @@ mod armed {
             let action = match action {
                 "kill" => Action::Kill,
                 "kill_both" => Action::KillBoth,
-                other => return Err(format!("no action is called {other}; there are kill and kill_both")),
+                "panic" => Action::Panic,
+                other => {
+                    return Err(format!(
+                        "no action is called {other}; there are kill, kill_both and panic"
+                    ));
+                }
             };
             if !POINTS.contains(&name) {
                 return Err(format!("no failpoint is called {name}"));
@@ -141,7 +153,7 @@ mod armed {
             for (text, why) in [
                 ("adopt.renamed", "NAME=ACTION@COUNT"),
                 ("adopt.renamed=kill@x", "NAME=ACTION@COUNT"),
-                ("adopt.renamed=panic@1", "no action is called panic"),
+                ("adopt.renamed=leave@1", "no action is called leave"),
                 ("adopt.renamd=kill@1", "no failpoint is called adopt.renamd"),
             ] {
                 assert!(parse(text).unwrap_err().contains(why), "{text}");

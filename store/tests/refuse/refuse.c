@@ -30,7 +30,8 @@ static struct shared *shared;
 static const char *root;
 static long at;
 static int how;
-static int full_fd = -1;
+/* The file whose next write finds the disk full. */
+static char full[4096];
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -63,15 +64,23 @@ static int refused(const char *op, const char *path, int is_write) {
 static int refused_fd(const char *op, int fd, int is_write) {
     char link[64], path[4096];
     if (!shared) return 0;
-    if (is_write && full_fd == fd) {
-        full_fd = -1;
-        return ENOSPC;
-    }
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
     if (len <= 0) return 0;
     path[len] = 0;
+    /* By its name: its number may be another file's by now, one that is none of ours. */
+    if (is_write && full[0] && !strcmp(full, path)) {
+        full[0] = 0;
+        return ENOSPC;
+    }
     return refused(op, path, is_write);
+}
+
+static void fill(int fd) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, full, sizeof full - 1);
+    full[len > 0 ? len : 0] = 0;
 }
 
 #define OR_FAIL(verdict)      \
@@ -106,7 +115,7 @@ ssize_t write(int fd, const void *bytes, size_t len) {
     int verdict = refused_fd("write", fd, 1);
     OR_FAIL(verdict)
     ssize_t written = REAL(write)(fd, bytes, verdict == SHORT ? (len + 1) / 2 : len);
-    if (verdict == SHORT && len > 1) full_fd = fd;
+    if (verdict == SHORT && len > 1) fill(fd);
     return written;
 }
 
@@ -114,21 +123,21 @@ ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t offset) {
     int verdict = refused_fd("pwrite", fd, 1);
     OR_FAIL(verdict)
     ssize_t written = REAL(pwrite64)(fd, bytes, verdict == SHORT ? (len + 1) / 2 : len, offset);
-    if (verdict == SHORT && len > 1) full_fd = fd;
+    if (verdict == SHORT && len > 1) fill(fd);
     return written;
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     int verdict = refused_fd("writev", fd, 1);
     OR_FAIL(verdict)
-    if (verdict == SHORT && count > 1) full_fd = fd;
+    if (verdict == SHORT && count > 1) fill(fd);
     return REAL(writev)(fd, parts, verdict == SHORT ? (count + 1) / 2 : count);
 }
 
 ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t len, unsigned flags) {
     int verdict = refused_fd("copy_file_range", out, 1);
     OR_FAIL(verdict)
-    if (verdict == SHORT) full_fd = out;
+    if (verdict == SHORT) fill(out);
     return REAL(copy_file_range)(in, from, out, to, verdict == SHORT ? (len > 64 ? 64 : 1) : len, flags);
 }
 
