@@ -36,7 +36,10 @@ const RESULT: &str = r#"{"schema":SCHEMA,"job_id":"j","end":"END","message":"why
 fn writes_result(end: &str, outputs: &str) -> String {
     let result = RESULT.replace("SCHEMA", &JOB_SCHEMA.to_string());
     let result = result.replace("END", end).replace("OUTPUTS", outputs).replace('\n', "");
-    format!("printf '%s' '{result}' > \"$2/tmp\" && mv \"$2/tmp\" \"$2/result.json\"")
+    format!(
+        "cd \"$2\" && printf '%s' '{result}' > result.json.tmp && sha256sum result.json.tmp | sed 's/.tmp//' > result.sha256 \
+         && mv result.json.tmp result.json"
+    )
 }
 
 #[test]
@@ -131,8 +134,14 @@ fn a_result_is_believed_only_with_its_digests() {
         matches!(&end, TrainerEnd::BadResult(e) if e.contains("out/head")),
         "{end:?}"
     );
-    let (end, _) = end_of("echo '{' > \"$2/result.json\"", LIMITS, None);
-    assert!(matches!(end, TrainerEnd::BadResult(_)), "{end:?}");
+    let says = |script: &str, why: &str| {
+        let (end, _) = end_of(script, LIMITS, None);
+        assert!(matches!(&end, TrainerEnd::BadResult(e) if e.contains(why)), "{end:?}");
+    };
+    says("echo '{' > \"$2/result.json\"", "result.sha256: ");
+    // A figure that was changed leaves JSON that can be read.
+    let script = writes_result("completed", "") + " && sed -i 's/\"steps\":0/\"steps\":7/' result.json";
+    says(&script, "result.json has SHA-256 ");
 }
 
 #[test]

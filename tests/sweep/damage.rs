@@ -1,11 +1,12 @@
 //! A byte of a file of the version in service is flipped while the daemon is down, or the file ends early: it is named, and the
-//! version is served again only when it is whole.
+//! version is served again only when it is whole. A job that is damaged is prepared anew, and a result that is damaged is none.
 
-use crate::job::Job;
-use crate::{tell, trainer};
+use crate::job::{self, Job};
+use crate::{Tally, tell, trainer, undisturbed};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
@@ -18,6 +19,49 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
 
 fn problems(status: &Value) -> String {
     status["domains"][0]["problems"].to_string()
+}
+
+/// Flips a bit in the middle of a file.
+fn flip(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+/// Each time the trainer is killed, and the daemon with it, something of the job is not what was written.
+#[test]
+fn a_job_or_a_result_that_is_damaged_is_made_anew() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    let mut files = vec![
+        "result.json",
+        "data/replay.safetensors",
+        "job.json",
+        "data/train.safetensors",
+    ];
+    let found = job::run_damaging(
+        "train.loaded=kill_both@1,train.step=kill_both@1,train.result=kill_both@1",
+        |dir| {
+            let listed = fs::read_to_string(dir.join("SHA256SUMS")).unwrap();
+            for entry in fs::read_dir(dir.join("data")).unwrap().map(Result::unwrap) {
+                let name = format!("data/{}", entry.file_name().to_str().unwrap());
+                assert!(listed.contains(&name), "{name} has no digest");
+            }
+            let file = loop {
+                let file = dir.join(files.pop().expect("there is something to damage"));
+                if file.exists() {
+                    break file;
+                }
+            };
+            flip(&file);
+        },
+    );
+    tally.add(&undisturbed(), &found);
+    assert_eq!((found.kills, files.len()), (3, 0));
+    tally.report("damaged jobs and results", began);
 }
 
 #[test]

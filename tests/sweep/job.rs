@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,21 @@ pub fn run_refused(how: &'static str, at: u64) -> Refused {
         what: refusal.refused(),
         operations: refusal.operations(),
     }
+}
+
+/// Runs it; each time that a failpoint has killed the daemon, `damage` may do something to the job directory of the first run.
+pub fn run_damaging(points: &str, mut damage: impl FnMut(&Path)) -> Found {
+    let mut job = Job::new(points, "");
+    job.start();
+    job.deliver(1);
+    for _ in points.split(',') {
+        let status = job.daemon.as_mut().expect("the daemon was started").wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "the daemon left: {status}\n{}", job.log());
+        job.kills += 1;
+        damage(&job.path("state/jobs/contracts/0001"));
+        job.start();
+    }
+    from_the_first(&mut job, &mut || None)
 }
 
 /// Runs it on a disk that is full once, when the link to the version in service is pointed back.

@@ -3,7 +3,7 @@
 
 use super::manifest::Manifest;
 use super::outcome::add_baseline;
-use super::prepare::prepare_baseline;
+use super::prepare::{is_prepared, prepare_baseline};
 use super::runner::{Work, supervise, waits_for_space};
 use super::supervise::TrainerEnd;
 use crate::clock::now_ms;
@@ -117,7 +117,7 @@ fn measure(context: &Work, baseline: &str, run: &RunRecord, dir: &Path, accuracy
     if !dir.join(job::layout::RESULT).exists() && waits_for_space(context.engine) {
         return Ok(false);
     }
-    if !dir.join(job::layout::JOB).exists() {
+    if !is_prepared(dir) {
         prepare_baseline(&context.engine.store, &context.prepared(), baseline, dir)?;
     }
     match supervise(context, run.run, baseline, dir)? {

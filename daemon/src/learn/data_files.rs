@@ -6,6 +6,7 @@ use super::memory::Remembered;
 use super::old_sample::{Taught, old_sample};
 use super::prepare::{Prepared, audit_name, checklist_name, era_name, reserve_name};
 use super::task::{Encoder, weight};
+use crate::digest;
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -261,10 +262,17 @@ impl<'a> Writer<'a> {
         Ok(path)
     }
 
-    /// `job.json` comes last: where it is, all is.
+    /// `job.json` comes last: where it is, all is. Data files may not be on the disk yet; their digests are.
     pub(super) fn finish(&self, job: Job) -> Result<()> {
         hit("prepare.before_job");
-        durable::write_file(&self.dir.join(job::layout::JOB), &serde_json::to_vec_pretty(&job)?)?;
+        let bytes = serde_json::to_vec_pretty(&job)?;
+        let mut sums = job::sums::line(job::layout::JOB, &digest::sha256(&bytes));
+        for path in job.data_files() {
+            let sha256 = digest::sha256_file(&self.dir.join(path)).with_context(|| path.display().to_string())?;
+            sums += &job::sums::line(&path.to_string_lossy(), &sha256);
+        }
+        durable::write_file(&self.dir.join(job::layout::SUMS), sums.as_bytes())?;
+        durable::write_file(&self.dir.join(job::layout::JOB), &bytes)?;
         hit("prepare.ready");
         Ok(())
     }

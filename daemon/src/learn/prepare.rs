@@ -5,6 +5,7 @@ use super::manifest::Manifest;
 use super::memory::{Memory, Remembered};
 use super::task::Encoder;
 use super::watched;
+use crate::digest;
 use anyhow::Result;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,19 @@ pub fn checklist_name(run: u64) -> String {
 /// The name of an era's audit set in the job.
 pub fn audit_name(run: u64) -> String {
     format!("audit-{run:04}")
+}
+
+/// Whether a job directory is complete and as it was written. One that is not is prepared anew, which gives the same bytes: it may have
+/// been damaged, or the power failed before its data files were on the disk.
+pub fn is_prepared(dir: &Path) -> bool {
+    if !dir.join(job::layout::JOB).exists() {
+        return false;
+    }
+    let verified = job::sums::verify(dir, job::layout::SUMS, digest::sha256_file);
+    if let Err(error) = &verified {
+        tracing::warn!(dir = %dir.display(), %error, "job_prepared_anew");
+    }
+    verified.is_ok()
 }
 
 /// Writes the job directory of the update itself. `job.json` comes last: where it is, all is.

@@ -2,7 +2,7 @@
 //! repeated: after a crash at any point the run goes on from its record and its job directory.
 
 use super::manifest::Manifest;
-use super::prepare::{Prepared, prepare_update};
+use super::prepare::{Prepared, is_prepared, prepare_update};
 use super::supervise::{Limits, TrainerEnd, read_result, run_trainer};
 use super::{aftermath, tune, verdict};
 use crate::alerts;
@@ -148,7 +148,7 @@ fn train(context: &Work, run: RunRecord) -> Result<()> {
     {
         intact::check(engine, &run.domain, id).with_context(|| format!("version {id} is damaged"))?;
     }
-    if !dir.join(job::layout::JOB).exists() {
+    if !is_prepared(&dir) {
         prepare_update(&engine.store, &context.prepared(), &dir).context("preparing the job directory failed")?;
     }
     let end = supervise(context, run.run, "update", &dir)?;

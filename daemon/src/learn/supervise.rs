@@ -239,6 +239,9 @@ pub fn read_result(job_dir: &Path) -> Option<TrainerEnd> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
         Err(e) => return Some(TrainerEnd::BadResult(format!("result.json: {e}"))),
     };
+    if let Err(error) = job::sums::verify(job_dir, job::layout::RESULT_SUM, crate::digest::sha256_file) {
+        return Some(TrainerEnd::BadResult(error.to_string()));
+    }
     let result: JobResult = match serde_json::from_slice(&bytes) {
         Ok(result) => result,
         Err(e) => return Some(TrainerEnd::BadResult(format!("result.json: {e}"))),

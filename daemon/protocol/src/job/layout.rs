@@ -2,10 +2,14 @@
 
 /// The job.
 pub const JOB: &str = "job.json";
+/// Digests of the job and of its data files, in [`super::sums`]' form. A job that was made by hand may have none.
+pub const SUMS: &str = "SHA256SUMS";
 /// One [`super::Progress`] a line.
 pub const PROGRESS: &str = "progress.jsonl";
 /// The result.
 pub const RESULT: &str = "result.json";
+/// The digest of the result, in [`super::sums`]' form. It is there before the result.
+pub const RESULT_SUM: &str = "result.sha256";
 /// Adapter of the result as PEFT keeps it, or of method `bottleneck` as AdapterHub's library does. None where only a head was trained.
 pub const ADAPTER: &str = "out/adapter";
 /// `head.safetensors` and `labels.json`.

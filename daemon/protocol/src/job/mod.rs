@@ -7,6 +7,7 @@
 //! checkpoint/         the trainer's own; removed when the job has completed
 //! out/                adapter/, head/, fisher.safetensors, statistics.safetensors, predictions/
 //! result.json         `JobResult`, renamed into place last
+//! SHA256SUMS          digests of job.json and the data files; result.sha256 that of result.json
 //! ```
 //!
 //! All paths in `job.json` are absolute or relative to the job directory. Cancel is SIGTERM: the trainer stops at
@@ -21,6 +22,7 @@ mod learning;
 mod method;
 mod old;
 mod result;
+pub mod sums;
 
 pub use adapter_start::{AdapterStart, Recompression};
 pub use base::{BaseModel, Device, Precision};
@@ -31,8 +33,8 @@ pub use old::{EraStability, Mixing, MixingPoint, Stability};
 pub use result::{JobEnd, JobResult, LossTerms, Phase, Progress, Repeat};
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// Version of every structure in this module. A trainer refuses a job with another one.
 pub const JOB_SCHEMA: u32 = 5;
@@ -149,6 +151,19 @@ pub struct Parent {
     /// How many of the job's term tokens its adapter has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub term_tokens: u32,
+}
+
+impl Job {
+    /// Every data file that the job names, once, in the order of their names.
+    pub fn data_files(&self) -> BTreeSet<&Path> {
+        let data = &self.data;
+        let asked = self.anchor.iter().flat_map(|anchor| anchor.eval.values());
+        let sets = asked.chain(data.eval.values()).chain(data.champion_eval.values());
+        let old = data.old_sample.iter().map(|old| &old.path);
+        let others = [&data.validation, &data.replay, &data.candidates, &data.fresh];
+        let others = others.into_iter().flatten().chain([&data.train]).chain(old);
+        sets.chain(others).map(PathBuf::as_path).collect()
+    }
 }
 
 /// A version against which slow slides show.

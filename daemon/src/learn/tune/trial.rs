@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::learn::adopt::{Adoption, adopt};
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::judge_job;
-use crate::learn::prepare::{Prepared, prepare_update};
+use crate::learn::prepare::{Prepared, is_prepared, prepare_update};
 use crate::learn::runner::{Work, supervise};
 use crate::learn::supervise::TrainerEnd;
 use crate::schedule;
@@ -143,7 +143,7 @@ fn prepared<'a>(manifest: &'a Manifest, parent: Option<&Path>, ancestors: &'a [M
 }
 
 fn train(engine: &Engine, prepared: &Prepared, dir: &Path, stage: &str) -> Result<Ended> {
-    if !dir.join(job::layout::JOB).exists() {
+    if !is_prepared(dir) {
         prepare_update(&engine.store, prepared, dir).context("preparing the job directory failed")?;
     }
     let context = Work {

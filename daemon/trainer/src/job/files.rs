@@ -56,11 +56,16 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), TrainerError> {
     write().map_err(|e| write_failed(path, &e))
 }
 
-/// Writes a value as JSON for people and machines, as [`write_durable`] does.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
+/// A value as JSON for people and machines; `path` is where it goes.
+pub fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, TrainerError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| TrainerError::at(JobEnd::Internal, path, error))?;
     text.push(b'\n');
-    write_durable(path, &text)
+    Ok(text)
+}
+
+/// Writes a value as JSON for people and machines, as [`write_durable`] does.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainerError> {
+    write_durable(path, &json(path, value)?)
 }
 
 /// `create_dir_all`, with the error named.

@@ -1,6 +1,6 @@
 //! How a job ends, and what is left behind for each end.
 
-use super::files::{files_under, sha256_file, write_failed, write_json};
+use super::files::{self, files_under, sha256_file, write_failed};
 use super::pipeline;
 use super::spec::JobDir;
 use crate::error::TrainerError;
@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use wengu_failpoint::hit;
 use wengu_protocol::job::{
-    JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Recompression, Repeat, Stability, layout,
+    JOB_SCHEMA, JobEnd, JobResult, LossTerms, Mixing, Phase, Recompression, Repeat, Stability, layout, sums,
 };
 
 /// What the steps of a completed job leave to say.
@@ -193,7 +193,11 @@ fn write_failure(root: &Path, error: &TrainerError) -> Result<(), TrainerError> 
 }
 
 fn save(root: &Path, result: &JobResult) -> Result<(), TrainerError> {
-    write_json(&root.join(layout::RESULT), result)
+    let path = root.join(layout::RESULT);
+    let text = files::json(&path, result)?;
+    let sum = sums::line(layout::RESULT, &files::sha256_hex(&text));
+    files::write_durable(&root.join(layout::RESULT_SUM), sum.as_bytes())?;
+    files::write_durable(&path, &text)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! `job.json`: read and checked.
 
-use super::files::sha256_hex;
+use super::files::{sha256_file, sha256_hex};
 use crate::error::TrainerError;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use wengu_protocol::job::{
     AdapterStart, Bottleneck, DistillLoss, FisherEstimate, JOB_SCHEMA, Job, JobEnd, Learning, Lora, Method,
-    PromptTuning, Task, layout,
+    PromptTuning, Task, layout, sums,
 };
 
 /// A checked job and where it lies.
@@ -25,6 +26,16 @@ impl JobDir {
     pub fn open(root: &Path) -> Result<JobDir, TrainerError> {
         let path = root.join(layout::JOB);
         let bad = |what: String| TrainerError::new(JobEnd::BadJob, format!("{}: {what}", path.display()));
+        match sums::verify(root, layout::SUMS, sha256_file) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                let text = format!(
+                    "{}: {e}: it was damaged after it was written; prepare the job again",
+                    root.display()
+                );
+                return Err(TrainerError::new(JobEnd::BadData, text));
+            }
+            _ => {}
+        }
         let bytes = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
         // The schema first: a job of another version would fail with a puzzle about fields.
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| bad(format!("not JSON: {e}")))?;
