@@ -181,12 +181,17 @@ fn encrypts_in_a_child() {
 #[test]
 fn it_is_killed_at_every_object_and_goes_on() {
     const OBJECTS: u64 = 5;
+    // Behind the crate's name: the suite may be a module of a binary.
+    let own_name = concat!(module_path!(), "::encrypts_in_a_child")
+        .split_once("::")
+        .unwrap()
+        .1;
     for (point, kills) in [("object.written", OBJECTS), ("object.named", OBJECTS)] {
         for at in 1..=kills {
             let dir = tempfile::tempdir().unwrap();
             let put = fill(dir.path(), None, OBJECTS as usize);
             let child = Command::new(env::current_exe().unwrap())
-                .args(["--exact", "encrypts_in_a_child"])
+                .args(["--exact", own_name])
                 .env(CHILD, dir.path())
                 .env("WENGU_FAILPOINTS", format!("{point}=kill@{at}"))
                 .output()

@@ -5,14 +5,20 @@
 mod common;
 
 // What a suite knows of the index it has from `common`, which tells by the name of this binary.
+#[path = "audit.rs"]
+mod audit;
 #[path = "backup.rs"]
 mod backup;
 #[path = "faults.rs"]
 mod faults;
 #[path = "flips.rs"]
 mod flips;
+#[path = "golden.rs"]
+mod golden;
 #[path = "model.rs"]
 mod model;
+#[path = "records.rs"]
+mod records;
 #[path = "redact.rs"]
 mod redact;
 #[path = "store.rs"]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use wengu_store::records::{CurrentRecord, FileRecord, RunRecord, VersionRecord};
-use wengu_store::{Options, Record, Store};
+use wengu_store::{IndexKind, Options, Record, Store};
 
 /// What a job left, and what it should not have left.
 #[derive(Debug, Default)]
@@ -45,7 +45,17 @@ impl Record for Outbox {
 /// Looks at everything that a stopped daemon left in `dir`.
 pub fn look(dir: &Path, kills: u64, arrivals: &[(String, Value)], refused: bool) -> Found {
     let state = dir.join("state");
-    let (store, _) = Store::open(&state.join("store"), Options::default()).unwrap();
+    let store = state.join("store");
+    // With the index that the daemon had.
+    let index = match store.join("index-redb").exists() {
+        true => IndexKind::Redb,
+        false => IndexKind::Sled,
+    };
+    let options = Options {
+        index,
+        ..Options::default()
+    };
+    let (store, _) = Store::open(&store, options).unwrap();
     assert_eq!(store.verify().unwrap().problems, []);
     let mut found = Found {
         kills,

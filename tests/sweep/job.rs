@@ -44,6 +44,14 @@ pub fn run(points: &str, kills: Kills) -> Found {
     to_the_end(&mut Job::new(points, ""), kills)
 }
 
+/// The same with the store's second index.
+pub fn run_on_redb(points: &str) -> Found {
+    let mut job = Job::new(points, "[store]\nindex = \"redb\"\n");
+    let found = to_the_end(&mut job, &mut || None);
+    assert!(job.path("state/store/index-redb").exists());
+    found
+}
+
 /// What came of a job on a disk that refused one operation.
 pub struct Refused {
     pub found: Found,

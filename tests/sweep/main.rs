@@ -139,10 +139,29 @@ fn action(point: &str) -> &'static str {
 /// Does `action` at each of these places when it is reached for the `k`th time: in one job all that can, in the next what that job did not
 /// reach (a rollback that was killed is finished by the start), until a job passes clean.
 fn all_at(k: u64, places: &[&str], action: impl Fn(&str) -> &'static str, expected: &Found, tally: &mut Tally) {
+    all_with(
+        |points| job::run(points, &mut || None),
+        k,
+        places,
+        action,
+        expected,
+        tally,
+    );
+}
+
+/// The same, of jobs that `run` runs.
+fn all_with(
+    run: impl Fn(&str) -> Found,
+    k: u64,
+    places: &[&str],
+    action: impl Fn(&str) -> &'static str,
+    expected: &Found,
+    tally: &mut Tally,
+) {
     let mut left = places.to_vec();
     loop {
         let words: Vec<String> = left.iter().map(|p| format!("{p}={}@{k}", action(p))).collect();
-        let found = job::run(&words.join(","), &mut || None);
+        let found = run(&words.join(","));
         tally.add(expected, &found);
         left.retain(|point| found.reached.get(*point).is_none_or(|count| *count < k));
         if found.kills == 0 {
@@ -264,6 +283,17 @@ fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
         refusals = named_refusals(&these);
     }
     refuse_each(&refusals, &found).report("refused operations, short", began);
+}
+
+/// The index holds nothing that the journal does not, so that the other one leads to the same versions.
+#[test]
+fn with_the_second_index_nothing_is_lost_either() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    all_with(job::run_on_redb, 1, &places(), action, &undisturbed(), &mut tally);
+    tally.report("sweep on redb, short", began);
 }
 
 /// A defect in one thread: what it had begun is done all the same, by a try or by a daemon that starts anew.
