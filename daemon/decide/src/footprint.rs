@@ -84,9 +84,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// All of it, in bytes.
+    /// All of it, in bytes. What is beyond 64 bits stays there: it must not come out as little.
     pub fn total(&self) -> u64 {
-        self.weights + self.trained + self.cache + self.activations
+        let parts = [self.weights, self.trained, self.cache, self.activations];
+        parts.into_iter().fold(0, u64::saturating_add)
     }
 }
 
@@ -251,6 +252,18 @@ mod tests {
         // 128 KiB a token in BF16.
         assert_eq!(memory.cache, 2048 * 131_072);
         assert_eq!(memory.total(), memory.weights + memory.cache + memory.activations);
+    }
+
+    #[test]
+    fn what_no_machine_has_does_not_come_out_as_little() {
+        let shape = Shape { heads: 1024, ..LLAMA };
+        let load = Load {
+            batch: 65_536,
+            tokens: 16_777_216,
+            bytes: 4,
+        };
+        assert_eq!(to_train(&shape, PARAMETERS, 1, &[], load).total(), u64::MAX);
+        assert_eq!(to_serve(&shape, PARAMETERS, load).total(), u64::MAX);
     }
 
     #[test]
