@@ -84,6 +84,11 @@ pub fn check(backup: &Path) -> Result<BackupReport, StoreError> {
     let list = List::read(backup)?;
     for entry in &list.entries {
         let path = backup.join(&entry.path);
+        let about = path.metadata().map_err(|e| unreadable(&path, &e))?;
+        if !about.is_file() {
+            // A pipe would be waited for, and a device may have no end.
+            return Err(StoreError::damaged_backup(path, "it is no regular file"));
+        }
         let file = File::open(&path).map_err(|e| unreadable(&path, &e))?;
         let read = copy(file, io::sink(), u64::MAX).map_err(|e| StoreError::io("read", &path, e))?;
         entry.expect(&path, read)?;

@@ -102,6 +102,18 @@ fn a_backup_that_lost_a_byte_or_has_another_one_is_refused_by_name() {
 }
 
 #[test]
+fn what_has_no_end_is_not_read_in_place_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, _) = small(dir.path());
+    let segment = backup.join("journal/00000001.wj");
+    fs::remove_file(&segment).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &segment).unwrap();
+    let error = backup::check(&backup).unwrap_err();
+    assert!(error.is_damage(), "{error}");
+    assert!(error.to_string().contains("no regular file"), "{error}");
+}
+
+#[test]
 fn a_newer_backup_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let (backup, _) = small(dir.path());
