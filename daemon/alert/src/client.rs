@@ -1,14 +1,14 @@
 //! One attempt to deliver.
 
 use crate::delivery::Outcome;
-use crate::format::answer::{ANSWER_MAX_BYTES, judge, needs_body};
+use crate::format::answer::{ANSWER_MAX_BYTES, judge, needs_body, retry_after};
 use crate::format::{Format, Stored, compose};
 use crate::guard::{Guard, Refused};
 use crate::secret::{Key, Secret};
 use crate::text::Language;
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -167,7 +167,11 @@ impl Client {
 
     async fn answered(&self, mut response: reqwest::Response, at: DateTime<Utc>) -> Outcome {
         let code = response.status().as_u16();
-        let rest = retry_after(response.headers(), at.timestamp());
+        let rest = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
+        let rest = rest.and_then(|text| retry_after(text, at));
         let mut body = Vec::new();
         if needs_body(self.endpoint.format, code) {
             loop {
@@ -214,18 +218,6 @@ fn checked_url(endpoint: &Endpoint) -> Result<reqwest::Url, EndpointError> {
         Err(_) => {}
     }
     Ok(url)
-}
-
-/// Seconds, or a date that is compared with the attempt's own time.
-fn retry_after(headers: &HeaderMap, timestamp: i64) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?;
-    Some(Duration::from_secs(
-        date.timestamp().saturating_sub(timestamp).max(0).unsigned_abs(),
-    ))
 }
 
 fn failure(error: &reqwest::Error) -> Outcome {

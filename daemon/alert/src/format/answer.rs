@@ -2,6 +2,7 @@
 
 use super::Format;
 use crate::delivery::Outcome;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -23,6 +24,17 @@ pub(crate) fn needs_body(format: Format, code: u16) -> bool {
         Format::Standard | Format::AlertmanagerWebhook | Format::Alertmanager
     );
     !plain && (200..300).contains(&code)
+}
+
+/// What `Retry-After` asks for: seconds, or a date that is compared with the attempt's own time.
+pub fn retry_after(text: &str, at: DateTime<Utc>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    let seconds = date.timestamp().saturating_sub(at.timestamp());
+    Some(Duration::from_secs(seconds.max(0).unsigned_abs()))
 }
 
 /// What came of an attempt that was answered. `body`: the answer's, where [`needs_body`].

@@ -46,6 +46,25 @@ pub struct Alert {
 }
 
 impl AlertGroup {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// It is none, or of another version; for people.
+    pub fn parse(body: &[u8]) -> Result<AlertGroup, String> {
+        let group: AlertGroup =
+            serde_json::from_slice(body).map_err(|error| format!("not Alertmanager's webhook: {error}"))?;
+        if group.version != "4" {
+            return Err(format!(
+                "Alertmanager's webhook of version {}; 4 is known here",
+                group.version
+            ));
+        }
+        Ok(AlertGroup {
+            body: String::from_utf8_lossy(body).into_owned(),
+            ..group
+        })
+    }
+
     /// What a person wants to read.
     pub fn describe(&self) -> String {
         let alerts = self.alerts.iter().map(|alert| {
@@ -72,19 +91,7 @@ pub(super) fn check(secrets: &[Secret], token: &[u8], body: &[u8]) -> Result<Ale
         let why = "the bearer token is none of the secrets known here";
         return Err((StatusCode::UNAUTHORIZED, why.into()));
     }
-    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
-    let group: AlertGroup =
-        serde_json::from_slice(body).map_err(|error| bad(format!("not Alertmanager's webhook: {error}")))?;
-    if group.version != "4" {
-        return Err(bad(format!(
-            "Alertmanager's webhook of version {}; 4 is known here",
-            group.version
-        )));
-    }
-    Ok(AlertGroup {
-        body: String::from_utf8_lossy(body).into_owned(),
-        ..group
-    })
+    AlertGroup::parse(body).map_err(|why| (StatusCode::BAD_REQUEST, why))
 }
 
 fn mac(text: &[u8]) -> Hmac<Sha256> {
