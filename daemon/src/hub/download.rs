@@ -1,6 +1,7 @@
 //! One file over a connection that may be cut.
 
-use super::{Hub, Source, is_hex};
+use super::answer;
+use super::{Hub, Source};
 use anyhow::{Context, Result, anyhow, bail};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url};
@@ -122,11 +123,12 @@ impl Hub {
             return Err(Failure::for_good(error));
         }
         let etag = said("x-linked-etag").or_else(|| said(ETAG.as_str()));
-        let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_lowercase());
-        let digest = etag.filter(|etag| is_hex(etag, 64));
+        let digest = etag.and_then(answer::digest);
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Everything is there, or what is there is no beginning of the file: its digest or its size tells.
-            let whole = range_total(&response).or_else(|| said("x-linked-size")?.parse().ok());
+            let whole = range(&response)
+                .and_then(answer::range_total)
+                .or_else(|| said("x-linked-size")?.parse().ok());
             if whole == Some(from) {
                 return Ok(digest);
             }
@@ -135,7 +137,8 @@ impl Hub {
                 "{url}: what was downloaded before does not fit"
             )));
         }
-        let goes_on = response.status() == StatusCode::PARTIAL_CONTENT && range_start(&response) == Some(from);
+        let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
+            && range(&response).and_then(answer::range_start) == Some(from);
         let mut file = match goes_on {
             true => File::options().append(true).open(partial),
             false => File::create(partial),
@@ -221,21 +224,6 @@ fn size(path: &Path) -> u64 {
     path.metadata().map_or(0, |about| about.len())
 }
 
-/// N of `bytes N-M/TOTAL`.
-fn range_start(response: &Response) -> Option<u64> {
-    let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
-}
-
-/// TOTAL of `bytes */TOTAL`.
-fn range_total(response: &Response) -> Option<u64> {
-    response
-        .headers()
-        .get(CONTENT_RANGE)?
-        .to_str()
-        .ok()?
-        .rsplit('/')
-        .next()?
-        .parse()
-        .ok()
+fn range(response: &Response) -> Option<&str> {
+    response.headers().get(CONTENT_RANGE)?.to_str().ok()
 }

@@ -1,8 +1,9 @@
 //! Models from a Hugging Face hub or a mirror of one: the revision is pinned to its commit, downloads go on where they were
 //! cut, large files are held against their SHA-256, and what other tools have in their cache is not fetched again.
 
+pub mod answer;
 mod download;
-mod files;
+pub mod files;
 
 use anyhow::{Context, Result, bail, ensure};
 use hf_hub::{Cache, Repo, RepoType};
@@ -42,17 +43,6 @@ pub struct Source {
 
 /// Told of each file: its name, its place among all, bytes that are there and bytes in all (0: unknown).
 pub type Watch<'a> = dyn FnMut(&str, (usize, usize), u64, u64) + 'a;
-
-#[derive(Deserialize)]
-struct RepoInfo {
-    sha: String,
-    siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-struct Sibling {
-    rfilename: String,
-}
 
 impl Hub {
     /// As the environment says: HF_ENDPOINT, HF_TOKEN (or the token that a login left), HF_HUB_OFFLINE, HF_HOME.
@@ -141,13 +131,17 @@ impl Hub {
             self.endpoint,
             revision.replace('/', "%2F")
         );
-        let answer = self.get(&url, 0).await?.response;
-        let info: RepoInfo = answer
-            .json()
-            .await
-            .with_context(|| format!("{url}: not a hub's answer"))?;
-        ensure!(is_hex(&info.sha, 40), "{url}: \"{}\" is no commit", info.sha);
-        Ok((info.sha, info.siblings.into_iter().map(|s| s.rfilename).collect()))
+        let mut answer = self.get(&url, 0).await?.response;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.with_context(|| url.clone())? {
+            ensure!(
+                body.len() + chunk.len() <= answer::LIST_BYTES_MAX,
+                "{url}: the list of its files has more than {} bytes; a hub has none of that length",
+                answer::LIST_BYTES_MAX
+            );
+            body.extend_from_slice(&chunk);
+        }
+        answer::commit_and_names(&body).with_context(|| url)
     }
 
     fn cached(&self, repo: &str, revision: &str) -> hf_hub::CacheRepo {

@@ -344,3 +344,11 @@ fn names_that_lead_elsewhere_are_refused() {
         assert!(refused.unwrap_err().to_string().contains("is not the name"));
     }
 }
+
+#[test]
+fn a_list_of_files_that_does_not_end_is_not_read_to_its_end() {
+    let (endpoint, _) = serve(|_, _| Reply::new("200 OK", &vec![b' '; answer::LIST_BYTES_MAX + 1]));
+    let place = Place::new();
+    let told = place.refused(&place.client(&endpoint, None));
+    assert!(told.contains("more than 16777216 bytes"), "{told}");
+}
