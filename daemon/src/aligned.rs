@@ -13,7 +13,7 @@ use wengu_store::{Batch, Record};
 
 /// Table `aligned`. Key: the domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct AlignedRecord {
+pub struct AlignedRecord {
     /// The version that served.
     version: String,
     /// Since when it did: one that comes back to serve has another time.

@@ -4,7 +4,7 @@
 //! stages of the loop; `api` and `cli` face people.
 
 pub mod alerts;
-mod aligned;
+pub mod aligned;
 pub mod api;
 pub mod app;
 mod checked;
@@ -19,9 +19,9 @@ pub mod feedback;
 mod files;
 mod fit;
 pub mod forget;
-mod headers;
+pub mod headers;
 pub mod heap;
-mod hub;
+pub mod hub;
 pub mod incidents;
 pub mod inputs;
 mod intact;

@@ -1,7 +1,7 @@
 //! The control API: HTTP with JSON bodies over a Unix socket in the state directory, whose peers the kernel names, and over
 //! TCP with TLS and tokens where that is configured. `access` says who may do what.
 
-mod access;
+pub mod access;
 pub mod client;
 mod forget;
 mod history;

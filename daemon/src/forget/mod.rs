@@ -29,6 +29,7 @@ mod versions;
 
 pub use asking::{again, ask, recover};
 pub use erase::hash_of;
+pub use order::Order;
 pub use steps::work;
 pub use target::TargetFile;
 pub use tombstones::Tombstones;

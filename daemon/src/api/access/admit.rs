@@ -172,7 +172,10 @@ impl Door {
 }
 
 /// The domain that a request names: in the query of what is read, in the body of what is changed.
-fn domain_of(method: &Method, uri: &Uri, body: &[u8]) -> Result<Option<String>, Refusal> {
+///
+/// # Errors
+/// A query or a body that cannot be read, or that names two.
+pub fn domain_of(method: &Method, uri: &Uri, body: &[u8]) -> Result<Option<String>, Refusal> {
     let bad = |what: &str| Refusal::new(StatusCode::BAD_REQUEST, what);
     if method == Method::GET {
         let Query(pairs) =

@@ -11,6 +11,8 @@ mod routes;
 pub mod tokens;
 mod wire;
 
+pub use admit::domain_of;
 pub use caller::Caller;
 pub use listen::{Listeners, bind, serve};
 pub use routes::{Reach, Row, change, read};
+pub use wire::{Head, Wire, read_head};

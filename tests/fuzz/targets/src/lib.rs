@@ -1,9 +1,14 @@
 //! One function for each parser of bytes that come from outside. It may refuse what it gets; it may not panic, hang, or take what it
 //! must refuse. The fuzzer calls them (`make fuzz`), and so does a test, with the files in `tests/fuzz/corpus`.
 
+mod answers;
 mod documents;
+mod forgetting;
+mod http;
 mod messages;
+mod models;
 mod packages;
+mod sealed;
 mod state;
 
 use std::sync::{Mutex, Once, PoisonError};
@@ -12,16 +17,22 @@ use std::sync::{Mutex, Once, PoisonError};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 17] = [
+    ("answers", answers::answers),
     ("audit_journal", state::audit_journal),
+    ("backup", state::backup),
     ("chat_template", packages::chat_template),
     ("config", packages::config),
     ("document", documents::document),
+    ("forgetting", forgetting::forgetting),
     ("frames", messages::frames),
+    ("http", http::http),
     ("intake", documents::intake),
     ("job", messages::job),
+    ("model_files", models::model_files),
     ("plugin_package", packages::plugin_package),
     ("records", state::records),
+    ("sealed", sealed::sealed),
     ("tokenizer", packages::tokenizer),
     ("webhook", messages::webhook),
 ];

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wengu_alert::event::CloudEvent;
+use wengu_alert::listen::AlertGroup;
 use wengu_alert::secret::{Secret, read_secrets};
 use wengu_alert::signature::{sign, verify};
 use wengu_protocol::job::{Job, JobResult, Progress};
@@ -29,7 +30,7 @@ fn read_all<T: DeserializeOwned + Serialize>(mut frames: &[u8]) {
 }
 
 /// What was understood is written and understood again, and then written the same. A number that JSON cannot hold is none.
-fn same_again<T: DeserializeOwned + Serialize>(message: &T) {
+pub(crate) fn same_again<T: DeserializeOwned + Serialize>(message: &T) {
     let written = serde_json::to_vec(message).expect("what was read can be written");
     let again: T = serde_json::from_slice(&written).expect("what was written can be read");
     let again = serde_json::to_vec(&again).expect("what was read can be written");
@@ -68,6 +69,9 @@ pub fn webhook(data: &[u8]) {
     }
     if let Ok(event) = serde_json::from_str::<CloudEvent>(body) {
         same_again(&event);
+    }
+    if let Ok(group) = AlertGroup::parse(body.as_bytes()) {
+        assert!(group.body == body && group.describe().starts_with(&group.receiver));
     }
     // What is signed is believed, and nothing else that differs in a byte.
     if !secrets.is_empty() && !id.is_empty() && !id.contains('.') {
