@@ -57,6 +57,7 @@ fn put(store: &Store, serving: Option<(u64, i64)>, state: FileState) {
         domain: "contracts".into(),
         case_key: "0.txt".into(),
         path: "/inbox/0.txt".into(),
+        path_bytes: Vec::new(),
         revision: 1,
         content: Some(examples),
         sidecars: Vec::new(),

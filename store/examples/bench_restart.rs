@@ -228,6 +228,7 @@ fn deliver(store: &Store, dir: &Path, n: usize, object: Hash) -> Result<(), Box<
         domain: "contracts".into(),
         case_key: path.strip_prefix(dir.join("inbox"))?.display().to_string(),
         path: path.display().to_string(),
+        path_bytes: Vec::new(),
         revision: 1,
         content: Some(object),
         sidecars: Vec::new(),

@@ -32,6 +32,7 @@ fn file(state: FileState) -> FileRecord {
     FileRecord {
         domain: "合同".into(),
         path: "/srv/inbox/合同/案件 17.txt".into(),
+        path_bytes: Vec::new(),
         case_key: "案件 17.txt".into(),
         revision: 2,
         content: Some(Hash::of(b"content")),

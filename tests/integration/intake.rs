@@ -2,7 +2,9 @@
 
 use crate::harness::Site;
 use serde_json::json;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 
 #[test]
 fn every_file_gets_a_state_that_can_be_explained() {
@@ -50,6 +52,49 @@ fn encoding(text: &str) -> Vec<u8> {
     let (bytes, _, lossy) = encoding_rs::GB18030.encode(text);
     assert!(!lossy);
     bytes.into_owned()
+}
+
+/// As on shares that Windows machines of before wrote: the bytes of such a name are no text in UTF-8.
+#[test]
+fn a_name_in_an_old_encoding_is_as_good_as_any() {
+    let mut site = Site::new("");
+    let at = |name: &str| site.path("inbox").join(OsString::from_vec(encoding(name)));
+    let [note, copy] = [at("出院小结与病历.jsonl"), at("出院小结与病历之二.jsonl")];
+    let text = "{\"text\": \"one\", \"label\": \"a\"}\n";
+    let explained = |site: &Site, name: &str| {
+        let path = site.path("inbox").join(name);
+        site.json(&["files", "explain", path.to_str().unwrap()])["file"].clone()
+    };
+    site.start();
+    fs::write(&note, text).unwrap();
+    site.until("it has been read", |s| s.files().get("pooled") == Some(&1));
+    // People see and say the name, and a script may pass its bytes on.
+    assert_eq!(explained(&site, "出院小结与病历.jsonl")["state"], "pooled");
+    let mut command = site.command(&["files", "explain"]);
+    let said = command.arg(&note).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    // The other file is there, so that this is its copy, and no new name of it.
+    fs::write(&copy, text).unwrap();
+    site.until("the copy has been read", |s| s.files().get("duplicate") == Some(&1));
+    assert_eq!(explained(&site, "出院小结与病历.jsonl")["state"], "pooled");
+    // What goes while nobody watches is missed.
+    site.stop();
+    fs::remove_file(&copy).unwrap();
+    site.start();
+    site.until("its loss was seen", |s| {
+        explained(s, "出院小结与病历之二.jsonl")["present"] == false
+    });
+    assert_eq!(explained(&site, "出院小结与病历.jsonl")["present"], true);
+    let named = site.path("inbox").join("出院小结与病历.jsonl");
+    site.json(&[
+        "forget",
+        named.to_str().unwrap(),
+        "--reason",
+        "r",
+        "--yes",
+        "--delete-source",
+    ]);
+    site.until("the file has been deleted", |_| !note.exists());
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn fill(site: &Site, files: usize) -> Result<()> {
                 salt: format!("{n:032x}"),
                 domain: "bench".into(),
                 path: path.display().to_string(),
+                path_bytes: Vec::new(),
                 case_key: format!("{:04}/案卷-{n:07}.jsonl", begin / TOGETHER),
                 revision: 1,
                 content: Some(content),

@@ -35,7 +35,7 @@ mod sidecar;
 mod table;
 
 pub use dataset::{CLASS_NAMES_FILE, ClassNames, is_dataset_description};
-pub use encoding::{Decoded, decode, is_known_encoding};
+pub use encoding::{Decoded, decode, is_known_encoding, shown};
 pub use error::IntakeError;
 pub use format::Format;
 pub use parts::{Part, extract_parts};

@@ -85,7 +85,7 @@ fn in_vain(engine: &Engine, file: &FileRecord) -> Option<String> {
     match &file.content {
         Some(content) => engine.forgetting.refuses_content(content),
         None => {
-            let is_gone = std::fs::symlink_metadata(&file.path).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+            let is_gone = std::fs::symlink_metadata(file.location()).is_err_and(|e| e.kind() == ErrorKind::NotFound);
             is_gone.then(|| "it was never taken and is not in its folder any more; deliver it again".into())
         }
     }

@@ -76,7 +76,7 @@ pub async fn files(client: &Client, args: FilesArgs, json: bool) -> Result<Exit>
 /// A path as the daemon knows it.
 fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
-    Ok(path.display().to_string())
+    Ok(wengu_intake::shown(&path))
 }
 
 async fn retry(client: &Client, domain: Option<String>, paths: &[PathBuf], json: bool) -> Result<Exit> {

@@ -57,7 +57,7 @@ async fn order(client: &Client, args: &ForgetArgs, json: bool) -> Result<Exit> {
         .context("name a file or a case; `wengu forget --help` tells more")?;
     let path = std::path::absolute(&what).with_context(|| what.clone())?;
     let mut request = ForgetRequest {
-        path: path.display().to_string(),
+        path: wengu_intake::shown(&path),
         what,
         reason: args.reason.clone(),
         dry_run: true,

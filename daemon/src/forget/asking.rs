@@ -84,7 +84,7 @@ pub fn again(engine: &Engine, key: &str, file: &FileRecord, why: &str) -> Result
     let _one = engine.forgetting.asking.lock().unwrap_or_else(PoisonError::into_inner);
     engine
         .forgetting
-        .refuse(&file.domain, Path::new(&file.path), why.to_owned(), file.seen);
+        .refuse(&file.domain, &file.location(), why.to_owned(), file.seen);
     let pending = Order::all(&engine.forgetting.orders())?;
     if pending.iter().any(|order| order.keys.contains(key)) {
         return Ok(());
@@ -162,7 +162,11 @@ fn preview(engine: &Engine, order: &Order, scope: &Scope, files: Vec<TargetFile>
         });
         all.collect()
     };
-    let lying = scope.paths.iter().filter(|path| Path::new(path).exists());
+    let lying = scope
+        .paths
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|path: &&Path| path.exists());
     let mut frames = 0;
     let drops = history::drops(scope.keys.clone(), order.contents.clone());
     for event in engine.store.journal_events(1)? {
@@ -185,6 +189,6 @@ fn preview(engine: &Engine, order: &Order, scope: &Scope, files: Vec<TargetFile>
             false => Vec::new(),
         }),
         again: names(&|domain| domain.redo.iter().map(|run| run.run.to_string()).collect()),
-        source: lying.cloned().collect(),
+        source: lying.map(wengu_intake::shown).collect(),
     })
 }

@@ -111,7 +111,7 @@ fn delete_source(engine: &Engine, order: &Order, scope: &Scope) -> Result<()> {
         .values()
         .flat_map(|domain| domain.watch.iter().map(AsRef::as_ref))
         .collect();
-    for path in scope.paths.iter().map(Path::new) {
+    for path in scope.paths.iter().map(AsRef::as_ref) {
         if !roots.iter().any(|root| path.starts_with(root)) {
             continue;
         }

@@ -3,15 +3,17 @@
 use super::order::Order;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wengu_store::records::{ContentRecord, FileRecord, RunRecord};
 use wengu_store::{Change, Hash, Record, Store};
 
 /// One thing that the journal said of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Told {
-    /// The path.
+    /// The path as people read it.
     pub path: String,
+    /// The path.
+    pub location: PathBuf,
     /// The case of records that name none.
     pub case_key: String,
     /// When it was first seen.
@@ -28,6 +30,7 @@ impl Told {
     fn of(file: &FileRecord) -> Told {
         Told {
             path: file.path.clone(),
+            location: file.location(),
             case_key: file.case_key.clone(),
             first_seen_ms: file.first_seen_ms,
             content: file.content,

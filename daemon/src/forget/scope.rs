@@ -10,6 +10,9 @@ use crate::learn::manifest::{Item, Manifest};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use wengu_store::Hash;
 use wengu_store::records::{RunRecord, VersionRecord};
 
@@ -22,13 +25,41 @@ pub struct Scope {
     /// File records of which nothing stays.
     pub keys: BTreeSet<String>,
     /// The paths.
-    pub paths: BTreeSet<String>,
+    pub paths: BTreeSet<Place>,
     /// Objects to remove, unless a record that stays needs one.
     pub objects: BTreeSet<Hash>,
     /// Words that would say it.
     pub words: Vec<String>,
     /// By domain.
     pub domains: Vec<DomainScope>,
+}
+
+/// A path, of which JSON has the text where it is one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Place {
+    /// It is UTF-8.
+    Text(String),
+    /// It is not.
+    Bytes(Vec<u8>),
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Place {
+        match path.to_str() {
+            Some(text) => Place::Text(text.to_owned()),
+            None => Place::Bytes(path.as_os_str().as_bytes().to_vec()),
+        }
+    }
+}
+
+impl AsRef<Path> for Place {
+    fn as_ref(&self) -> &Path {
+        match self {
+            Place::Text(text) => Path::new(text),
+            Place::Bytes(bytes) => Path::new(OsStr::from_bytes(bytes)),
+        }
+    }
 }
 
 /// What is reached of a domain.
@@ -64,7 +95,7 @@ impl Scope {
         let mut domains = BTreeSet::new();
         for (key, told) in history.reached(order) {
             domains.extend(key.split_once('/').map(|(domain, _)| domain.to_owned()));
-            scope.paths.insert(told.path.clone());
+            scope.paths.insert(told.location.as_path().into());
             words.extend([told.path.clone(), told.case_key.clone(), told.name().to_owned()]);
             scope
                 .objects

@@ -342,7 +342,7 @@ impl Intake {
             }
             match self.engine.store.get::<FileRecord>(&key) {
                 // Nothing of it was taken that could be read: the watcher shows it once more.
-                Ok(Some(file)) if file.content.is_none() => self.watcher.retry(Path::new(&file.path)),
+                Ok(Some(file)) if file.content.is_none() => self.watcher.retry(&file.location()),
                 // It has got other content meanwhile, and was read.
                 Ok(Some(file)) if file.state != FileState::Ingested => {}
                 // Where its record cannot be read, this says so, and tries again.

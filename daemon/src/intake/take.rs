@@ -165,7 +165,8 @@ fn record_taken(engine: &Engine, domain: &Domain, path: &Path, delivery: Deliver
     let now = now_ms();
     let mut record = engine.store.get::<FileRecord>(&key)?.unwrap_or_else(|| FileRecord {
         domain: domain.name.clone(),
-        path: path.display().to_string(),
+        path: wengu_intake::shown(path),
+        path_bytes: FileRecord::bytes_of(path),
         case_key: case_key(engine, domain, path),
         revision: 0,
         content: None,
@@ -239,7 +240,7 @@ fn same_bytes_elsewhere(
         return Ok(None);
     }
     let now = record.updated_ms;
-    if Path::new(&other.path).exists() {
+    if other.location().exists() {
         let mut batch = Batch::new("file.duplicate").at(now);
         let mut keys = Vec::new();
         if let Some(left) = record.content.filter(|left| *left != delivery.content) {
@@ -254,6 +255,7 @@ fn same_bytes_elsewhere(
     }
     let renamed = FileRecord {
         path: record.path.clone(),
+        path_bytes: record.path_bytes.clone(),
         seen: record.seen,
         present: true,
         updated_ms: now,
@@ -313,14 +315,14 @@ fn seen(snapshot: &Snapshot) -> Seen {
 /// The path inside its watched folder: the same on every machine that mounts the folder elsewhere.
 fn case_key(engine: &Engine, domain: &Domain, path: &Path) -> String {
     if let Ok(inside) = path.strip_prefix(engine.layout.feedback(&domain.name)) {
-        return format!("{FEEDBACK}/{}", inside.display());
+        return format!("{FEEDBACK}/{}", wengu_intake::shown(inside));
     }
     let inside = domain
         .watch
         .iter()
         .find_map(|root| path.strip_prefix(root).ok())
         .unwrap_or(path);
-    inside.display().to_string()
+    wengu_intake::shown(inside)
 }
 
 fn read_sidecars(engine: &Engine, domain: &Domain, path: &Path) -> Result<Vec<Sidecar>> {
@@ -379,9 +381,9 @@ pub fn description_arrived(engine: &Engine, domain: &Domain, description: &Path)
     let mut keys = Vec::new();
     let mut beside = Vec::new();
     engine.store.each(&format!("{}/", domain.name), |_, file: FileRecord| {
-        let path = Path::new(&file.path);
+        let path = file.location();
         if path.ancestors().skip(1).take(2).any(|around| around == folder) {
-            beside.push(path.to_owned());
+            beside.push(path);
         }
     })?;
     for path in beside {
@@ -433,9 +435,9 @@ pub fn mark_absent(engine: &Engine, domain: &Domain, root: &Path) -> Result<()> 
     engine
         .store
         .each(&format!("{}/", domain.name), |_, record: FileRecord| {
-            let path = Path::new(&record.path);
-            if record.present && path.starts_with(root) && std::fs::symlink_metadata(path).is_err() {
-                gone.push(path.to_owned());
+            let path = record.location();
+            if record.present && path.starts_with(root) && std::fs::symlink_metadata(&path).is_err() {
+                gone.push(path);
             }
         })?;
     gone.iter().try_for_each(|path| removed(engine, domain, path))
@@ -457,7 +459,8 @@ pub fn quarantine(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -
     }
     let record = FileRecord {
         domain: domain.name.clone(),
-        path: path.display().to_string(),
+        path: wengu_intake::shown(path),
+        path_bytes: FileRecord::bytes_of(path),
         case_key: case_key(engine, domain, path),
         revision: known.as_ref().map_or(1, |k| k.revision + 1),
         content: None,

@@ -124,18 +124,21 @@ pub struct Answered {
 
 /// The source of a file: the folder right below the watched one, with that one's name where there are several.
 pub fn source_of(domain: &Domain, file: &FileRecord) -> String {
-    let path = Path::new(&file.path);
+    let path = file.location();
     let Some(root) = domain.watch.iter().find(|root| path.starts_with(root)) else {
         let over_the_api = Path::new(&file.case_key).starts_with(FEEDBACK);
         return if over_the_api { FEEDBACK } else { TOP }.into();
     };
-    let inside = path.strip_prefix(root).unwrap_or(path);
+    let inside = path.strip_prefix(root).unwrap_or(&path);
     let mut parts = inside.components();
     let folder = parts.next().filter(|_| parts.next().is_some());
-    let folder = folder.map_or(TOP.into(), |folder| folder.as_os_str().to_string_lossy());
+    let folder = folder.map_or(TOP.into(), |folder| wengu_intake::shown(folder.as_ref()));
     let name = match domain.watch.len() {
-        1 => folder.into_owned(),
-        _ => format!("{}/{folder}", root.file_name().unwrap_or_default().to_string_lossy()),
+        1 => folder,
+        _ => format!(
+            "{}/{folder}",
+            wengu_intake::shown(root.file_name().unwrap_or_default().as_ref())
+        ),
     };
     name.chars().take(NAME_CHARS).collect()
 }

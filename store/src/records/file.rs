@@ -1,14 +1,20 @@
 use super::UnixMs;
 use crate::{Hash, Record};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// Table `file`: one path of a watched folder. Key: `DOMAIN/` and a hash of the path's bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// The domain that watches it.
     pub domain: String,
-    /// The path as people read it; bytes that are not UTF-8 are shown replaced.
+    /// The path as people read it.
     pub path: String,
+    /// Its bytes where they are not UTF-8; empty: they are those of `path`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path_bytes: Vec<u8>,
     /// Path relative to the watched folder when it was first seen: the case key of files without a case field.
     pub case_key: String,
     /// 1 for the first content of this path; a rewrite is the next revision of the same case.
@@ -34,6 +40,24 @@ pub struct FileRecord {
     pub salt: String,
     /// Where it is in its life.
     pub state: FileState,
+}
+
+impl FileRecord {
+    /// Where the file is, or was.
+    pub fn location(&self) -> PathBuf {
+        match self.path_bytes.is_empty() {
+            true => PathBuf::from(&self.path),
+            false => OsString::from_vec(self.path_bytes.clone()).into(),
+        }
+    }
+
+    /// What [`FileRecord::path_bytes`] is of a path.
+    pub fn bytes_of(path: &Path) -> Vec<u8> {
+        match path.to_str() {
+            Some(_) => Vec::new(),
+            None => path.as_os_str().as_bytes().to_vec(),
+        }
+    }
 }
 
 /// A file beside the case file that labels it.

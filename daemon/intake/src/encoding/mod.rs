@@ -2,7 +2,10 @@
 
 mod guess;
 mod han;
+mod name;
 mod utf16;
+
+pub use name::shown;
 
 use crate::IntakeError;
 use crate::record::{MAX_REPLACED_PERMILLE, replaced_permille};
