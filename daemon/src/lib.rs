@@ -8,6 +8,7 @@ pub mod aligned;
 pub mod api;
 pub mod app;
 mod checked;
+mod children;
 pub mod cli;
 pub mod clock;
 mod digest;

@@ -89,6 +89,27 @@ fn a_trainer_gives_way_and_dies_with_a_killed_daemon_whatever_it_ignores() {
 }
 
 #[test]
+fn a_program_that_reads_pictures_gives_way_and_dies_with_a_killed_daemon() {
+    let mut site = Site::new("");
+    let told = site.path("pid");
+    let ocr = format!(
+        "[reader]\nocr_command = [\"sh\", \"-c\", \"echo $$ > {}; while :; do sleep 1; done\"]\n",
+        told.display()
+    );
+    site.rewrite("[trainer]", &format!("{ocr}[trainer]"));
+    site.start();
+    let own = gives_way(site.daemon_pid());
+    let scan = root().join("daemon/reader/test-data/scanned.pdf");
+    site.drop_file("scanned.pdf", &fs::read(scan).unwrap());
+    let pid = || fs::read_to_string(&told).ok()?.trim().parse().ok();
+    site.until("the program runs", |_| pid().is_some());
+    let pid: u32 = pid().unwrap();
+    assert_eq!(gives_way(pid), ((own.0 + 10).min(19), 500));
+    site.kill();
+    gone(pid, "the program that reads pictures");
+}
+
+#[test]
 fn a_plugin_host_gives_way_and_dies_with_a_killed_daemon() {
     let mut site = Site::new("");
     let package = site.path("package");

@@ -2,6 +2,7 @@
 //! UTF-8, pages set apart by form feeds, as pdftotext and tesseract do. It is trusted as the trainer is; that it may need
 //! programs and files of its own is why it does not run where documents are read.
 
+use crate::children;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::process::Stdio;
@@ -16,7 +17,11 @@ pub async fn read(program: &Ocr, document: &[u8], text_bytes_max: u64) -> Result
     let [name, arguments @ ..] = program.command.as_slice() else {
         return Err("ocr_command names no program".to_owned());
     };
-    let mut child = Command::new(name)
+    let daemon = std::process::id();
+    let mut command = Command::new(name);
+    // SAFETY: what is called between fork and exec is made for that. The runtime's own threads, which this runs on, end with the daemon.
+    unsafe { command.pre_exec(move || children::follow(daemon)) };
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

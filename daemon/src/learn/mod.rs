@@ -14,7 +14,6 @@ mod old_sample;
 pub mod outcome;
 pub mod plan;
 pub mod prepare;
-mod priority;
 pub mod review;
 pub mod runner;
 mod said;

@@ -1,6 +1,7 @@
 //! One trainer process: started in its own group, watched by its progress, stopped by a ladder, and every way in which
 //! it can end has a name.
 
+use crate::children;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -202,19 +203,9 @@ fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, Stri
         .env("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         .env("LRU_CACHE_CAPACITY", "64")
         .process_group(0);
-    let parent = std::process::id();
-    // SAFETY: only async-signal-safe calls (prctl, getppid, those of `give_way`, _exit through the error) between fork and
-    // exec.
-    unsafe {
-        cmd.pre_exec(move || {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            if nix::unistd::getppid().as_raw() as u32 != parent {
-                return Err(std::io::Error::other("the daemon ended"));
-            }
-            super::priority::give_way();
-            Ok(())
-        });
-    }
+    let daemon = std::process::id();
+    // SAFETY: what is called between fork and exec is made for that.
+    unsafe { cmd.pre_exec(move || children::follow(daemon)) };
     cmd.spawn().map_err(|e| format!("{program}: {e}"))
 }
 
