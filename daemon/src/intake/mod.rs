@@ -158,7 +158,11 @@ impl Intake {
     /// the daemon stops.
     async fn has_space(&mut self) -> bool {
         while self.engine.disk.look().level >= Level::NoIngest {
-            self.set_busy(false);
+            if self.is_busy {
+                // A delivery that was coming in is still doing so: the scheduler, which may be the first to find that there is space
+                // again, waits for the rest of it, however long it was held up.
+                self.engine.live().busy_since.insert(self.domain.name.clone(), now_ms());
+            }
             tokio::select! {
                 () = self.engine.stopped() => return false,
                 () = tokio::time::sleep(SPACE_LOOK) => {}
