@@ -168,7 +168,22 @@ fn tombstones_and_orders_that_are_damaged_are_named_and_no_daemon_starts_on_them
     refused(&site, &["run"], "orders/00aa.json ends within its checksum");
     fs::remove_file(orders.join("00aa.json")).unwrap();
 
+    // Without the marks nothing would be refused, and that is not kept quiet.
+    let aside = site.path("aside.json");
+    fs::rename(&tombstones, &aside).unwrap();
+    fs::rename(&path, site.path("elsewhere.jsonl")).unwrap();
     site.start();
+    let problems = site.json(&["status"])["domains"][0]["problems"].to_string();
+    assert!(
+        problems.contains("is not refused any more") && problems.contains("tombstones.json"),
+        "{problems}"
+    );
+    site.stop();
+    fs::rename(&aside, &tombstones).unwrap();
+    fs::rename(site.path("elsewhere.jsonl"), &path).unwrap();
+
+    site.start();
+    assert_eq!(site.json(&["status"])["domains"][0]["problems"], json!([]));
     site.until("it is refused", |site| site.files().get("forgotten") == Some(&1));
     assert_nowhere(&site);
 }

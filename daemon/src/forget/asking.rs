@@ -101,8 +101,9 @@ pub fn recover(engine: &Engine) -> Result<()> {
         begin(engine, &order)?;
     }
     let known = engine.store.scan::<ForgetRecord>("")?;
-    let known: BTreeSet<String> = known.into_iter().map(|(id, _)| id).collect();
     let marks = engine.forgetting.tombstones().all().to_vec();
+    tell_unmarked(engine, known.iter().map(|(_, record)| record), &marks);
+    let known: BTreeSet<String> = known.into_iter().map(|(id, _)| id).collect();
     let missed: Vec<&Tombstone> = marks.iter().filter(|mark| !known.contains(&mark.id)).collect();
     if missed.is_empty() {
         return Ok(());
@@ -152,6 +153,24 @@ pub fn recover(engine: &Engine) -> Result<()> {
     }
     engine.store.commit(batch)?;
     Ok(())
+}
+
+/// Tells of forgettings whose marks are not there: somebody has moved them aside, or restored a store without them.
+fn tell_unmarked<'r>(engine: &Engine, records: impl Iterator<Item = &'r ForgetRecord>, marks: &[Tombstone]) {
+    for record in records.filter(|record| marks.iter().all(|mark| mark.id != record.id)) {
+        let told = format!(
+            "what was forgotten on {} ({}) is not refused any more: {} has no mark of it; stop wengu, put that file back from a backup of its \
+             folder, and start it again",
+            human(record.asked_ms),
+            record.id,
+            engine.forgetting.folder().join("tombstones.json").display()
+        );
+        tracing::warn!(forget = record.id, "mark_missing");
+        for domain in &record.domains {
+            let key = format!("{}:forget:{}", domain.domain, record.id);
+            engine.live().degraded.insert(key, told.clone());
+        }
+    }
 }
 
 fn preview(engine: &Engine, order: &Order, scope: &Scope, files: Vec<TargetFile>) -> Result<ForgetPreview> {
