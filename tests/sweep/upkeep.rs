@@ -279,6 +279,21 @@ fn a_fitting_and_a_forgetting_that_are_killed_at_every_place_come_to_the_same_en
 }
 
 #[test]
+#[ignore = "minutes; `make soak` runs it"]
+fn a_fitting_and_a_forgetting_in_which_threads_panic_come_to_the_same_end() {
+    let expected = undisturbed();
+    let mut left: Vec<&str> = places().collect();
+    while !left.is_empty() {
+        let points: Vec<String> = left.iter().map(|point| format!("{point}=panic@1")).collect();
+        let found = run(&points.join(","), &mut || None);
+        assert_same(&points.join(","), &expected, &found);
+        let before = left.len();
+        left.retain(|point| !found.reached.contains_key(*point));
+        assert!(left.len() < before, "never reached: {left:?}");
+    }
+}
+
+#[test]
 #[ignore = "an hour; `make soak` runs it"]
 fn a_fitting_and_a_forgetting_that_are_killed_at_every_place_every_time_come_to_the_same_end() {
     let expected = undisturbed();

@@ -64,6 +64,13 @@ impl Order {
         })
     }
 
+    /// Whether it is about the same as another.
+    pub fn is_as(&self, other: &Order) -> bool {
+        let about = |order: &Order| (order.delete_source, order.at_once);
+        about(self) == about(other)
+            && (&self.keys, &self.contents, &self.cases) == (&other.keys, &other.contents, &other.cases)
+    }
+
     /// Writes it, durably.
     pub fn save(&self, orders: &Path) -> Result<()> {
         super::make_folder(orders)?;
