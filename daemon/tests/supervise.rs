@@ -54,10 +54,19 @@ fn a_program_that_is_not_there_could_not_start() {
         &mut |_| {},
     );
     assert!(
-        matches!(&end, TrainerEnd::CouldNotStart(e) if e.contains("/no/such/trainer")),
+        matches!(&end, TrainerEnd::CouldNotStart { why, .. } if why.contains("/no/such/trainer")),
         "{end:?}"
     );
     assert!(!end.may_be_retried());
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_no_fault_of_the_command() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("trainer.log")).unwrap();
+    let (end, _) = end_in(dir.path(), &writes_result("completed", ""), LIMITS, None);
+    assert!(end.message().contains("trainer.log") && !end.message().contains("[trainer]"));
+    assert!(end.may_be_retried(), "the disk may have been full: {end:?}");
 }
 
 #[test]

@@ -89,15 +89,14 @@ pub fn run_damaging(points: &str, mut damage: impl FnMut(&Path)) -> Found {
     from_the_first(&mut job, &mut || None)
 }
 
-/// Runs it on a disk that is full once, when the link to the version in service is pointed back.
-pub fn run_with_a_refused_link() -> Found {
+/// Runs it on a disk that is full once, at the `at`th operation on what begins with this path in the state directory.
+pub fn run_refusing(inside: &str, at: u64) -> Found {
     let mut job = Job::new("", "");
-    // Two versions are promoted before one is left.
-    let refusal = Refusal::new("enospc", 3, job.path("count"));
-    job.refusal = Some((refusal.clone(), job.path("state/versions/contracts/current")));
+    let refusal = Refusal::new("enospc", at, job.path("count"));
+    job.refusal = Some((refusal.clone(), job.path("state").join(inside)));
     let found = to_the_end(&mut job, &mut || None);
     let what = refusal.refused().expect("nothing was refused");
-    assert!(what.contains("current"), "{what}");
+    assert!(what.contains(inside), "{what}");
     found
 }
 

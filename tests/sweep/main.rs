@@ -315,8 +315,21 @@ fn a_rollback_that_the_disk_refuses_to_link_is_finished_by_itself() {
         return;
     }
     let (began, mut tally) = (Instant::now(), Tally::default());
-    tally.add(&undisturbed(), &job::run_with_a_refused_link());
+    // Two versions are promoted before one is left.
+    let found = job::run_refusing("versions/contracts/current", 3);
+    tally.add(&undisturbed(), &found);
     tally.report("a refused link", began);
+}
+
+/// It is tried again: a run that were given up would be followed by another one, which makes another version.
+#[test]
+fn a_trainer_whose_log_the_disk_refuses_is_started_again() {
+    if !trainer() {
+        return;
+    }
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    tally.add(&undisturbed(), &job::run_refusing("jobs/contracts/0001/trainer.log", 1));
+    tally.report("a refused log", began);
 }
 
 /// Half a minute passes until the file is read again. A run that began without it would make other versions.

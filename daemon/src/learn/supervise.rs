@@ -5,7 +5,7 @@ use crate::children;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,7 +31,12 @@ pub enum TrainerEnd {
     /// The trainer itself named another end.
     Reported(JobEnd, String),
     /// The program could not be started.
-    CouldNotStart(String),
+    CouldNotStart {
+        /// Why.
+        why: String,
+        /// It is the system's fault (a full disk, no process left), not that of the command that is configured.
+        may_pass: bool,
+    },
     /// Killed by a signal that we did not send.
     Signalled(i32),
     /// Left with an exit code and without a result.
@@ -63,7 +68,7 @@ impl TrainerEnd {
                 JobEnd::WriteFailed => "write_failed",
                 JobEnd::Internal => "internal",
             },
-            TrainerEnd::CouldNotStart(_) => "could_not_start",
+            TrainerEnd::CouldNotStart { .. } => "could_not_start",
             TrainerEnd::Signalled(_) => "signalled",
             TrainerEnd::ExitedWithoutResult(_) => "exited_without_result",
             TrainerEnd::NoProgress(_) => "no_progress",
@@ -78,8 +83,9 @@ impl TrainerEnd {
         match self {
             TrainerEnd::Completed(_) => String::new(),
             TrainerEnd::Reported(_, message) => message.clone(),
-            TrainerEnd::CouldNotStart(e) => {
-                format!("the trainer could not be started: {e}; see [trainer] command in the configuration")
+            TrainerEnd::CouldNotStart { why, may_pass: true } => format!("the trainer could not be started: {why}"),
+            TrainerEnd::CouldNotStart { why, .. } => {
+                format!("the trainer could not be started: {why}; see [trainer] command in the configuration")
             }
             TrainerEnd::Signalled(9) => "the trainer was killed (SIGKILL), most often because the machine ran out of \
                  memory; lower batch_size or raise accumulation, and see the kernel log"
@@ -114,10 +120,8 @@ impl TrainerEnd {
             | TrainerEnd::ExitedWithoutResult(_)
             | TrainerEnd::NoProgress(_)
             | TrainerEnd::BadResult(_) => true,
-            TrainerEnd::Completed(_)
-            | TrainerEnd::CouldNotStart(_)
-            | TrainerEnd::PastDeadline(_)
-            | TrainerEnd::StoppedByUs => false,
+            TrainerEnd::CouldNotStart { may_pass, .. } => *may_pass,
+            TrainerEnd::Completed(_) | TrainerEnd::PastDeadline(_) | TrainerEnd::StoppedByUs => false,
         }
     }
 }
@@ -136,7 +140,7 @@ pub fn run_trainer(
 ) -> TrainerEnd {
     let mut child = match start(command, job_dir, threads) {
         Ok(child) => child,
-        Err(e) => return TrainerEnd::CouldNotStart(e),
+        Err((why, may_pass)) => return TrainerEnd::CouldNotStart { why, may_pass },
     };
     let group = Pid::from_raw(child.id() as i32);
     let started = Instant::now();
@@ -147,7 +151,12 @@ pub fn run_trainer(
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) => {}
-            Err(e) => return TrainerEnd::CouldNotStart(format!("waiting for it failed: {e}")),
+            Err(e) => {
+                return TrainerEnd::CouldNotStart {
+                    why: format!("waiting for it failed: {e}"),
+                    may_pass: true,
+                };
+            }
         }
         if progress.read(on_progress) {
             last_progress = Instant::now();
@@ -181,14 +190,17 @@ pub fn run_trainer(
     name_end(job_dir, status, stopping.map(|(_, why)| why))
 }
 
-fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, String> {
-    let (program, arguments) = command.split_first().ok_or("the command is empty")?;
+/// An error says why it could not be started, and whether that may pass.
+fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, (String, bool)> {
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| ("the command is empty".to_owned(), false))?;
     let log = File::options()
         .create(true)
         .append(true)
         .open(job_dir.join("trainer.log"))
-        .map_err(|e| format!("{}: {e}", job_dir.join("trainer.log").display()))?;
-    let err = log.try_clone().map_err(|e| e.to_string())?;
+        .map_err(|e| (format!("{}: {e}", job_dir.join("trainer.log").display()), true))?;
+    let err = log.try_clone().map_err(|e| (e.to_string(), true))?;
     let mut cmd = Command::new(program);
     cmd.args(arguments)
         .arg("run")
@@ -206,7 +218,10 @@ fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, Stri
     let daemon = std::process::id();
     // SAFETY: what is called between fork and exec is made for that.
     unsafe { cmd.pre_exec(move || children::follow(daemon)) };
-    cmd.spawn().map_err(|e| format!("{program}: {e}"))
+    cmd.spawn().map_err(|e| {
+        let is_wrong = matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
+        (format!("{program}: {e}"), !is_wrong)
+    })
 }
 
 fn name_end(job_dir: &Path, status: ExitStatus, stopped: Option<TrainerEnd>) -> TrainerEnd {
