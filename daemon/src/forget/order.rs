@@ -134,7 +134,7 @@ mod tests {
         order.contents.insert(Hash::of(b"the patient"));
         order.cases.insert("case:17".into());
         order.scope = Some(Scope {
-            paths: ["/inbox/病历.txt".to_owned()].into(),
+            paths: [Path::new("/inbox/病历.txt").into()].into(),
             ..Scope::default()
         });
         order
