@@ -29,7 +29,7 @@ pub enum Change {
     Settled(Snapshot),
     /// It will never be taken, and why. Told once.
     Skipped(&'static str),
-    /// A path that had settled before is gone.
+    /// A path that had settled or was skipped before is gone, or is a folder that can be read.
     Removed,
 }
 
@@ -103,8 +103,9 @@ impl Settler {
                 Change::Skipped(reason)
             }
             (Seen::Nothing, _) => {
+                let was_told = was_released || matches!(state, Some(State::Skipped(_)));
                 self.set(path, None);
-                if was_released { Change::Removed } else { Change::None }
+                if was_told { Change::Removed } else { Change::None }
             }
         }
     }

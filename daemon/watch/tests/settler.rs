@@ -82,6 +82,9 @@ fn a_pipe_is_told_once_and_a_file_in_its_place_settles() {
     assert_eq!(settler.observe(path, Seen::Other("a pipe"), ms(10)), Change::None);
     assert_eq!(settler.observe(path, file(1), ms(20)), Change::None);
     assert_eq!(settler.observe(path, file(1), ms(120)), Change::Settled(snapshot(1)));
+    settler.observe(path, Seen::Other("a pipe"), ms(130));
+    assert_eq!(settler.observe(path, Seen::Nothing, ms(140)), Change::Removed);
+    assert_eq!(settler.observe(path, Seen::Nothing, ms(150)), Change::None);
 }
 
 #[test]

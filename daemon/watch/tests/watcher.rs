@@ -1,5 +1,6 @@
 //! The watcher on real folders.
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -370,9 +371,10 @@ fn a_share_that_is_not_mounted_has_lost_no_files() {
     };
     let mut watched = Watched::knowing(dir, marked, SETTLE, |_, _| false);
     watched.until("the file", |watched| watched.sizes("in/old.txt") == [3]);
-    // What is left of a share that went away is the folder that it was mounted on.
-    fs::rename(watched.path("in"), watched.path("away")).unwrap();
-    fs::create_dir(watched.path("in")).unwrap();
+    // What is left of a share that went away is the folder that it was mounted on, with no moment between.
+    fs::create_dir(watched.path("away")).unwrap();
+    let [share, place] = ["in", "away"].map(|name| watched.path(name));
+    renameat2(AT_FDCWD, &share, AT_FDCWD, &place, RenameFlags::RENAME_EXCHANGE).unwrap();
     let is_missing =
         |event: &WatchEvent| matches!(event, WatchEvent::RootMissing { reason, .. } if reason.contains(".here"));
     watched.until("that it is told", |watched| watched.others.iter().any(is_missing));

@@ -118,3 +118,22 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_paths_than_are_kept_become_a_scan_of_everything() {
+        let told = |paths: usize| {
+            let shared = Shared::default();
+            for i in 0..paths {
+                shared.hint(Ok(Event::new(EventKind::Any).add_path(format!("/inbox/{i}.txt").into())));
+            }
+            let inbox = shared.take(Duration::ZERO);
+            (inbox.dirty.len(), inbox.rescan)
+        };
+        assert_eq!(told(MAX_DIRTY), (MAX_DIRTY, false));
+        assert_eq!(told(MAX_DIRTY + 1), (0, true));
+    }
+}

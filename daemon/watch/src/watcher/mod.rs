@@ -38,8 +38,8 @@ pub enum WatchEvent {
         /// Why.
         reason: &'static str,
     },
-    /// A file that had settled is gone from its path. Says nothing about why: it may have been renamed. A
-    /// missing root does not count as the loss of its files.
+    /// A file that had settled, or what was skipped, is gone from its path. Says nothing about why: it may have been renamed, and a
+    /// folder may be read again. A missing root does not count as the loss of its files.
     Removed {
         /// Where it was.
         path: PathBuf,

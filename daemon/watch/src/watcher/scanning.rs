@@ -48,6 +48,11 @@ impl Worker {
         for (path, error) in &found.errors {
             tracing::debug!(path = %path.display(), %error, "could not be scanned");
         }
+        let is_read = found.errors.is_empty() && found.skipped.iter().all(|(path, _)| path != folder);
+        if is_read {
+            // What was told of it while it could not be read is over.
+            self.observe(folder, Seen::Nothing)?;
+        }
         scanned.files += found.files.len();
         let files = found
             .files

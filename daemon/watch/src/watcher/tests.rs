@@ -1,6 +1,7 @@
-//! The watcher without any hints: scans alone must find everything.
+//! The watcher without any hints, and with hints that are lost: scans alone must find everything.
 
 use super::*;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 fn receive_until(
@@ -89,4 +90,46 @@ fn dropping_the_handle_ends_the_thread_though_nobody_reads() {
             _ => assert!(Instant::now() < deadline, "the thread goes on"),
         }
     }
+}
+
+#[test]
+fn files_whose_events_did_not_fit_the_systems_queue_are_found_by_a_scan() {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    if limit > 1_000_000 {
+        return println!("skipped: a queue of {limit} events takes too long to fill");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let (handle, mut receiver) = Watcher::spawn(
+        vec![root.path().to_owned().into()],
+        Duration::from_millis(50),
+        Duration::from_secs(3600),
+        |_, _| false,
+    );
+    receive_until(&mut receiver, |event| matches!(event, WatchEvent::ScanDone { .. }));
+    let names = [".a", ".b"].map(|name| root.path().join(name));
+    std::fs::write(&names[0], "").unwrap();
+    let lost: BTreeSet<PathBuf> = (0..50).map(|i| root.path().join(format!("{i}.txt"))).collect();
+    // Who reads the events cannot hand them on meanwhile. A rename is two of them.
+    handle.shared.change(|_| {
+        for i in 0..limit / 2 + 2000 {
+            std::fs::rename(&names[i % 2], &names[(i + 1) % 2]).unwrap();
+        }
+        for path in &lost {
+            std::fs::write(path, "x").unwrap();
+        }
+    });
+    let mut settled = BTreeSet::new();
+    let events = receive_until(&mut receiver, |event| {
+        if let WatchEvent::Settled { path, .. } = event {
+            settled.insert(path.clone());
+        }
+        settled.len() == lost.len()
+    });
+    assert_eq!(settled, lost);
+    let scan = WatchEvent::ScanDone {
+        root: root.path().to_owned(),
+        files: lost.len(),
+    };
+    assert!(events.contains(&scan), "no event was lost: {events:?}");
 }
