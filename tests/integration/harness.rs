@@ -85,20 +85,23 @@ impl Site {
 
     /// As [`Site::start`], with more in its environment.
     pub fn start_with(&mut self, environment: &[(&str, &str)]) {
+        self.start_as(|command| {
+            command.envs(environment.iter().copied());
+        });
+    }
+
+    /// As [`Site::start`], with something changed about its process.
+    pub fn start_as(&mut self, change: impl FnOnce(&mut Command)) {
         assert!(self.daemon.is_none());
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("daemon.log"))
             .unwrap();
-        let child = self
-            .command(&["run"])
-            .envs(environment.iter().copied())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.daemon = Some(child);
+        let mut command = self.command(&["run"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        change(&mut command);
+        self.daemon = Some(command.spawn().unwrap());
         self.until("the daemon answers", |site| site.try_json(&["status"]).is_some());
     }
 
