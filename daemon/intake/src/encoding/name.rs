@@ -14,7 +14,9 @@ pub fn shown(path: &Path) -> String {
         let (text, is_malformed) = guess::legacy(bytes).decode_without_bom_handling(bytes);
         match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
-            Err(_) if is_malformed || text.contains(char::is_control) => String::from_utf8_lossy(bytes).into_owned(),
+            Err(_) if is_malformed || text.contains(char::is_control) => {
+                String::from_utf8_lossy(bytes).replace(char::is_control, "\u{fffd}")
+            }
             Err(_) => text.into_owned(),
         }
     };
@@ -38,6 +40,12 @@ mod tests {
             "/入口/出院小结与病历.txt"
         );
         assert_eq!(shown(&["in/".as_bytes(), &name].concat()), "in/出院小结与病历.txt");
-        assert_eq!(shown(b"/in/\xff\xff.txt"), "/in/\u{fffd}\u{fffd}.txt");
+        // Of so little nobody can tell what it was; it is some name in the same folder, and has nothing that moves a cursor.
+        for bytes in [b"\xff\xff", b"\x80\x81", b"\x1b\xc3"] {
+            let name = shown(&[b"/in/", bytes.as_slice(), b".txt"].concat());
+            assert!(name.starts_with("/in/") && name.ends_with(".txt"), "{name:?}");
+            assert_eq!(name.matches('/').count(), 2);
+            assert!(!name.contains(char::is_control), "{name:?}");
+        }
     }
 }
