@@ -3,7 +3,7 @@
 use super::order::Order;
 use super::record::ForgetRecord;
 use crate::engine::Engine;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox, SignatureBox};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -225,12 +225,22 @@ pub fn load(folder: &Path, id: &str) -> Result<Option<Value>> {
     }
 }
 
+/// Characters of the signature over signature and comment: 64 bytes in base64.
+const GLOBAL_SIGNATURE_LENGTH: usize = 88;
+
 /// Checks a receipt against the signature that lies beside it.
 pub fn verify(receipt: &Path, public_key: &str) -> Result<Receipt> {
     let bytes = std::fs::read(receipt).with_context(|| receipt.display().to_string())?;
     let beside = signature_path(receipt);
     let text = std::fs::read_to_string(&beside).with_context(|| beside.display().to_string())?;
     let signature = SignatureBox::from_string(&text).with_context(|| format!("{}: no signature", beside.display()))?;
+    // minisign panics at a shorter one.
+    let length = text.lines().nth(3).map_or(0, |line| line.trim().len());
+    ensure!(
+        length >= GLOBAL_SIGNATURE_LENGTH,
+        "{}: its second signature is cut short",
+        beside.display()
+    );
     let key = PublicKey::from_base64(public_key.trim()).context("the public key is none of minisign's")?;
     minisign::verify(&key, &signature, Cursor::new(&bytes), true, false, false).with_context(|| {
         format!(
@@ -285,7 +295,12 @@ mod tests {
         let key = signing_key(dir.path()).unwrap();
         let signature = minisign::sign(None, &key, Cursor::new(&bytes), None, None).unwrap();
         std::fs::write(&path, &bytes).unwrap();
-        std::fs::write(dir.path().join("a1.json.minisig"), signature.into_string()).unwrap();
+        let (beside, signature) = (dir.path().join("a1.json.minisig"), signature.into_string());
+        // Whole groups of base64 off its end: what is left can be read.
+        let signature = signature.trim_end();
+        std::fs::write(&beside, &signature[..signature.len() - 12]).unwrap();
+        assert!(verify(&path, &public).unwrap_err().to_string().contains("cut short"));
+        std::fs::write(&beside, signature).unwrap();
         assert_eq!(verify(&path, &public).unwrap(), receipt);
         let other = tempfile::tempdir().unwrap();
         assert!(verify(&path, &public_key(other.path()).unwrap()).is_err());
