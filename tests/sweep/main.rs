@@ -309,38 +309,34 @@ fn a_thread_that_panics_at_any_place_costs_nothing_but_a_restart() {
     tally.report("panics", began);
 }
 
-#[test]
-fn a_rollback_that_the_disk_refuses_to_link_is_finished_by_itself() {
+/// Runs one job, which has to come to what an undisturbed one comes to.
+fn comes_to_the_same(what: &str, run: impl FnOnce() -> Found) {
     if !trainer() {
         return;
     }
     let (began, mut tally) = (Instant::now(), Tally::default());
+    tally.add(&undisturbed(), &run());
+    tally.report(what, began);
+}
+
+#[test]
+fn a_rollback_that_the_disk_refuses_to_link_is_finished_by_itself() {
     // Two versions are promoted before one is left.
-    let found = job::run_refusing("versions/contracts/current", 3);
-    tally.add(&undisturbed(), &found);
-    tally.report("a refused link", began);
+    comes_to_the_same("a refused link", || job::run_refusing("versions/contracts/current", 3));
 }
 
 /// It is tried again: a run that were given up would be followed by another one, which makes another version.
 #[test]
 fn a_trainer_whose_log_the_disk_refuses_is_started_again() {
-    if !trainer() {
-        return;
-    }
-    let (began, mut tally) = (Instant::now(), Tally::default());
-    tally.add(&undisturbed(), &job::run_refusing("jobs/contracts/0001/trainer.log", 1));
-    tally.report("a refused log", began);
+    comes_to_the_same("a refused log", || {
+        job::run_refusing("jobs/contracts/0001/trainer.log", 1)
+    });
 }
 
 /// Half a minute passes until the file is read again. A run that began without it would make other versions.
 #[test]
 fn a_run_waits_for_a_file_that_is_read_again() {
-    if !trainer() {
-        return;
-    }
-    let (began, mut tally) = (Instant::now(), Tally::default());
-    tally.add(&undisturbed(), &job::run_with_a_failed_reading());
-    tally.report("a failed reading", began);
+    comes_to_the_same("a failed reading", job::run_with_a_failed_reading);
 }
 
 #[test]

@@ -1,33 +1,19 @@
 //! A reader whose daemon is gone.
 
+mod support;
+
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use wengu_protocol::plugin::read_frame;
-use wengu_protocol::reader::{Limits, READER_COOKIE, READER_PROTOCOL, Reply, Request};
+use support::start;
+use wengu_protocol::reader::{Limits, Reply};
 
 #[test]
 fn a_reader_leaves_when_nobody_reads_it_any_more() {
-    let request = Request {
-        protocol: READER_PROTOCOL,
-        file_name: "case.txt".into(),
-        encoding: None,
-        limits: Limits::default(),
-        skip: Vec::new(),
-    };
     let start = || {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wengu-reader"))
-            .arg(serde_json::to_string(&request).unwrap())
-            .env(READER_COOKIE.0, READER_COOKIE.1)
-            .env("MALLOC_ARENA_MAX", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let (mut child, ready) = start(Limits::default());
+        assert!(matches!(ready, Reply::Ready { .. }), "{ready:?}");
         // It waits for a document whose end does not come.
         child.stdin.as_mut().unwrap().write_all(b"half of a document").unwrap();
-        let ready: Reply = read_frame(child.stdout.as_mut().unwrap()).unwrap();
-        assert!(matches!(ready, Reply::Ready { .. }), "{ready:?}");
         child
     };
     let mut left = start();

@@ -1,10 +1,12 @@
 //! The reader's process as the kernel sees it, once it has said that it is ready.
 
+mod support;
+
 use nix::libc;
 use std::fs;
-use std::process::{Command, Stdio};
-use wengu_protocol::plugin::{Enforcement, read_frame};
-use wengu_protocol::reader::{Limits, READER_COOKIE, READER_PROTOCOL, Reply, Request};
+use support::start;
+use wengu_protocol::plugin::Enforcement;
+use wengu_protocol::reader::{Limits, Reply};
 
 /// The number of a line of `/proc/PID/status`.
 fn status(pid: &str, name: &str) -> Option<u64> {
@@ -25,22 +27,8 @@ fn has_landlock() -> bool {
 
 #[test]
 fn a_reader_is_shut_in_before_it_reads_the_first_byte_of_a_document() {
-    let request = Request {
-        protocol: READER_PROTOCOL,
-        file_name: "case.txt".into(),
-        encoding: None,
-        limits: Limits::default(),
-        skip: Vec::new(),
-    };
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wengu-reader"))
-        .arg(serde_json::to_string(&request).unwrap())
-        .env(READER_COOKIE.0, READER_COOKIE.1)
-        .env("MALLOC_ARENA_MAX", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let ready: Reply = read_frame(child.stdout.as_mut().unwrap()).unwrap();
+    let asked = Limits::default();
+    let (mut child, ready) = start(asked.clone());
     let Reply::Ready { sandbox, .. } = ready else {
         panic!("{ready:?}");
     };
@@ -51,8 +39,8 @@ fn a_reader_is_shut_in_before_it_reads_the_first_byte_of_a_document() {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     };
-    assert_eq!(limit("Max address space"), request.limits.memory_bytes);
-    assert_eq!(limit("Max cpu time"), u64::from(request.limits.time_s));
+    assert_eq!(limit("Max address space"), asked.memory_bytes);
+    assert_eq!(limit("Max cpu time"), u64::from(asked.time_s));
     assert_eq!((limit("Max file size"), limit("Max core file size")), (0, 0));
     assert_eq!(limit("Max open files"), 16);
     match (status("self", "Seccomp_filters"), status(&pid, "Seccomp_filters")) {
