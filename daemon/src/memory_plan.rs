@@ -65,7 +65,7 @@ pub fn step(
     })
 }
 
-/// How the run's steps are split to fit: into the memory that the configuration allows, or four fifths of what is free now. On a
+/// How the run's steps are split to fit: into four fifths of what the trainer may use. On a
 /// CUDA device, whose memory is not known here, they are left as they are.
 pub fn plan(step: &Step, trainer: &Trainer, device: Device, learning: &Learning) -> Result<MemoryPlan> {
     let budget = match device {
@@ -86,8 +86,13 @@ pub fn plan(step: &Step, trainer: &Trainer, device: Device, learning: &Learning)
     Ok(plan)
 }
 
-/// What the trainer may use: as configured, or four fifths of what is free on the machine and within the service's limit.
+/// What a step is planned for: four fifths of what the trainer may use, since the estimate knows nothing of the program and its libraries.
 pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
+    Ok(limit_bytes(trainer)? / 5 * 4)
+}
+
+/// What the trainer may use: as configured, or what is free on the machine and within the service's limit.
+pub fn limit_bytes(trainer: &Trainer) -> Result<u64> {
     if let Some(bytes) = trainer.memory_bytes {
         return Ok(bytes);
     }
@@ -98,7 +103,7 @@ pub fn budget_bytes(trainer: &Trainer) -> Result<u64> {
     let kibibytes = kibibytes.with_context(|| format!("{path} says nothing of MemAvailable"))?;
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok();
     let left = groups.and_then(|own| left_in_groups(Path::new("/sys/fs/cgroup"), &own));
-    Ok(left.unwrap_or(u64::MAX).min(kibibytes << 10) / 5 * 4)
+    Ok(left.unwrap_or(u64::MAX).min(kibibytes << 10))
 }
 
 /// What the limits (`MemoryMax=`) of this process's control group and of those above leave, in bytes; None without a limit,

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wengu::learn::supervise::{Limits, TrainerEnd, run_trainer};
-use wengu_protocol::job::{JOB_SCHEMA, JobEnd, Progress};
+use wengu_protocol::job::{JOB_SCHEMA, JobEnd, MEMORY_LIMIT_ENV, Progress};
 
 const LIMITS: Limits = Limits {
     no_progress: Duration::from_secs(20),
     deadline: Duration::from_secs(20),
     stop_grace: Duration::from_millis(300),
+    memory_bytes: None,
 };
 
 /// A trainer that is a shell script; `$2` is the job directory.
@@ -70,12 +71,26 @@ fn a_log_that_cannot_be_opened_is_no_fault_of_the_command() {
 }
 
 #[test]
+fn a_trainer_is_told_how_much_memory_it_may_have() {
+    let dir = tempfile::tempdir().unwrap();
+    for (memory_bytes, told) in [(Some(12_345_678), "12345678\n"), (None, "none\n")] {
+        let limits = Limits { memory_bytes, ..LIMITS };
+        let script = format!("echo ${{{MEMORY_LIMIT_ENV}:-none}} > \"$2/told\"");
+        end_in(dir.path(), &script, limits, None);
+        assert_eq!(std::fs::read_to_string(dir.path().join("told")).unwrap(), told);
+    }
+}
+
+#[test]
 fn exits_and_signals_are_told_apart() {
     assert_eq!(end_of("exit 3", LIMITS, None).0, TrainerEnd::ExitedWithoutResult(3));
     assert_eq!(end_of("kill -SEGV $$", LIMITS, None).0, TrainerEnd::Signalled(11));
     let (killed, _) = end_of("kill -KILL $$", LIMITS, None);
     assert_eq!(killed, TrainerEnd::Signalled(9));
     assert!(killed.message().contains("memory") && killed.may_be_retried());
+    // So ends a program whose own allocation is refused.
+    let aborted = end_of("kill -ABRT $$", LIMITS, None).0;
+    assert!(aborted.wants_memory() && aborted.message().contains("trainer.log") && aborted.may_be_retried());
 }
 
 #[test]

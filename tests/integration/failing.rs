@@ -92,3 +92,41 @@ fn a_trainer_that_always_fails_is_told_once_for_three_attempts_and_the_pause_gro
     receiver.kill().unwrap();
     receiver.wait().unwrap();
 }
+
+#[test]
+fn a_trainer_that_wants_more_memory_than_it_may_have_fails_by_name_and_the_champion_serves_on() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = crate::harness::Site::new(QUICK_LEARNING);
+    site.start();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 16));
+    let (run, code) = site.train();
+    assert_eq!((code, run["decision"].as_str()), (0, Some("promote")), "{run:#}");
+    let link = fs::read_link(site.path("state/versions/contracts/current")).unwrap();
+
+    site.stop();
+    site.rewrite("[trainer]\n", "[trainer]\nmemory_mib = 16\n");
+    site.start();
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 3, 20));
+    site.until("the trainer has been refused memory", |s| {
+        let log = fs::read_to_string(s.path("daemon.log")).unwrap();
+        log.lines()
+            .any(|line| line.contains("trainer_ended") && line.contains("out_of_memory"))
+    });
+    let log = fs::read_to_string(site.path("daemon.log")).unwrap();
+    assert!(log.contains("than 16 MiB (`memory_mib` of [trainer]"), "{log}");
+    assert_eq!(
+        fs::read_link(site.path("state/versions/contracts/current")).unwrap(),
+        link
+    );
+
+    // With what it needs the same run goes on.
+    site.stop();
+    site.rewrite("memory_mib = 16\n", "");
+    site.start();
+    site.until("the second run has ended", |s| {
+        let run = &s.json(&["status"])["domains"][0]["last_run"];
+        run["run"] == 2 && run["state"]["name"] == "finished"
+    });
+}

@@ -64,7 +64,7 @@ pub struct Trainer {
     pub threads: u32,
     /// Where jobs are made; None: in the state folder.
     pub jobs_dir: Option<PathBuf>,
-    /// Memory that a job's steps are planned for; none: four fifths of what is free when it is planned.
+    /// Memory that a job may have on the processor, and whose four fifths its steps are planned for; none: what is free then.
     pub memory_bytes: Option<u64>,
     /// A job that writes no progress for this long is stopped.
     pub no_progress: Duration,

@@ -85,7 +85,8 @@ impl Step {
             mebibytes(budget_bytes)
         );
         if least.fits {
-            said += "; others use the memory too: lower `memory_mib` of [trainer] so that more is left to them";
+            said += "; where `memory_mib` of [trainer] is set and more is free, raise it; where others took the memory, lower it, so that \
+                     steps are split further";
             return said;
         }
         let mut ways = Vec::new();

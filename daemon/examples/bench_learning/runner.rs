@@ -287,6 +287,7 @@ impl Runner {
             no_progress: hours(1),
             deadline: hours(24),
             stop_grace: Duration::from_secs(10),
+            memory_bytes: None,
         };
         let command = [self.arguments.trainer.display().to_string()];
         match run_trainer(&command, &job, manifest.threads, limits, &|| false, &mut |_| {}) {

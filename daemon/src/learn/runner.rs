@@ -195,6 +195,7 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
         no_progress: trainer.no_progress,
         deadline: trainer.deadline,
         stop_grace: trainer.stop_grace,
+        memory_bytes: Some(memory_plan::limit_bytes(trainer)?),
     };
     Ok(run_trainer(
         &command,
@@ -213,11 +214,7 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
 
 /// What the end means, and what would fit where memory was short.
 fn told(context: &Work, end: &TrainerEnd) -> String {
-    let short = matches!(
-        end,
-        TrainerEnd::Reported(JobEnd::OutOfMemory, _) | TrainerEnd::Signalled(9)
-    );
-    if !short {
+    if !end.wants_memory() {
         return end.message();
     }
     let manifest = &context.manifest;

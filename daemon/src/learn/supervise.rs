@@ -21,6 +21,8 @@ pub struct Limits {
     pub deadline: Duration,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// Its data's, where it computes on the processor; none: no limit.
+    pub memory_bytes: Option<u64>,
 }
 
 /// How a trainer ended.
@@ -52,6 +54,14 @@ pub enum TrainerEnd {
 }
 
 impl TrainerEnd {
+    /// Whether memory was short, or most likely was.
+    pub fn wants_memory(&self) -> bool {
+        matches!(
+            self,
+            TrainerEnd::Reported(JobEnd::OutOfMemory, _) | TrainerEnd::Signalled(KILLED | ABORTED)
+        )
+    }
+
     /// The name in logs, metrics and alerts.
     pub fn name(&self) -> &'static str {
         match self {
@@ -87,9 +97,16 @@ impl TrainerEnd {
             TrainerEnd::CouldNotStart { why, .. } => {
                 format!("the trainer could not be started: {why}; see [trainer] command in the configuration")
             }
-            TrainerEnd::Signalled(9) => "the trainer was killed (SIGKILL), most often because the machine ran out of \
+            TrainerEnd::Signalled(KILLED) => {
+                "the trainer was killed (SIGKILL), most often because the machine ran out of \
                  memory; lower batch_size or raise accumulation, and see the kernel log"
-                .into(),
+                    .into()
+            }
+            TrainerEnd::Signalled(ABORTED) => {
+                "the trainer aborted (SIGABRT), most often because it was refused memory; its \
+                 output is in trainer.log of the job directory"
+                    .into()
+            }
             TrainerEnd::Signalled(signal) => {
                 format!("the trainer died of signal {signal}; its output is in trainer.log of the job directory")
             }
@@ -126,6 +143,8 @@ impl TrainerEnd {
     }
 }
 
+const KILLED: i32 = Signal::SIGKILL as i32;
+const ABORTED: i32 = Signal::SIGABRT as i32;
 const POLL: Duration = Duration::from_millis(50);
 
 /// Runs the trainer on `job_dir` until it ends, `stop` says so, or a limit is reached. Must be called from a thread that
@@ -138,7 +157,7 @@ pub fn run_trainer(
     stop: &dyn Fn() -> bool,
     on_progress: &mut dyn FnMut(Progress),
 ) -> TrainerEnd {
-    let mut child = match start(command, job_dir, threads) {
+    let mut child = match start(command, job_dir, threads, limits.memory_bytes) {
         Ok(child) => child,
         Err((why, may_pass)) => return TrainerEnd::CouldNotStart { why, may_pass },
     };
@@ -191,7 +210,7 @@ pub fn run_trainer(
 }
 
 /// An error says why it could not be started, and whether that may pass.
-fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, (String, bool)> {
+fn start(command: &[String], job_dir: &Path, threads: u32, memory_bytes: Option<u64>) -> Result<Child, (String, bool)> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| ("the command is empty".to_owned(), false))?;
@@ -214,7 +233,11 @@ fn start(command: &[String], job_dir: &Path, threads: u32) -> Result<Child, (Str
         .env("MALLOC_ARENA_MAX", "2")
         .env("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         .env("LRU_CACHE_CAPACITY", "64")
+        .env_remove(job::MEMORY_LIMIT_ENV)
         .process_group(0);
+    if let Some(bytes) = memory_bytes {
+        cmd.env(job::MEMORY_LIMIT_ENV, bytes.to_string());
+    }
     let daemon = std::process::id();
     // SAFETY: what is called between fork and exec is made for that.
     unsafe { cmd.pre_exec(move || children::follow(daemon)) };

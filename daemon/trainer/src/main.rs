@@ -26,7 +26,8 @@ Environment, to be set before the start:
   GOMP_SPINCOUNT=10000                idle threads sleep after some microseconds
   ONEDNN_PRIMITIVE_CACHE_CAPACITY=64, LRU_CACHE_CAPACITY=64
                                       keep memory flat over many sequence lengths
-  MALLOC_ARENA_MAX=2                  fewer arenas, less memory";
+  MALLOC_ARENA_MAX=2                  fewer arenas, less memory
+  WENGU_MEMORY_LIMIT_BYTES=N          beyond N bytes of data the job ends with 16; on the processor only";
 
 /// Trains one job of wengu: reads a job directory, writes the results, exits.
 #[derive(Parser)]

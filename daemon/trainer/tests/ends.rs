@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use tch::{Kind, Tensor};
 use train_support::{Bench, JobDir, VOCABULARY, labels, toy_rows, write_set};
-use wengu_protocol::job::{JobEnd, Lora, Method, layout};
+use wengu_protocol::job::{JobEnd, Lora, MEMORY_LIMIT_ENV, Method, layout};
 use wengu_trainer::job;
 use wengu_trainer::train_loop::Cancel;
 
@@ -276,12 +276,12 @@ fn memory_that_is_not_there_is_said_to_be_missing() {
     });
     let rows: Vec<_> = (0..60_000).map(|i| (vec![i % 60; 32], i64::from(i % 4))).collect();
     write_set(&dir.root.join("data/train.safetensors"), &rows, None);
-    // Address space in KiB: enough to start, too little for the attention of the whole batch.
-    let output = Command::new("sh")
-        .args(["-c", "ulimit -v 2500000; exec \"$0\" run \"$1\""])
-        .arg(env!("CARGO_BIN_EXE_wengu-trainer"))
+    // Enough to start, too little for the attention of the whole batch.
+    let output = Command::new(env!("CARGO_BIN_EXE_wengu-trainer"))
+        .arg("run")
         .arg(&dir.root)
         .env("OMP_NUM_THREADS", "1")
+        .env(MEMORY_LIMIT_ENV, (1_u64 << 30).to_string())
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -292,7 +292,9 @@ fn memory_that_is_not_there_is_said_to_be_missing() {
     );
     let result = dir.result();
     assert_eq!(result.end, JobEnd::OutOfMemory);
-    assert!(result.message.contains("batch_size"), "{}", result.message);
+    for word in ["batch_size", "1024 MiB", "memory_mib"] {
+        assert!(result.message.contains(word), "{}", result.message);
+    }
 }
 
 #[test]

@@ -36,6 +36,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+/// The environment's name for the bytes of memory that a trainer may have for its data on the processor; without it there is no limit.
+pub const MEMORY_LIMIT_ENV: &str = "WENGU_MEMORY_LIMIT_BYTES";
+
 /// Version of every structure in this module. A trainer refuses a job with another one.
 pub const JOB_SCHEMA: u32 = 5;
 

@@ -2,6 +2,7 @@
 
 mod champion;
 pub mod files;
+mod memory;
 mod outcome;
 
 mod pipeline;

@@ -1,6 +1,7 @@
 //! How a job ends, and what is left behind for each end.
 
 use super::files::{self, files_under, sha256_file, write_failed};
+use super::memory;
 use super::pipeline;
 use super::spec::JobDir;
 use crate::error::TrainerError;
@@ -65,6 +66,7 @@ pub fn run(root: &Path, cancel: &Cancel) -> JobEnd {
     };
     if error.end == JobEnd::OutOfMemory {
         error.message += "; lower `batch_size`, raise `accumulation`, or give the trainer more memory";
+        error.message += &memory::told();
     }
     if error.end != JobEnd::Cancelled
         && let Err(second) = write_failure(root, &error)

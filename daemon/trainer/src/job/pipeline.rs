@@ -2,6 +2,7 @@
 
 use super::champion::{predict_anchor, predict_champion};
 use super::files::{self, sha256_file, sync_tree};
+use super::memory;
 use super::outcome::Summary;
 use super::progress::ProgressLog;
 use super::spec::JobDir;
@@ -12,6 +13,7 @@ use crate::discriminant::{ClassStatistics, Kept};
 use crate::error::TrainerError;
 use crate::fisher::{FisherState, Provenance};
 use crate::model::Model;
+use crate::model::compute::Compute;
 use crate::objective::Ewc;
 use crate::train_loop::{
     Cancel, Inputs, Old, Teacher, Texts, Training, add_discriminant, answers_to, class_statistics, estimate_fisher,
@@ -217,6 +219,7 @@ pub fn check(dir: &JobDir) -> Result<String, TrainerError> {
 fn load(dir: &JobDir) -> Result<Loaded, TrainerError> {
     let job = &dir.job;
     tch::set_num_threads(job.threads as i32);
+    memory::limit(Compute::of(&job.base)?.device, job.threads)?;
     let mut model = Model::load(
         job.task,
         &job.base,

@@ -5,7 +5,7 @@ mod bert;
 mod beside;
 pub(crate) mod bottleneck;
 mod classifier;
-mod compute;
+pub(crate) mod compute;
 mod config;
 mod decoder;
 mod device;
