@@ -47,7 +47,7 @@ pub fn take(engine: &Engine, request: &FeedbackRequest) -> Result<FeedbackTaken>
     let mut line = serde_json::to_vec(&record)?;
     line.push(b'\n');
     let path = folder.join(file_name(request));
-    let line = sealing::feedback(engine.key(), line)?;
+    let line = sealing::feedback(engine.key(), &line)?;
     durable::write_file(&path, &line).with_context(|| path.display().to_string())?;
     Ok(FeedbackTaken { path })
 }

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod aligned;
 pub mod api;
 pub mod app;
+mod beside;
 mod checked;
 mod children;
 pub mod cli;

@@ -5,7 +5,7 @@ use crate::digest;
 use crate::layout::Layout;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 use wengu_config::{Config, Problem, Source};
@@ -20,6 +20,10 @@ pub const EVALUATION: &str = "evaluation.json";
 const SEALED: [&str; 2] = [EXAMPLES, EVALUATION];
 /// What came over the API is sealed as.
 const FEEDBACK: &str = "feedback";
+/// Before the digest of what came over the API and is not sealed.
+const BEGINNING: &[u8] = b"blake3 ";
+/// Hex digits of a BLAKE3.
+const DIGEST_LENGTH: usize = 64;
 
 /// None: a credential without its folder.
 fn of_source(source: &Source) -> Option<Result<Key, KeyError>> {
@@ -111,30 +115,61 @@ fn context(name: &str) -> String {
     format!("version/{name}")
 }
 
-/// What came over the API, as it is kept until it is read.
-pub fn feedback(key: Option<&Key>, line: Vec<u8>) -> io::Result<Vec<u8>> {
+/// What came over the API, as it is kept until it is read: sealed, or behind a line with its digest.
+pub fn feedback(key: Option<&Key>, line: &[u8]) -> io::Result<Vec<u8>> {
     match key {
-        None => Ok(line),
-        Some(key) => wengu_seal::seal(key, FEEDBACK, &line),
+        None => Ok([BEGINNING, blake3::hash(line).to_hex().as_bytes(), b"\n", line].concat()),
+        Some(key) => wengu_seal::seal(key, FEEDBACK, line),
     }
 }
 
-/// The bytes of a delivered file. One that came over the API is sealed, unless it came before there was a key.
+/// What came over the API is not what was kept.
+#[derive(Debug, thiserror::Error)]
+#[error("it does not match its checksum: it was damaged, cut short or changed by hand")]
+struct NotAsKept;
+
+/// Whether an error says that what was delivered is not what was kept.
+pub fn is_damage(error: &anyhow::Error) -> bool {
+    let inner = |cause: &(dyn std::error::Error + 'static)| {
+        let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
+        let sealed = inner.downcast_ref::<SealError>().is_some_and(SealError::is_damage);
+        (sealed || inner.is::<NotAsKept>()).then_some(())
+    };
+    error.chain().any(|cause| inner(cause).is_some())
+}
+
+/// Takes the line with the digest off what it is of.
+fn as_kept(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let line = bytes
+        .strip_prefix(BEGINNING)
+        .and_then(|rest| rest.split_at_checked(DIGEST_LENGTH));
+    let line = line.and_then(|(digest, rest)| Some((digest, rest.strip_prefix(b"\n")?)));
+    match line {
+        Some((digest, line)) if blake3::hash(line).to_hex().as_bytes() == digest => Ok(line.to_vec()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, NotAsKept)),
+    }
+}
+
+/// The bytes of a delivered file. One that came over the API is as [`feedback`] keeps it; it may have come before there was a key.
 pub fn delivered<'f>(
     layout: &Layout,
     key: Option<&Key>,
     path: &Path,
     mut file: &'f File,
 ) -> io::Result<Box<dyn Read + 'f>> {
-    let Some(key) = key.filter(|_| path.starts_with(layout.all_feedback())) else {
+    if !path.starts_with(layout.all_feedback()) {
         return Ok(Box::new(file));
-    };
+    }
     let mut beginning = Vec::new();
     file.take(8).read_to_end(&mut beginning)?;
     file.rewind()?;
-    match is_sealed(&beginning) {
-        true => Ok(Box::new(Opener::new(key, FEEDBACK, file)?)),
-        false => Ok(Box::new(file)),
+    match key {
+        Some(key) if is_sealed(&beginning) => Ok(Box::new(Opener::new(key, FEEDBACK, file)?)),
+        _ => {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(Box::new(Cursor::new(as_kept(&bytes)?)))
+        }
     }
 }
 
@@ -169,6 +204,7 @@ fn encrypt_file(path: &Path, context: &str, key: &Key, old: Option<&Key>) -> Res
     let named = || path.display().to_string();
     let bytes = fs::read(path).with_context(named)?;
     let plain = match is_sealed(&bytes) {
+        false if context == FEEDBACK => as_kept(&bytes).with_context(named)?,
         false => bytes,
         true => {
             let found = key_of(&bytes).with_context(named)?;
@@ -203,4 +239,53 @@ fn folders(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
         }
     }
     Ok(folders)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_over_the_api_is_read_as_it_was_kept_or_said_to_be_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let folder = layout.feedback("contracts");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("a.jsonl");
+        let line = "{\"text\":\"因本合同引起的争议\",\"label\":\"Governing Law\"}\n".as_bytes();
+        let read = |key: Option<&Key>| -> Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            delivered(&layout, key, &path, &File::open(&path)?)?.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let key_file = dir.path().join("key");
+        fs::write(&key_file, wengu_seal::generate().unwrap().as_str()).unwrap();
+        fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let key = Key::read(&key_file, false).unwrap();
+        let plain = feedback(None, line).unwrap();
+        for (kept, key) in [
+            (plain.clone(), None),
+            (plain, Some(&key)),
+            (feedback(Some(&key), line).unwrap(), Some(&key)),
+        ] {
+            fs::write(&path, &kept).unwrap();
+            assert_eq!(read(key).unwrap(), line);
+            for (how, bad) in crate::checked::damages(&kept) {
+                fs::write(&path, bad).unwrap();
+                let error = read(key).expect_err(&how);
+                // A header that names another key or format is no damage that can be told from one that does.
+                let is_header = error.chain().any(|cause| cause.to_string().contains("sealed"));
+                assert!(is_damage(&error) || is_header, "{how}: {error:#}");
+            }
+        }
+        // A file of a watched folder is what it is.
+        let path = dir.path().join("inbox.jsonl");
+        fs::write(&path, line).unwrap();
+        let mut bytes = Vec::new();
+        delivered(&layout, None, &path, &File::open(&path).unwrap())
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .unwrap();
+        assert_eq!(bytes, line);
+    }
 }

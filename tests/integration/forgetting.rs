@@ -231,4 +231,29 @@ fn killed_again_and_again_a_forgetting_comes_to_the_same_end() {
     );
     assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
     assert!(site.json(&["audit", "verify"])["redacted"].as_u64().unwrap() > 0);
+
+    // What lies beside the store is checked with it, by the daemon and without one.
+    let damaged = [
+        (format!("forget/receipts/{id}.json"), format!("receipt {id}")),
+        ("forget/tombstones.json".into(), "tombstones.json".into()),
+        (
+            format!("versions/contracts/{clean}/head/head.safetensors"),
+            format!("version {clean} of contracts"),
+        ),
+    ];
+    for (name, told) in damaged {
+        let path = site.path("state").join(name);
+        let sound = std::fs::read(&path).unwrap();
+        let mut bad = sound.clone();
+        let last = bad.len() - 4;
+        bad[last] ^= 1;
+        std::fs::write(&path, bad).unwrap();
+        let output = site.wengu(&["store", "verify"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        assert!(said.contains(&told), "{told}: {said}");
+        std::fs::write(&path, sound).unwrap();
+    }
+    site.stop();
+    assert_eq!(site.json(&["store", "verify"])["problems"], json!([]));
 }

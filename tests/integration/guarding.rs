@@ -200,6 +200,18 @@ fn feedback_over_the_api_is_a_case_file_like_others() {
     site.kill();
     site.start();
     assert_eq!(site.files().get("pooled"), Some(&2));
+    // What the disk has changed before it was read is not learned.
+    site.stop();
+    let damaged = std::path::Path::new(&other).with_file_name("damaged.jsonl");
+    let line = "{\"text\":\"Neither party may sign.\",\"label\":\"Governing Law\"}\n";
+    std::fs::write(&damaged, format!("blake3 {}\n{line}", "0".repeat(64))).unwrap();
+    site.start();
+    site.until("it is set aside", |site| site.files().get("quarantined") == Some(&1));
+    let explained = site.json(&["files", "explain", damaged.to_str().unwrap()]);
+    assert!(
+        explained.to_string().contains("does not match its checksum"),
+        "{explained:#}"
+    );
     for (arguments, said) in [
         (vec!["feedback", "nobody", "x", "--label", "y"], "nobody"),
         (vec!["feedback", "contracts", " ", "--label", "y"], "`text` is empty"),

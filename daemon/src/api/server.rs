@@ -350,7 +350,7 @@ async fn move_anchor(
 }
 
 async fn verify_store(State(engine): State<Arc<Engine>>) -> Answer<StoreVerified> {
-    blocking(move || StoreVerified::of(&engine.store)).await
+    blocking(move || StoreVerified::of(&engine.store, &engine.layout)).await
 }
 
 async fn backup_store(

@@ -126,7 +126,7 @@ async fn verify(at: At<'_>, json: bool) -> Result<Exit> {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
             by: By::Command,
-            what: StoreVerified::of(&open_here(at)?)?,
+            what: verify_here(at)?,
         },
         Err(e) => return Err(e),
     };
@@ -179,6 +179,11 @@ fn here(at: At<'_>) -> Result<(Config, PathBuf)> {
     let config = at.load()?;
     let dir = Layout::new(&config.state_dir).store();
     Ok((config, dir))
+}
+
+fn verify_here(at: At<'_>) -> Result<StoreVerified> {
+    let config = at.load()?;
+    StoreVerified::of(&open_here(at)?, &Layout::new(&config.state_dir))
 }
 
 /// The store, where no daemon has it open.

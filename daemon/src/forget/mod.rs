@@ -34,6 +34,7 @@ pub use steps::work;
 pub use target::TargetFile;
 pub use tombstones::Tombstones;
 
+use crate::checked::Damaged;
 use crate::engine::Engine;
 use anyhow::{Context, Result, ensure};
 use record::ForgetRecord;
@@ -45,6 +46,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wengu_store::Hash;
 use wengu_store::records::Seen;
+
+const ORDERS: &str = "orders";
+
+/// What in a `forget/` folder is not as it was written, for people.
+///
+/// # Errors
+/// It cannot be read.
+pub fn problems(folder: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let mut damaged = |error: anyhow::Error| match error.is::<Damaged>() {
+        true => Ok(problems.push(error.to_string())),
+        false => Err(error),
+    };
+    Tombstones::load(folder).map(drop).or_else(&mut damaged)?;
+    Order::all(&folder.join(ORDERS)).map(drop).or_else(&mut damaged)?;
+    problems.extend(receipt::problems(folder)?);
+    Ok(problems)
+}
 
 /// What the daemon knows of forgetting while it runs.
 pub struct Forgetting {
@@ -88,7 +107,7 @@ impl Forgetting {
     }
 
     fn orders(&self) -> PathBuf {
-        self.folder.join("orders")
+        self.folder.join(ORDERS)
     }
 
     fn tombstones(&self) -> MutexGuard<'_, Tombstones> {

@@ -19,6 +19,9 @@ use wengu_store::{Hash, audit, durable};
 /// Version of [`Receipt`].
 const SCHEMA: u32 = 1;
 
+const RECEIPTS: &str = "receipts";
+const SIGNING_KEY: &str = "signing.key";
+
 /// What a receipt cannot speak for.
 const NOT_REACHED: [&str; 4] = [
     "adapters and models that were exported or copied elsewhere",
@@ -174,7 +177,7 @@ fn commits_redacted(engine: &Engine, id: &str) -> Result<u64> {
 
 /// Where a receipt is.
 pub fn path_of(folder: &Path, id: &str) -> PathBuf {
-    folder.join("receipts").join(format!("{id}.json"))
+    folder.join(RECEIPTS).join(format!("{id}.json"))
 }
 
 fn signature_path(receipt: &Path) -> PathBuf {
@@ -190,7 +193,7 @@ pub fn public_key(folder: &Path) -> Result<String> {
 }
 
 fn signing_key(folder: &Path) -> Result<SecretKey> {
-    let path = folder.join("signing.key");
+    let path = folder.join(SIGNING_KEY);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let key = SecretKeyBox::from_string(&text).and_then(SecretKeyBox::into_unencrypted_secret_key);
@@ -227,6 +230,39 @@ pub fn load(folder: &Path, id: &str) -> Result<Option<Value>> {
 
 /// Characters of the signature over signature and comment: 64 bytes in base64.
 const GLOBAL_SIGNATURE_LENGTH: usize = 88;
+
+/// Receipts that are not what this daemon signed, for people. One whose order is still there is not finished.
+pub(super) fn problems(folder: &Path) -> Result<Vec<String>> {
+    let receipts = folder.join(RECEIPTS);
+    let entries = match std::fs::read_dir(&receipts) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| receipts.display().to_string())?,
+    };
+    let mut ids = BTreeSet::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let id = name
+            .strip_suffix(".json")
+            .or_else(|| name.strip_suffix(".json.minisig"));
+        ids.extend(id.map(str::to_owned));
+    }
+    let mut problems = Vec::new();
+    let is_finished = |id: &str| !folder.join(super::ORDERS).join(format!("{id}.json")).exists();
+    for id in ids.into_iter().filter(|id| is_finished(id)) {
+        // Looking makes no key.
+        let key = match folder.join(SIGNING_KEY).exists() {
+            true => public_key(folder),
+            false => Err(anyhow::anyhow!(
+                "the key that signed it is gone ({})",
+                folder.join(SIGNING_KEY).display()
+            )),
+        };
+        let verified = key.and_then(|key| verify(&path_of(folder, &id), &key));
+        problems.extend(verified.err().map(|error| format!("receipt {id}: {error:#}")));
+    }
+    Ok(problems)
+}
 
 /// Checks a receipt against the signature that lies beside it.
 pub fn verify(receipt: &Path, public_key: &str) -> Result<Receipt> {
@@ -290,18 +326,31 @@ mod tests {
             },
             not_reached: vec![],
         };
-        let path = dir.path().join("a1.json");
+        let path = path_of(dir.path(), "a1");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let told = || problems(dir.path()).unwrap().join("; ");
         let bytes = serde_json::to_vec_pretty(&receipt).unwrap();
         let key = signing_key(dir.path()).unwrap();
         let signature = minisign::sign(None, &key, Cursor::new(&bytes), None, None).unwrap();
         std::fs::write(&path, &bytes).unwrap();
-        let (beside, signature) = (dir.path().join("a1.json.minisig"), signature.into_string());
+        let (beside, signature) = (signature_path(&path), signature.into_string());
+        assert!(
+            told().contains("receipt a1") && told().contains("minisig"),
+            "{}",
+            told()
+        );
+        let order = dir.path().join("orders/a1.json");
+        std::fs::create_dir(order.parent().unwrap()).unwrap();
+        std::fs::write(&order, b"").unwrap();
+        assert_eq!(told(), "", "it is being written");
+        std::fs::remove_file(&order).unwrap();
         // Whole groups of base64 off its end: what is left can be read.
         let signature = signature.trim_end();
         std::fs::write(&beside, &signature[..signature.len() - 12]).unwrap();
         assert!(verify(&path, &public).unwrap_err().to_string().contains("cut short"));
         std::fs::write(&beside, signature).unwrap();
         assert_eq!(verify(&path, &public).unwrap(), receipt);
+        assert_eq!(told(), "");
         let other = tempfile::tempdir().unwrap();
         assert!(verify(&path, &public_key(other.path()).unwrap()).is_err());
         let changed = String::from_utf8(bytes)
@@ -314,5 +363,9 @@ mod tests {
                 .to_string()
                 .contains("not what the key")
         );
+        assert!(told().contains("receipt a1"), "{}", told());
+        let key = dir.path().join(SIGNING_KEY);
+        std::fs::remove_file(&key).unwrap();
+        assert!(told().contains("is gone") && !key.exists(), "{}", told());
     }
 }

@@ -62,13 +62,7 @@ fn known(engine: &Engine, domain: &Domain, path: &Path, now: &Snapshot) -> Resul
 
 /// Takes a settled file. An error is the system's, not the file's: the caller tries again.
 pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
-    let set_aside = |reason: &str| {
-        Ok(if quarantine(engine, domain, path, reason)? {
-            Taken::Quarantined
-        } else {
-            Taken::Nothing
-        })
-    };
+    let set_aside = |reason: &str| set_aside(engine, domain, path, reason);
     let (file, before) = match wengu_watch::open_regular(path) {
         Ok(opened) => opened,
         Err(e @ OpenError::NotRegular { .. }) => return set_aside(&e.to_string()),
@@ -91,20 +85,37 @@ pub fn take(engine: &Engine, domain: &Domain, path: &Path) -> Result<Taken> {
         let unread = record.state == FileState::Ingested;
         return Ok(if unread { Taken::Read(vec![key]) } else { Taken::Nothing });
     }
-    if let Some(why) = forgotten(engine, domain, path, &file, &before)? {
+    match take_opened(engine, domain, path, &file, before) {
+        Err(error) if sealing::is_damage(&error) => set_aside(&format!(
+            "it came over the API and {error:#}; say it again with `wengu feedback`"
+        )),
+        taken => taken,
+    }
+}
+
+fn set_aside(engine: &Engine, domain: &Domain, path: &Path, reason: &str) -> Result<Taken> {
+    Ok(match quarantine(engine, domain, path, reason)? {
+        true => Taken::Quarantined,
+        false => Taken::Nothing,
+    })
+}
+
+fn take_opened(engine: &Engine, domain: &Domain, path: &Path, file: &std::fs::File, before: Snapshot) -> Result<Taken> {
+    if let Some(why) = forgotten(engine, domain, path, file, &before)? {
         engine.forgetting.refuse(&domain.name, path, why, Some(seen(&before)));
         return Ok(Taken::Nothing);
     }
     let limit = domain.intake.max_file_bytes;
     if before.size > limit {
-        return set_aside(&format!(
+        let reason = format!(
             "it has {} MiB, more than the limit of {} MiB; raise max_file_mib or split it",
             before.size >> 20,
             limit >> 20
-        ));
+        );
+        return set_aside(engine, domain, path, &reason);
     }
     hit("ingest.opened");
-    let delivered = sealing::delivered(&engine.layout, engine.key(), path, &file)?;
+    let delivered = sealing::delivered(&engine.layout, engine.key(), path, file)?;
     let (content, _) = engine.store.objects().put_reader(delivered, limit)?;
     hit("ingest.copied");
     if Snapshot::of(&file.metadata()?) != before {

@@ -1,5 +1,7 @@
 //! The store.
 
+use crate::beside;
+use crate::layout::Layout;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -26,20 +28,22 @@ pub struct StoreBackupRequest {
 }
 
 impl StoreVerified {
-    /// What a store finds when it reads everything. A journal that does not verify is a problem like any other.
-    pub fn of(store: &Store) -> Result<StoreVerified> {
-        match store.verify() {
-            Ok(report) => Ok(StoreVerified {
+    /// What a store finds when it reads everything, and what is found beside it. A journal that does not verify is a problem like any other.
+    pub fn of(store: &Store, layout: &Layout) -> Result<StoreVerified> {
+        let mut found = match store.verify() {
+            Ok(report) => StoreVerified {
                 commits: report.commits,
                 records: report.records,
                 objects: report.objects,
                 problems: report.problems.iter().map(ToString::to_string).collect(),
-            }),
-            Err(error) if error.is_damage() => Ok(StoreVerified {
+            },
+            Err(error) if error.is_damage() => StoreVerified {
                 problems: vec![error.to_string()],
                 ..StoreVerified::default()
-            }),
-            Err(error) => Err(error.into()),
-        }
+            },
+            Err(error) => return Err(error.into()),
+        };
+        found.problems.extend(beside::problems(store, layout)?);
+        Ok(found)
     }
 }

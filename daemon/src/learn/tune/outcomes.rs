@@ -1,6 +1,7 @@
 //! What the trials said.
 
 use super::record::TuningRecord;
+use crate::checked::{self, Damaged};
 use crate::engine::Engine;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ use wengu_store::durable;
 pub const REPORT_SCHEMA: u32 = 1;
 const REPORT: &str = "report.json";
 const ANSWERS: &str = "answers";
+/// Version of [`Outcome`]; 1 had no checksum.
+const OUTCOME_SCHEMA: u32 = 2;
 
 /// What was tried and how it went. It holds no text and no id of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,9 +72,21 @@ pub struct Trial {
 /// A trial with its answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Outcome {
+    /// [`OUTCOME_SCHEMA`].
+    schema: u32,
     pub trial: Trial,
     /// Whether each answer was right, in the order of what was asked; empty where it failed.
     pub right: Vec<bool>,
+}
+
+impl Outcome {
+    pub fn new(trial: Trial, right: Vec<bool>) -> Outcome {
+        Outcome {
+            schema: OUTCOME_SCHEMA,
+            trial,
+            right,
+        }
+    }
 }
 
 /// The trials that ended, by rung and candidate.
@@ -79,7 +94,7 @@ pub(super) struct Outcome {
 pub(super) struct Outcomes(pub BTreeMap<(usize, usize), Outcome>);
 
 impl Outcomes {
-    /// Reads them from the folder of a fitting.
+    /// Reads them from the folder of a fitting. One that is not what was written is removed, so that it is tried again.
     pub fn load(folder: &Path) -> Result<Outcomes> {
         let mut outcomes = BTreeMap::new();
         let answers = folder.join(ANSWERS);
@@ -87,9 +102,17 @@ impl Outcomes {
             durable::remove_temporaries(&answers)?;
             for entry in std::fs::read_dir(&answers).with_context(|| answers.display().to_string())? {
                 let path = entry?.path();
-                let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-                let outcome: Outcome = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-                outcomes.insert((outcome.trial.rung, outcome.trial.candidate), outcome);
+                match checked::read::<Outcome>(&path, OUTCOME_SCHEMA, "this trial is made again") {
+                    Ok(outcome) => {
+                        outcomes
+                            .extend(outcome.map(|outcome| ((outcome.trial.rung, outcome.trial.candidate), outcome)));
+                    }
+                    Err(error) if error.is::<Damaged>() => {
+                        tracing::warn!("{error}");
+                        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(Outcomes(outcomes))
@@ -126,28 +149,51 @@ pub(super) fn keep(folder: &Path, outcome: &Outcome) -> Result<()> {
     let answers = folder.join(ANSWERS);
     std::fs::create_dir_all(&answers).with_context(|| answers.display().to_string())?;
     let name = format!("{}-{:03}.json", outcome.trial.rung, outcome.trial.candidate);
-    durable::write_file(&answers.join(name), &serde_json::to_vec(outcome)?)?;
-    Ok(())
+    checked::write(&answers.join(name), outcome)
 }
 
 /// Writes the report of a fitting that is under way, for those who look on.
 pub(super) fn show(folder: &Path, mut report: Report, outcomes: &Outcomes) -> Result<()> {
     report.trials = outcomes.0.values().map(|outcome| outcome.trial.clone()).collect();
-    durable::write_file(&folder.join(REPORT), &serde_json::to_vec(&report)?)?;
-    Ok(())
+    checked::write(&folder.join(REPORT), &report)
 }
 
 /// What was tried last or is being tried; None where nothing was.
 pub fn latest_report(engine: &Engine, domain: &str, record: &TuningRecord) -> Result<Option<Report>> {
-    let bytes = match &record.report {
-        Some(hash) => engine.store.objects().get(hash)?,
-        None => match std::fs::read(engine.layout.tuning(domain, record.asked_ms).join(REPORT)) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
-        },
+    let Some(hash) = &record.report else {
+        let path = engine.layout.tuning(domain, record.asked_ms).join(REPORT);
+        return checked::read(&path, REPORT_SCHEMA, "it is written anew when the next trial ends");
     };
-    serde_json::from_slice(&bytes)
+    serde_json::from_slice(&engine.store.objects().get(hash)?)
         .context("the report of a fitting")
         .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_whose_answers_were_damaged_counts_as_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let trial = |candidate| Trial {
+            rung: 0,
+            candidate,
+            score: None,
+            failure: Some("NaN".into()),
+            seconds: 1.5,
+        };
+        for candidate in [0, 1] {
+            keep(dir.path(), &Outcome::new(trial(candidate), vec![true])).unwrap();
+        }
+        let path = dir.path().join(ANSWERS).join("0-001.json");
+        let sound = std::fs::read(&path).unwrap();
+        for (how, bad) in checked::damages(&sound) {
+            std::fs::write(&path, bad).unwrap();
+            let left: Vec<_> = Outcomes::load(dir.path()).unwrap().0.into_keys().collect();
+            assert_eq!((left, path.exists()), (vec![(0, 0)], false), "{how}");
+        }
+        std::fs::write(&path, sound).unwrap();
+        assert_eq!(Outcomes::load(dir.path()).unwrap().0.len(), 2);
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::outcomes::{Counts, REPORT_SCHEMA, Report};
 use super::settings::{put, space, untuned, values};
+use crate::checked::{self, Damaged};
 use crate::engine::Engine;
 use crate::learn::data_files::Objects;
 use crate::learn::manifest::{Item, Manifest};
@@ -15,10 +16,9 @@ use std::path::Path;
 use wengu_config::Domain;
 use wengu_decide::tune::{Asked, ETA, Key, Part, Place, Rung, Space, Text, Values, candidates, parts, rungs};
 use wengu_protocol::job::Task;
-use wengu_store::durable;
 
-/// Version of [`Plan`].
-const PLAN_SCHEMA: u32 = 1;
+/// Version of [`Plan`]; 1 had no checksum.
+const PLAN_SCHEMA: u32 = 2;
 /// A trial's memory holds one in so many bytes of its first part, as a memory does of a long stream. With all of it kept there
 /// would be nothing to tell settings apart by.
 const MEMORY_SHARE: u64 = 10;
@@ -187,27 +187,18 @@ impl Plan {
     /// Writes it into the folder of the fitting.
     pub fn save(&self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        durable::write_file(&folder.join(FILE), &serde_json::to_vec(self)?)?;
-        Ok(())
+        checked::write(&folder.join(FILE), self)
     }
 
-    /// Reads it; None where there is none.
+    /// Reads it; None where there is none, or what is there is not what was written: then the fitting begins anew.
     pub fn load(folder: &Path) -> Result<Option<Plan>> {
-        let path = folder.join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e).with_context(|| path.display().to_string()),
-        };
-        let plan: Plan = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-        ensure!(
-            plan.schema == PLAN_SCHEMA,
-            "{}: schema {} is not known; `wengu tune reset {}` and begin anew",
-            path.display(),
-            plan.schema,
-            plan.first.domain
-        );
-        Ok(Some(plan))
+        match checked::read(&folder.join(FILE), PLAN_SCHEMA, "the fitting begins anew") {
+            Err(error) if error.is::<Damaged>() => {
+                tracing::warn!("{error}");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 }
 

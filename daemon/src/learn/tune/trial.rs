@@ -2,6 +2,7 @@
 
 use super::outcomes::{Outcome, Trial};
 use super::plan::Plan;
+use crate::checked::{self, Damaged};
 use crate::engine::Engine;
 use crate::learn::adopt::{Adoption, adopt};
 use crate::learn::manifest::Manifest;
@@ -17,15 +18,19 @@ use std::time::Instant;
 use wengu_decide::tune::score;
 use wengu_failpoint::hit;
 use wengu_protocol::job::{self, JobResult};
-use wengu_store::{Hash, durable};
+use wengu_store::Hash;
 
 /// Trainers that are started for one update of a trial before it counts as failed.
 const MAX_ATTEMPTS: u32 = 2;
 const FIRST: &str = "first.json";
+/// Version of [`First`]; 1 had no checksum.
+const FIRST_SCHEMA: u32 = 2;
 
 /// The first update of a trial, once it has ended.
 #[derive(Debug, Serialize, Deserialize)]
 struct First {
+    /// [`FIRST_SCHEMA`].
+    schema: u32,
     version: String,
     seconds: f64,
 }
@@ -54,13 +59,11 @@ pub(super) fn advance(
         seconds,
     };
     let failed = |message: String, seconds: f64| {
-        Some(Outcome {
-            trial: Trial {
-                failure: Some(message.chars().take(600).collect()),
-                ..outcome(seconds)
-            },
-            right: Vec::new(),
-        })
+        let trial = Trial {
+            failure: Some(message.chars().take(600).collect()),
+            ..outcome(seconds)
+        };
+        Some(Outcome::new(trial, Vec::new()))
     };
     let stage = |update: u32| {
         format!(
@@ -90,7 +93,12 @@ pub(super) fn advance(
             versions_dir: &versions,
         })?;
         hit("tune.adopted");
-        durable::write_file(&dir.join(FIRST), &serde_json::to_vec(&First { version, seconds })?)?;
+        let first = First {
+            schema: FIRST_SCHEMA,
+            version,
+            seconds,
+        };
+        checked::write(&dir.join(FIRST), &first)?;
         hit("tune.first_written");
         std::fs::remove_dir_all(&job_dir).with_context(|| job_dir.display().to_string())?;
         return Ok(None);
@@ -114,20 +122,25 @@ pub(super) fn advance(
     let answers = judgement.answers.iter().flat_map(|era| &era.items);
     let right: Vec<bool> = answers.map(|answer| answer.challenger == answer.label).collect();
     let score = score(&plan.asked(), &right).context("the answers of a trial do not fit what was asked")?;
-    Ok(Some(Outcome {
-        trial: Trial {
-            score: Some(score),
-            ..outcome(seconds)
-        },
-        right,
-    }))
+    let trial = Trial {
+        score: Some(score),
+        ..outcome(seconds)
+    };
+    Ok(Some(Outcome::new(trial, right)))
 }
 
+/// None: it has not ended, or what is there is not what was written, so that it is made again.
 fn read_first(dir: &Path) -> Result<Option<First>> {
-    match std::fs::read(dir.join(FIRST)) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).with_context(|| dir.display().to_string()),
+    match checked::read(
+        &dir.join(FIRST),
+        FIRST_SCHEMA,
+        "the first update of this trial is made again",
+    ) {
+        Err(error) if error.is::<Damaged>() => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        read => read,
     }
 }
 
