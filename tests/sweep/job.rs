@@ -34,7 +34,7 @@ pub struct Job {
     pub arrivals: receiver::Arrivals,
     next_kill: Option<Instant>,
     /// What the disk does to files whose paths begin so.
-    refusal: Option<(Refusal, PathBuf)>,
+    pub refusal: Option<(Refusal, PathBuf)>,
     /// Whether what serves is held against its lineage before each start.
     pub check_champion: bool,
 }
@@ -249,7 +249,7 @@ impl Job {
     }
 
     /// Whether the disk has refused something, or threads panic, so that a process may end as it likes.
-    fn was_disturbed(&self) -> bool {
+    pub fn was_disturbed(&self) -> bool {
         let refused = |(refusal, _): &(Refusal, PathBuf)| refusal.refused().is_some();
         self.points.contains("=panic@") || self.refusal.as_ref().is_some_and(refused)
     }
