@@ -1,7 +1,7 @@
 //! config.json and the tokenizer of base models.
 
 use crate::models::{BASES, DEPTH, Model, Said, WEIGHTS, endless, hollow, wrong};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -191,7 +191,17 @@ fn tokenizers() -> impl Iterator<Item = Model> {
         check: wrong(&["tokenizer.json", "is no file"]),
         ..Model::tokenizer("a device", wrong(&["tokenizer.json", "no regular file"]), endless)
     };
-    deep.into_iter().chain(ids).chain([large, endless])
+    let growing = Model::tokenizer(
+        "each step doubles",
+        wrong(&["tokenizer.json", "1099511627776 times as long"]),
+        |path| {
+            let double = json!({"type": "Replace", "pattern": {"String": "e"}, "content": "ee"});
+            edit(path, |tokenizer| {
+                tokenizer["normalizer"] = json!({"type": "Sequence", "normalizers": vec![double; 40]});
+            });
+        },
+    );
+    deep.into_iter().chain(ids).chain([large, endless, growing])
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {

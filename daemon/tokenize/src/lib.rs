@@ -5,6 +5,7 @@
 
 mod chat;
 mod chunks;
+mod growth;
 mod guarded;
 mod segments;
 mod special;

@@ -1,6 +1,7 @@
 //! The base model's tokenizer.
 
 use crate::chunks;
+use crate::growth;
 use crate::guarded::guarded;
 use crate::segments::{self, Span};
 use crate::special::Special;
@@ -53,6 +54,7 @@ impl Tokenizer {
             message,
         };
         let bytes = model_files::read(&path, model_files::TOKENIZER_BYTES_MAX).map_err(|e| bad(e.to_string()))?;
+        growth::check(&bytes).map_err(bad)?;
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(bad)?;
         check_ids(&inner).map_err(bad)?;
         // Length and padding are decided by who asks, not by what the model's author left in the file.
