@@ -55,9 +55,10 @@ const ORDERS: &str = "orders";
 /// It cannot be read.
 pub fn problems(folder: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let mut damaged = |error: anyhow::Error| match error.is::<Damaged>() {
-        true => Ok(problems.push(error.to_string())),
-        false => Err(error),
+    let mut damaged = |error: anyhow::Error| {
+        let told = error.downcast::<Damaged>()?;
+        problems.push(told.to_string());
+        Ok::<(), anyhow::Error>(())
     };
     Tombstones::load(folder).map(drop).or_else(&mut damaged)?;
     Order::all(&folder.join(ORDERS)).map(drop).or_else(&mut damaged)?;

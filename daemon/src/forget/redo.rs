@@ -7,6 +7,7 @@ use super::record::{DomainRecord, ForgetRecord};
 use super::steps::Plan;
 use crate::clock::now_ms;
 use crate::engine::Engine;
+use crate::learn::compose;
 use crate::learn::examples::Examples;
 use crate::learn::manifest::{Item, Manifest};
 use crate::schedule;
@@ -84,7 +85,7 @@ pub fn advance(engine: &Engine, record: &mut ForgetRecord, at: usize, plan: &Pla
     };
     let run = runs.last().map_or(1, |run| run.run + 1);
     let manifest = again(engine, old, run, here.tip.clone())
-        .and_then(|(manifest, pool)| schedule::compose(engine, domain, manifest, pool))
+        .and_then(|(manifest, pool)| compose::compose(engine, domain, manifest, pool))
         .with_context(|| format!("run {} of domain {name} cannot be made again", old.run));
     let manifest = match manifest {
         Ok(manifest) => manifest,

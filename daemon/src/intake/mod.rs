@@ -1,10 +1,12 @@
 //! From a settled file to pooled examples. One task per domain; every step is a record, so that a crash between two
 //! steps costs nothing but the step.
 
+mod gone;
 mod host;
 mod label;
 mod ocr;
 mod reading;
+mod sidecars;
 mod take;
 
 use crate::alerts;
@@ -226,10 +228,10 @@ impl Intake {
                 }
                 settled
             }
-            WatchEvent::Removed { path } => take::removed(&self.engine, &self.domain, &path),
+            WatchEvent::Removed { path } => gone::removed(&self.engine, &self.domain, &path),
             WatchEvent::Skipped { path, reason } => take::quarantine(&self.engine, &self.domain, &path, reason)
                 .map(|new| self.quarantined += u64::from(new)),
-            WatchEvent::ScanDone { root, .. } => take::mark_absent(&self.engine, &self.domain, &root),
+            WatchEvent::ScanDone { root, .. } => gone::mark_absent(&self.engine, &self.domain, &root),
             WatchEvent::RootMissing { root, reason } => {
                 tracing::warn!(domain = name, root = %root.display(), reason, "watched_folder_missing");
                 let reason = format!("{} is missing ({reason}); wengu waits for it", root.display());
@@ -268,7 +270,7 @@ impl Intake {
         if wengu_intake::is_sidecar(&file_name) {
             return self.sidecar_settled(path, &file_name).await;
         }
-        if wengu_intake::is_dataset_description(&file_name, || take::beginning(path)) {
+        if wengu_intake::is_dataset_description(&file_name, || sidecars::beginning(path)) {
             return self.description_settled(path).await;
         }
         let (engine, domain, owned) = (self.engine.clone(), self.domain.clone(), path.to_path_buf());
@@ -300,7 +302,7 @@ impl Intake {
         let Some(main) = wengu_intake::case_file_name(name).map(|main| path.with_file_name(main)) else {
             return Ok(());
         };
-        if let Some(key) = take::sidecar_arrived(&self.engine, &self.domain, &main)? {
+        if let Some(key) = sidecars::sidecar_arrived(&self.engine, &self.domain, &main)? {
             self.read(&key).await;
         }
         Ok(())
@@ -308,7 +310,7 @@ impl Intake {
 
     /// The description of a data set may name the classes of the files beside it, and of those one folder below.
     async fn description_settled(&mut self, path: &Path) -> Result<()> {
-        for key in take::description_arrived(&self.engine, &self.domain, path)? {
+        for key in sidecars::description_arrived(&self.engine, &self.domain, path)? {
             self.read(&key).await;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Taking a file: a durable copy by content, and a record of what became of the path.
 
+use super::gone::removed;
+use super::sidecars::read_sidecars;
 use crate::clock::now_ms;
 use crate::digest;
 use crate::engine::Engine;
@@ -7,9 +9,9 @@ use crate::feedback::FEEDBACK;
 use crate::files::change_states;
 use crate::sealing;
 use anyhow::Result;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wengu_config::Domain;
 use wengu_failpoint::hit;
 use wengu_store::records::{ContentRecord, FileRecord, FileState, Seen, Sidecar};
@@ -20,11 +22,6 @@ use wengu_watch::{OpenError, Snapshot};
 pub fn file_key(domain: &str, path: &Path) -> String {
     format!("{domain}/{}", &blake3::hash(path.as_os_str().as_bytes()).to_hex()[..32])
 }
-
-/// A sidecar larger than this is no sidecar.
-const MAX_SIDECAR_BYTES: u64 = 1 << 20;
-/// Enough to see what a README.md is about.
-const BEGINNING_BYTES: u64 = 64 << 10;
 
 /// 128 random bits. A system that has none to give has worse troubles than a path that can be guessed.
 fn salt() -> String {
@@ -334,124 +331,6 @@ fn case_key(engine: &Engine, domain: &Domain, path: &Path) -> String {
         .find_map(|root| path.strip_prefix(root).ok())
         .unwrap_or(path);
     wengu_intake::shown(inside)
-}
-
-fn read_sidecars(engine: &Engine, domain: &Domain, path: &Path) -> Result<Vec<Sidecar>> {
-    let Some(name) = path.file_name().map(|n| n.to_string_lossy().into_owned()) else {
-        return Ok(Vec::new());
-    };
-    let mut sidecars = Vec::new();
-    let beside = wengu_intake::sidecar_names(&name).map(|name| (path.with_file_name(&name), name));
-    let candidates = beside.into_iter().chain(class_names_of(domain, path));
-    for (candidate_path, candidate) in candidates {
-        let Ok((file, snapshot)) = wengu_watch::open_regular(&candidate_path) else {
-            continue;
-        };
-        if snapshot.size <= MAX_SIDECAR_BYTES {
-            let (content, _) = engine.store.objects().put_reader(&file, MAX_SIDECAR_BYTES)?;
-            sidecars.push(Sidecar {
-                name: candidate,
-                content,
-            });
-        }
-    }
-    Ok(sidecars)
-}
-
-/// Where the names of a table's classes would be: in its folder or the one around it, as far as it is watched.
-fn class_names_of(domain: &Domain, path: &Path) -> Option<(PathBuf, String)> {
-    use wengu_intake::Format;
-    let is_table = |format| {
-        matches!(
-            format,
-            Format::Json | Format::JsonLines | Format::Csv | Format::Tsv | Format::Parquet
-        )
-    };
-    Format::of(path.to_str()?).filter(|&format| is_table(format))?;
-    let is_watched = |folder: &&Path| domain.watch.iter().any(|root| folder.starts_with(root));
-    let folders = path.ancestors().skip(1).take(2).take_while(is_watched);
-    let mut places = folders.map(|folder| folder.join(wengu_intake::CLASS_NAMES_FILE));
-    let found = places.find(|place| place.is_file())?;
-    Some((found, wengu_intake::CLASS_NAMES_FILE.to_owned()))
-}
-
-/// How a file begins; nothing where it cannot be read.
-pub fn beginning(path: &Path) -> Vec<u8> {
-    let mut beginning = Vec::new();
-    if let Ok((file, _)) = wengu_watch::open_regular(path) {
-        let _ = file.take(BEGINNING_BYTES).read_to_end(&mut beginning);
-    }
-    beginning
-}
-
-/// The description of a data set came, or changed. Returns the keys of the files that have to be read again.
-pub fn description_arrived(engine: &Engine, domain: &Domain, description: &Path) -> Result<Vec<String>> {
-    let Some(folder) = description.parent() else {
-        return Ok(Vec::new());
-    };
-    let mut keys = Vec::new();
-    let mut beside = Vec::new();
-    engine.store.each(&format!("{}/", domain.name), |_, file: FileRecord| {
-        let path = file.location();
-        if path.ancestors().skip(1).take(2).any(|around| around == folder) {
-            beside.push(path);
-        }
-    })?;
-    for path in beside {
-        keys.extend(sidecar_arrived(engine, domain, &path)?);
-    }
-    Ok(keys)
-}
-
-/// A sidecar came after its case file, or changed. Returns the case file's key if it has to be read again.
-pub fn sidecar_arrived(engine: &Engine, domain: &Domain, main: &Path) -> Result<Option<String>> {
-    let sidecars = read_sidecars(engine, domain, main)?;
-    let _lock = engine.lock(&domain.name);
-    let key = file_key(&domain.name, main);
-    let Some(mut record) = engine.store.get::<FileRecord>(&key)? else {
-        return Ok(None);
-    };
-    if record.sidecars == sidecars || record.content.is_none() {
-        return Ok(None);
-    }
-    record.sidecars = sidecars;
-    record.revision += 1;
-    record.state = FileState::Ingested;
-    record.updated_ms = now_ms();
-    engine
-        .store
-        .commit(Batch::new("file.sidecar").at(record.updated_ms).put(&key, &record)?)?;
-    Ok(Some(key))
-}
-
-/// The path is gone from its folder. What was ingested of it is kept.
-pub fn removed(engine: &Engine, domain: &Domain, path: &Path) -> Result<()> {
-    let _lock = engine.lock(&domain.name);
-    let key = file_key(&domain.name, path);
-    if let Some(mut record) = engine.store.get::<FileRecord>(&key)?
-        && record.present
-    {
-        record.present = false;
-        record.updated_ms = now_ms();
-        engine
-            .store
-            .commit(Batch::new("file.removed").at(record.updated_ms).put(&key, &record)?)?;
-    }
-    Ok(())
-}
-
-/// Records of files under `root` that are gone, for what went while nobody was watching.
-pub fn mark_absent(engine: &Engine, domain: &Domain, root: &Path) -> Result<()> {
-    let mut gone = Vec::new();
-    engine
-        .store
-        .each(&format!("{}/", domain.name), |_, record: FileRecord| {
-            let path = record.location();
-            if record.present && path.starts_with(root) && std::fs::symlink_metadata(&path).is_err() {
-                gone.push(path);
-            }
-        })?;
-    gone.iter().try_for_each(|path| removed(engine, domain, path))
 }
 
 /// Records that a path was not taken, and why. What was taken of it earlier is kept as it is. Returns whether anything

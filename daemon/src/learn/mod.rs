@@ -2,6 +2,7 @@
 
 pub mod adopt;
 mod aftermath;
+pub mod compose;
 mod data_files;
 pub mod evaluator;
 pub mod examples;

@@ -5,10 +5,10 @@ use super::outcomes::{Counts, REPORT_SCHEMA, Report};
 use super::settings::{put, space, untuned, values};
 use crate::checked::{self, Damaged};
 use crate::engine::Engine;
+use crate::learn::compose;
 use crate::learn::data_files::Objects;
 use crate::learn::manifest::{Item, Manifest};
 use crate::learn::task;
-use crate::schedule;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -57,7 +57,7 @@ impl Plan {
             "only settings for text classification are fitted yet (task = \"sequence_classification\"); domain {} has another task",
             domain.name
         );
-        let latest = schedule::make_manifest(engine, domain)?;
+        let latest = compose::make_manifest(engine, domain)?;
         let has_parent = latest.parent.is_some();
         let ancestors = engine.ancestry(&domain.name, latest.parent.as_deref())?;
         let items = learnable(&ancestors, &latest);

@@ -5,12 +5,12 @@ use super::plan::Plan;
 use crate::checked::{self, Damaged};
 use crate::engine::Engine;
 use crate::learn::adopt::{Adoption, adopt};
+use crate::learn::compose;
 use crate::learn::manifest::Manifest;
 use crate::learn::outcome::judge_job;
 use crate::learn::prepare::{Prepared, is_prepared, prepare_update};
 use crate::learn::runner::{Work, supervise};
 use crate::learn::supervise::TrainerEnd;
-use crate::schedule;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -74,7 +74,7 @@ pub(super) fn advance(
     };
     let versions = dir.join("versions");
     let Some(before) = read_first(dir)? else {
-        schedule::fit_into_memory(engine, &mut first);
+        compose::fit_into_memory(engine, &mut first);
         let prepared = prepared(&first, None, &[]);
         let job_dir = dir.join("1");
         let (result, seconds) = match train(engine, &prepared, &job_dir, &stage(1))? {
@@ -105,7 +105,7 @@ pub(super) fn advance(
     };
     let parent_dir = versions.join(&before.version);
     second.parent = Some(before.version);
-    schedule::fit_into_memory(engine, &mut second);
+    compose::fit_into_memory(engine, &mut second);
     let ancestors = [first];
     let prepared = prepared(&second, Some(&parent_dir), &ancestors);
     let job_dir = dir.join("2");
