@@ -24,6 +24,7 @@ test: setup ## every test
 
 soak: setup ## the long tests: promises of gate and drift alarms, 11,000 kills (WENGU_SOAK_KILLS), 200 power cuts, every refused operation
 	$(CARGO) test --release -p wengu-decide --test promises -- --ignored --nocapture --test-threads=1
+	WENGU_MUTATIONS=100000 $(CARGO) test -p wengu-trainer --test mutated -- --nocapture
 	$(CARGO) test -p wengu --test alert_kills -- --ignored --nocapture
 	$(CARGO) test -p wengu-store --test power --test refuse --test redb_processes -- --ignored --nocapture
 	$(CARGO) build --workspace --bins --lib

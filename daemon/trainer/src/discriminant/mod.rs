@@ -12,6 +12,7 @@ pub use file::Kept;
 
 use crate::error::TrainerError;
 use tch::{Kind, Tensor};
+use wengu_protocol::job::JobEnd;
 
 /// Share of the mean variance that is added to every variance before the covariance is inverted. On contract clauses 0.1 to 0.3 did equally
 /// well, 0.02 worse (LEARNING.md).
@@ -104,5 +105,16 @@ impl ClassStatistics {
 /// Cholesky factor of a covariance with this number added to its diagonal.
 fn factor(covariance: &Tensor, added: f64) -> Result<Tensor, TrainerError> {
     let unit = Tensor::f_eye(covariance.size()[0], (Kind::Double, tch::Device::Cpu))?;
-    Ok(covariance.f_add(&unit.f_mul_scalar(added)?)?.f_linalg_cholesky(false)?)
+    let (factor, fails_at) = covariance
+        .f_add(&unit.f_mul_scalar(added)?)?
+        .f_linalg_cholesky_ex(false, false)?;
+    // With what is added no covariance fails, so that these numbers came from elsewhere.
+    match fails_at.f_int64_value(&[])? {
+        0 => Ok(factor),
+        _ => Err(TrainerError::new(
+            JobEnd::BadModel,
+            "the statistics of classes hold no covariance (it is not positive definite); take the parent's own \
+             statistics.safetensors again, or set `discriminant_weight = 0`",
+        )),
+    }
 }
