@@ -1,9 +1,11 @@
 //! Writes that are there after a power cut: temporary file, fsync, rename, fsync of the directory.
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,57 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     written?;
     fsync_dir(parent(path))
+}
+
+/// Writes a whole file where none is, with these permissions (those that the process's mask leaves of them). Afterwards it is whole or not
+/// there. What interrupted calls for the same file have left is removed.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], and what the file system refuses.
+pub fn create_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    remove_temporaries_of(path)?;
+    let written = (|| {
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        rename_new(&temporary, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    fsync_dir(parent(path))
+}
+
+/// Renames a file to a name that nothing has.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // A file system that cannot do both at once.
+        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_err() => fs::rename(from, to),
+        Err(Errno::EINVAL | Errno::ENOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
+        renamed => renamed.map_err(io::Error::from),
+    }
+}
+
+fn remove_temporaries_of(path: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    for entry in fs::read_dir(parent(path))? {
+        let entry = entry?;
+        let of = entry.file_name();
+        let of = of
+            .as_encoded_bytes()
+            .strip_prefix(b".")
+            .and_then(|of| of.strip_prefix(name));
+        if of.is_some_and(|rest| rest.starts_with(b".")) && is_temporary(&entry.file_name()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a directory durable.
@@ -100,6 +153,7 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn replaces_whole_files_and_links_and_leaves_nothing_behind() {
@@ -130,6 +184,26 @@ mod tests {
         swap_symlink(Path::new("a"), &path).unwrap_err();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         write_file(Path::new("/"), b"").unwrap_err();
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_replaced_by_one_that_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wengu.key");
+        for leftover in [".wengu.key.7-0.tmp", ".other.key.7-0.tmp"] {
+            File::create(dir.path().join(leftover)).unwrap();
+        }
+        create_file(&path, b"one", 0o600).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let error = create_file(&path, b"two", 0o600).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, [".other.key.7-0.tmp", "wengu.key"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod backend;
 mod open;
 
+pub use open::engine_is_guarded;
 pub(crate) use open::{Opened, open, size_of};
 
 use crate::batch::Op;

@@ -39,6 +39,7 @@ pub use encrypt::{EncryptReport, Encryption};
 pub use error::StoreError;
 pub use events::{Change, Event, Events};
 pub use hash::{BadHash, Hash};
+pub use index::engine_is_guarded;
 pub use journal::io::{DiskIo, JournalIo};
 pub use objects::Objects;
 pub use record::Record;

@@ -5,6 +5,7 @@
 //! `make test` kills at every place the first two times it is reached; `make soak` for every time until a run passes clean,
 //! each in a run of its own, and then at `WENGU_SOAK_KILLS` random moments (10,000).
 
+mod commands;
 mod damage;
 mod found;
 mod full_disk;

@@ -1,8 +1,7 @@
 use super::Exit;
 use super::args::InitArgs;
 use anyhow::{Context, Result, bail};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use wengu_store::durable;
 
 pub fn init(args: &InitArgs) -> Result<Exit> {
     let path = args.dir.join("wengu.toml");
@@ -16,12 +15,8 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
     std::fs::create_dir_all(&inbox).with_context(|| inbox.display().to_string())?;
     let secret = args.dir.join("webhook.secret");
     if !secret.exists() {
-        let mut file = std::fs::File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&secret)?;
-        writeln!(file, "{}", wengu_alert::secret::Secret::generate()?.reveal())?;
+        let text = format!("{}\n", wengu_alert::secret::Secret::generate()?.reveal());
+        durable::create_file(&secret, text.as_bytes(), 0o600).with_context(|| secret.display().to_string())?;
     }
     let key = args.dir.join("wengu.key");
     if args.encrypt && !key.exists() {
@@ -35,7 +30,7 @@ pub fn init(args: &InitArgs) -> Result<Exit> {
     if let Err(problems) = wengu_config::parse(&text, &path) {
         bail!("the names given do not make a configuration:\n{problems}");
     }
-    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    durable::create_file(&path, text.as_bytes(), 0o666).with_context(|| path.display().to_string())?;
     println!(
         "Wrote {}, {} and {}.",
         path.display(),

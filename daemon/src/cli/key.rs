@@ -2,12 +2,11 @@
 
 use super::Exit;
 use super::args::{KeyAction, KeyArgs};
-use anyhow::{Context, Result};
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use anyhow::{Context, Result, bail};
+use std::io::ErrorKind;
 use std::path::Path;
 use wengu_seal::{Key, KeyId, generate};
+use wengu_store::durable;
 
 pub fn key(args: &KeyArgs, json: bool) -> Result<Exit> {
     let KeyAction::New { file } = &args.action;
@@ -25,11 +24,16 @@ pub fn key(args: &KeyArgs, json: bool) -> Result<Exit> {
 /// Makes a key in a file of its own that only its user may read.
 pub fn new(file: &Path) -> Result<KeyId> {
     let text = generate()?;
-    let named = || file.display().to_string();
-    let options = File::options().write(true).create_new(true).mode(0o600).clone();
-    let mut open = options.open(file).with_context(named)?;
-    open.write_all(text.as_bytes()).with_context(named)?;
-    open.write_all(b"\n").with_context(named)?;
-    open.sync_all().with_context(named)?;
+    let made = durable::create_file(file, format!("{}\n", text.as_str()).as_bytes(), 0o600);
+    if made
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::AlreadyExists)
+    {
+        bail!(
+            "{} is there already; a key is never written over: name another file",
+            file.display()
+        );
+    }
+    made.with_context(|| file.display().to_string())?;
     Ok(Key::parse(&text)?.id())
 }

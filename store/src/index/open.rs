@@ -5,6 +5,7 @@ use super::backend::Backend;
 use super::{APPLIED, Applied, Index, RECORDS, decode_value, entry_hash, why};
 use crate::{IndexKind, Options, RebuildReason};
 use std::any::Any;
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,9 +96,22 @@ pub(crate) fn size_of(dir: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is within a call of the index's engine, whose panic becomes an error: sled panics where a disk fails. For hooks,
+/// which would tell it as a defect of the program.
+pub fn engine_is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Turns a panic into its message.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| format!("the engine panicked: {}", message(&*panic)))
+    let outer = GUARDED.replace(true);
+    let called = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(outer);
+    called.map_err(|panic| format!("the engine panicked: {}", message(&*panic)))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

@@ -1,12 +1,13 @@
 /* A disk that refuses one operation: preloaded into a process and its children, this counts what they do to files under
  * WENGU_REFUSE_OF, and the WENGU_REFUSE_ATth operation fails as WENGU_REFUSE_HOW says: with `enospc`, with `eio`, or `short`:
- * half of it is written and the next write to the same file finds the disk full. With `lost` it is a disk that lies, for tests of
+ * half of it is written and the next write to the same file finds the disk full. With `kill` the process is killed before it. With `lost` it is a disk that lies, for tests of
  * tests: every rename onto such a path succeeds and is not done, whatever WENGU_REFUSE_AT says. The counter is shared over all processes by
  * the file WENGU_REFUSE_COUNT, which begins with it and goes on with what was refused, so that a fault comes once. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #define REAL(name) ((__typeof__(&name))real(#name))
 #define SHORT (-1)
 #define LOST (-2)
+#define KILL (-3)
 
 struct shared {
     uint64_t count;
@@ -38,7 +40,7 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 __attribute__((constructor)) static void begin(void) {
     const char *count = getenv("WENGU_REFUSE_COUNT"), *number = getenv("WENGU_REFUSE_AT"), *word = getenv("WENGU_REFUSE_HOW");
     if (!count || !number || !word || !getenv("WENGU_REFUSE_OF")) return;
-    how = !strcmp(word, "short") ? SHORT : !strcmp(word, "lost") ? LOST : !strcmp(word, "eio") ? EIO : ENOSPC;
+    how = !strcmp(word, "short") ? SHORT : !strcmp(word, "lost") ? LOST : !strcmp(word, "kill") ? KILL : !strcmp(word, "eio") ? EIO : ENOSPC;
     at = atol(number);
     int fd = REAL(open)(count, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
@@ -51,13 +53,14 @@ __attribute__((constructor)) static void begin(void) {
 
 static int ours(const char *path) { return shared && path && !strncmp(path, root, strlen(root)); }
 
-/* What is to happen to this operation: 0, an errno, SHORT or LOST. */
+/* What is to happen to this operation: 0, an errno, SHORT or LOST; KILL does not return. */
 static int refused(const char *op, const char *path, int is_write) {
     if (!ours(path)) return 0;
     if (how == SHORT && !is_write) return 0;
     if (how == LOST && strcmp(op, "rename")) return 0;
     if (how != LOST && __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST) != (uint64_t)at) return 0;
     snprintf(shared->what, sizeof shared->what, "%s %s", op, path);
+    if (how == KILL) kill(getpid(), SIGKILL);
     return how;
 }
 
@@ -170,6 +173,13 @@ int rename(const char *from, const char *to) {
     OR_FAIL(verdict)
     if (verdict == LOST) return 0;
     return REAL(rename)(from, to);
+}
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
+    int verdict = refused("rename", to, 0);
+    OR_FAIL(verdict)
+    if (verdict == LOST) return 0;
+    return REAL(renameat2)(from_dir, from, to_dir, to, flags);
 }
 
 int mkdir(const char *path, mode_t mode) {
