@@ -2,8 +2,8 @@
 //! same command then does it.
 
 use crate::job::Job;
-use crate::refuse::{self, Refusal};
-use crate::{on_every_core, random, seed, tell, trainer};
+use crate::refuse::Refusal;
+use crate::{HOWS, on_every_core, random, seed, tell, trainer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +14,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// What the disk does, and a kill instead.
-const HOWS: [&str; 4] = [refuse::HOWS[0], refuse::HOWS[1], refuse::HOWS[2], "kill"];
 /// Of each command and each how, in the short form.
 const SAMPLED: u64 = 3;
 

@@ -35,6 +35,9 @@ const LIVES: u64 = 40;
 /// Between two lines that tell how far the random kills are.
 const PROGRESS_KILLS: u64 = 500;
 
+/// What the disk does to an operation, and SIGKILL instead of it.
+const HOWS: [&str; 4] = [refuse::HOWS[0], refuse::HOWS[1], refuse::HOWS[2], "kill"];
+
 /// Whether there is a trainer; a build without libtorch has none.
 fn trainer() -> bool {
     let there = program("wengu").with_file_name("wengu-trainer").exists();
@@ -254,17 +257,14 @@ fn refuse_each(refusals: &[(&'static str, u64)], expected: &Found) -> Tally {
 fn named_refusals(these: &str) -> Vec<(&'static str, u64)> {
     let named = |refusal: &str| {
         let (how, at) = refusal.trim().split_once(' ').expect("how and at which operation");
-        let how = refuse::HOWS
-            .into_iter()
-            .find(|known| *known == how)
-            .expect("a known refusal");
+        let how = HOWS.into_iter().find(|known| *known == how).expect("a known refusal");
         (how, at.parse().expect("the number of an operation"))
     };
     these.split(',').map(named).collect()
 }
 
 #[test]
-fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
+fn a_disk_that_refuses_one_operation_or_a_kill_at_it_costs_nothing_but_a_restart() {
     if !trainer() {
         return;
     }
@@ -279,11 +279,11 @@ fn a_disk_that_refuses_one_operation_costs_nothing_but_a_restart() {
         n += 1;
         (how, 1 + random(seed, n) % of(how))
     };
-    let mut refusals: Vec<_> = refuse::HOWS.into_iter().flat_map(|how| [one(how), one(how)]).collect();
+    let mut refusals: Vec<_> = HOWS.into_iter().flat_map(|how| [one(how), one(how)]).collect();
     if let Ok(these) = env::var("WENGU_REFUSALS") {
         refusals = named_refusals(&these);
     }
-    refuse_each(&refusals, &found).report("refused operations, short", began);
+    refuse_each(&refusals, &found).report("refused operations and kills at them, short", began);
 }
 
 /// The index holds nothing that the journal does not, so that the other one leads to the same versions.
@@ -342,14 +342,14 @@ fn a_run_waits_for_a_file_that_is_read_again() {
 
 #[test]
 #[ignore = "hours; `make soak` runs it"]
-fn a_disk_that_refuses_any_one_operation_costs_nothing_but_a_restart() {
+fn a_disk_that_refuses_any_one_operation_or_a_kill_at_it_costs_nothing_but_a_restart() {
     let began = Instant::now();
     let expected = undisturbed();
     let each = |how| (1..=job::run_refused(how, 0).operations).map(move |at| (how, at));
-    let refusals: Vec<_> = refuse::HOWS.into_iter().flat_map(each).collect();
+    let refusals: Vec<_> = HOWS.into_iter().flat_map(each).collect();
     let step = env::var("WENGU_SOAK_REFUSALS").map_or(1, |n| refusals.len() / n.parse::<usize>().unwrap());
     let refusals: Vec<_> = refusals.into_iter().step_by(step.max(1)).collect();
-    refuse_each(&refusals, &expected).report("refused operations, long", began);
+    refuse_each(&refusals, &expected).report("refused operations and kills at them, long", began);
 }
 
 #[test]

@@ -4,9 +4,9 @@
 
 use crate::found;
 use crate::job::{Job, Kills, PATIENCE};
-use crate::refuse::{self, Refusal};
+use crate::refuse::Refusal;
 use crate::tuning_record::Tuning;
-use crate::{named_refusals, on_every_core, on_every_place, random, seed, tell, trainer};
+use crate::{HOWS, named_refusals, on_every_core, on_every_place, random, seed, tell, trainer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::env;
@@ -334,7 +334,7 @@ fn a_fitting_and_a_forgetting_on_a_disk_that_refuses_one_operation_come_to_the_s
     assert!(operations > 200);
     // Of the operations three in ten are writes, which alone can be short.
     let of = |how| if how == "short" { operations / 4 } else { operations };
-    let refusals = refuse::HOWS.map(|how| (how, 1 + random(seed, how.len() as u64) % of(how)));
+    let refusals = HOWS.map(|how| (how, 1 + random(seed, how.len() as u64) % of(how)));
     let named = env::var("WENGU_UPKEEP_REFUSALS").ok();
     let named = named.map(|these| named_refusals(&these));
     refuse_each(named.as_deref().unwrap_or(&refusals), &expected);
@@ -344,7 +344,7 @@ fn a_fitting_and_a_forgetting_on_a_disk_that_refuses_one_operation_come_to_the_s
 #[ignore = "hours; `make soak` runs it"]
 fn a_fitting_and_a_forgetting_on_a_disk_that_refuses_any_one_operation_come_to_the_same_end() {
     let (expected, _, operations) = run_refused("enospc", 0);
-    let refusals = refuse::HOWS
+    let refusals = HOWS
         .into_iter()
         .flat_map(|how| (1..=operations).map(move |at| (how, at)));
     let refusals: Vec<_> = refusals.collect();
