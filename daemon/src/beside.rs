@@ -1,11 +1,18 @@
-//! What lies beside the store and is checked with it: versions, and the marks, orders and receipts of what was forgotten.
+//! What lies beside the store and belongs to it: versions, plugins, and what forgetting keeps. It is checked with it, goes along in its
+//! backups, and is there again before it is.
 
 use crate::forget;
 use crate::layout::Layout;
 use crate::learn::adopt::verify_version;
-use anyhow::Result;
-use wengu_store::Store;
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::fs::read_dir;
+use std::path::{Path, PathBuf};
 use wengu_store::records::VersionRecord;
+use wengu_store::{Beside, Store, StoreError, backup};
+
+/// An order under way says what is to be forgotten.
+const LEFT_OUT: &str = "forget/orders";
 
 /// What is not as it was written, for people.
 ///
@@ -24,4 +31,79 @@ pub fn problems(store: &Store, layout: &Layout) -> Result<Vec<String>> {
         }
     }
     Ok(problems)
+}
+
+/// What goes along in a backup of the store.
+///
+/// # Errors
+/// The store, or a folder, cannot be read.
+pub fn files(store: &Store, layout: &Layout) -> Result<Vec<Beside>> {
+    let mut folders: Vec<PathBuf> = vec![layout.plugins(), layout.forget()];
+    for (_, version) in store.scan::<VersionRecord>("")? {
+        folders.push(layout.version(&version.domain, &version.id));
+    }
+    let mut files = Vec::new();
+    for folder in folders.into_iter().filter(|folder| folder.exists()) {
+        collect(layout.root(), &folder, &mut files)?;
+    }
+    Ok(files)
+}
+
+/// The regular files below, but for what is being made.
+fn collect(root: &Path, folder: &Path, files: &mut Vec<Beside>) -> Result<()> {
+    for entry in read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") || name == LEFT_OUT {
+            continue;
+        }
+        if kind.is_dir() {
+            collect(root, &path, files)?;
+        } else if kind.is_file() {
+            files.push(Beside { from: path, name });
+        }
+    }
+    Ok(())
+}
+
+/// What was beside the store of a backup: what was made of it, and what was there already and stays as it is.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Folders, as the layout has them.
+    pub made: Vec<String>,
+    /// The same.
+    pub kept: Vec<String>,
+}
+
+/// Puts back what has these names in a backup: a version, all plugins and what forgetting keeps are each there in whole or not.
+///
+/// # Errors
+/// It cannot be read or written.
+pub fn restore(backup: &Path, names: &[PathBuf], layout: &Layout, reserve_bytes: u64) -> Result<Restored, StoreError> {
+    // Each with a file below it.
+    let whole = |name: &PathBuf| -> Option<PathBuf> {
+        let parts = [("versions", 3), ("plugins", 1), ("forget", 1)];
+        let (_, parts) = parts.into_iter().find(|(first, _)| name.starts_with(first))?;
+        (name.components().count() > parts).then(|| name.components().take(parts).collect())
+    };
+    let mut folders = BTreeSet::new();
+    for name in names {
+        folders.insert(whole(name).ok_or_else(|| StoreError::BackupDamaged {
+            path: backup.join(name),
+            what: "nothing that lies beside a store is called so".into(),
+        })?);
+    }
+    let mut restored = Restored::default();
+    for folder in folders {
+        let to = layout.root().join(&folder);
+        let shown = folder.display().to_string();
+        if read_dir(&to).is_ok_and(|mut there| there.next().is_some()) {
+            restored.kept.push(shown);
+        } else {
+            backup::restore_beside(backup, &folder, &to, reserve_bytes)?;
+            restored.made.push(shown);
+        }
+    }
+    Ok(restored)
 }

@@ -42,6 +42,11 @@ impl Layout {
         }
     }
 
+    /// The state directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The store's directory.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")

@@ -1,5 +1,7 @@
 //! Backups: a copy of journal and objects up to one commit, with a list of every file's length and hash.
 //!
+//! What lies beside the store and is of no use without it, or the store without that, goes along under `beside/`.
+//!
 //! The directory gets its name only when all of it has been written, fsynced and read again, so a directory that is
 //! there is a whole backup. `FORMAT.md` has the list.
 
@@ -18,6 +20,20 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 const CHUNK_BYTES: usize = 256 << 10;
+const BESIDE: &str = "beside";
+/// Folders of the store and of backups.
+const PRIVATE: u32 = 0o700;
+/// Less what the process's mask takes away.
+const AS_OTHERS: u32 = 0o777;
+
+/// A file that lies beside the store and goes along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Where it is.
+    pub from: PathBuf,
+    /// What it is called in the backup, by names only.
+    pub name: String,
+}
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,10 +52,11 @@ pub(crate) fn write(
     objects: &Objects,
     last_seq: u64,
     reserve_bytes: u64,
+    beside: &[Beside],
     to: &Path,
 ) -> Result<BackupReport, StoreError> {
     refuse_taken(to, "a backup never overwrites anything")?;
-    staged(to, "backing-up", |staging| {
+    staged(to, "backing-up", PRIVATE, |staging| {
         let mut copies = Copies {
             root: staging,
             reserve_bytes,
@@ -69,6 +86,10 @@ pub(crate) fn write(
                     found: entry.blake3,
                 });
             }
+        }
+        for file in beside {
+            let mode = mode_of(&file.from)?;
+            copies.take(&file.from, &format!("{BESIDE}/{}", file.name), u64::MAX, mode)?;
         }
         let list = List {
             last_seq,
@@ -120,13 +141,22 @@ pub fn check(backup: &Path) -> Result<BackupReport, StoreError> {
     })
 }
 
-/// Makes a store in `store`, which must be missing or empty, from a backup. It gets its name when it has verified.
-pub fn restore(backup: &Path, store: &Path, options: &Options) -> Result<BackupReport, StoreError> {
+/// Makes a store in `store`, which must be missing or empty, from a backup. It gets its name when it has verified. Once the backup is known to
+/// be whole, `beside` is called with the names of what lies beside the store, so that where there is a store, that is there too.
+pub fn restore(
+    backup: &Path,
+    store: &Path,
+    options: &Options,
+    beside: impl FnOnce(&[PathBuf]) -> Result<(), StoreError>,
+) -> Result<BackupReport, StoreError> {
     refuse_taken(store, "a restore never overwrites a store: move it aside first")?;
     sealing::admit(backup, options.key.as_deref())?;
     let report = check(backup)?;
-    staged(store, "restoring", |staging| {
-        let list = List::read(backup)?;
+    let mut list = List::read(backup)?;
+    let names: Vec<PathBuf> = list.entries.iter().filter_map(Entry::beside).collect();
+    beside(&names)?;
+    list.entries.retain(|entry| entry.beside().is_none());
+    staged(store, "restoring", PRIVATE, |staging| {
         let mut copies = Copies {
             root: staging,
             reserve_bytes: options.reserve_bytes,
@@ -150,6 +180,41 @@ pub fn restore(backup: &Path, store: &Path, options: &Options) -> Result<BackupR
             None => Ok(report),
         }
     })
+}
+
+/// Makes `to`, which must be missing or empty, from what a backup has under `inside` of what lay beside the store. Files have the permissions that
+/// they had, folders those that new ones have.
+pub fn restore_beside(backup: &Path, inside: &Path, to: &Path, reserve_bytes: u64) -> Result<(), StoreError> {
+    refuse_taken(to, "a restore overwrites nothing")?;
+    let list = List::read(backup)?;
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
+    }
+    staged(to, "restoring", AS_OTHERS, |staging| {
+        let mut copies = Copies {
+            root: staging,
+            reserve_bytes,
+            entries: Vec::new(),
+        };
+        for entry in &list.entries {
+            let name = entry.beside();
+            let Some(name) = name.as_ref().and_then(|name| name.strip_prefix(inside).ok()) else {
+                continue;
+            };
+            let from = backup.join(&entry.path);
+            let folder = staging.join(name);
+            let folder = folder.parent().expect("it is in the staging folder");
+            fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
+            let read = copies.take(&from, &name.to_string_lossy(), u64::MAX, mode_of(&from)?)?;
+            entry.expect(&from, (read.blake3, read.bytes))?;
+        }
+        Ok(())
+    })
+}
+
+fn mode_of(path: &Path) -> Result<u32, StoreError> {
+    let about = path.metadata().map_err(|e| StoreError::io("read", path, e))?;
+    Ok(about.permissions().mode() & 0o777)
 }
 
 /// The segments that hold the commits up to `last_seq`, and how many bytes of each do.
@@ -210,7 +275,12 @@ impl Copies<'_> {
 }
 
 /// Fills a directory beside `to` and gives it that name, or removes it.
-fn staged<T>(to: &Path, what: &str, fill: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
+fn staged<T>(
+    to: &Path,
+    what: &str,
+    mode: u32,
+    fill: impl FnOnce(&Path) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     let name = match to.components().next_back() {
         Some(Component::Normal(name)) => name.to_string_lossy().into_owned(),
         _ => {
@@ -226,11 +296,13 @@ fn staged<T>(to: &Path, what: &str, fill: impl FnOnce(&Path) -> Result<T, StoreE
     if staging.exists() {
         fs::remove_dir_all(&staging).map_err(failed("remove"))?;
     }
-    let filled = make_dir(&staging).and_then(|()| fill(&staging)).and_then(|value| {
-        fsync_tree(&staging).map_err(failed("fsync"))?;
-        durable::rename_durable(&staging, to).map_err(failed("rename"))?;
-        Ok(value)
-    });
+    let filled = make_dir_with(&staging, mode)
+        .and_then(|()| fill(&staging))
+        .and_then(|value| {
+            fsync_tree(&staging).map_err(failed("fsync"))?;
+            durable::rename_durable(&staging, to).map_err(failed("rename"))?;
+            Ok(value)
+        });
     if filled.is_err() {
         // The caller needs the first error; what is left over is removed by the next attempt.
         let _ = fs::remove_dir_all(&staging);
@@ -264,9 +336,13 @@ fn refuse_taken(path: &Path, why: &'static str) -> Result<(), StoreError> {
 }
 
 fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    make_dir_with(dir, PRIVATE)
+}
+
+fn make_dir_with(dir: &Path, mode: u32) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(mode)
         .create(dir)
         .map_err(|e| StoreError::io("create", dir, e))
 }

@@ -32,7 +32,7 @@ mod space;
 mod store;
 mod verify;
 
-pub use backup::BackupReport;
+pub use backup::{BackupReport, Beside};
 pub use batch::{Batch, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use compact::{CompactReport, IndexSize, compact};
 pub use encrypt::{EncryptReport, Encryption};

@@ -8,9 +8,9 @@ use crate::journal::write::Journal;
 use crate::lock::Lock;
 use crate::sealing::{self, Note};
 use crate::{
-    BackupReport, Batch, DiskIo, Events, IndexKind, IndexSize, JournalIo, Objects, OpenReport, Options, RebuildReason,
-    Record, RedactReport, Redaction, References, StoreError, VerifyReport, backup, durable, record, recover,
-    references, space, verify,
+    BackupReport, Batch, Beside, DiskIo, Events, IndexKind, IndexSize, JournalIo, Objects, OpenReport, Options,
+    RebuildReason, Record, RedactReport, Redaction, References, StoreError, VerifyReport, backup, durable, record,
+    recover, references, space, verify,
 };
 use std::fmt;
 use std::fs::DirBuilder;
@@ -266,9 +266,17 @@ impl Store {
         verify::verify(&self.dir.join("journal"), commits, found, &self.objects)
     }
 
-    /// Writes a backup of all commits so far to `to`, which must not be there, and reads it again. Commits go on.
-    pub fn backup(&self, to: &Path) -> Result<BackupReport, StoreError> {
-        backup::write(&self.dir, &self.objects, self.last_seq(), self.reserve_bytes, to)
+    /// Writes a backup of all commits so far to `to`, which must not be there, with these files that lie beside the store, and reads it again.
+    /// Commits go on.
+    pub fn backup(&self, to: &Path, beside: &[Beside]) -> Result<BackupReport, StoreError> {
+        backup::write(
+            &self.dir,
+            &self.objects,
+            self.last_seq(),
+            self.reserve_bytes,
+            beside,
+            to,
+        )
     }
 
     /// What the index takes, on the disk and in content.

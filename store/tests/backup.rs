@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +15,7 @@ fn small(dir: &Path) -> (PathBuf, Model) {
     let (store, _) = open(&dir.join("store"));
     (0..30).for_each(|n| assert!(put(&store, &format!("k{}", n % 9), n) > 0));
     store.objects().put_bytes("病历".as_bytes()).unwrap();
-    let report = store.backup(&dir.join("backup")).unwrap();
+    let report = store.backup(&dir.join("backup"), &[]).unwrap();
     assert_eq!(report.last_seq, 30);
     assert_eq!(report.files as usize + 1, files(&dir.join("backup")).len());
     (dir.join("backup"), docs(&store))
@@ -25,7 +26,7 @@ fn a_backup_is_restored_as_it_was_and_gone_on_with() {
     let dir = tempfile::tempdir().unwrap();
     let (backup, before) = small(dir.path());
     let to = dir.path().join("restored");
-    let report = backup::restore(&backup, &to, &options()).unwrap();
+    let report = backup::restore(&backup, &to, &options(), |_| Ok(())).unwrap();
     assert_eq!(report, backup::check(&backup).unwrap());
     let (store, opened) = open(&to);
     assert_eq!((opened.last_seq, opened.torn_tail), (30, None));
@@ -39,12 +40,58 @@ fn a_backup_is_restored_as_it_was_and_gone_on_with() {
 }
 
 #[test]
+fn what_lies_beside_goes_along_and_is_there_before_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(&dir.path().join("store"));
+    put(&store, "k", 1);
+    let from = dir.path().join("adapter");
+    fs::write(&from, "权重").unwrap();
+    fs::set_permissions(&from, fs::Permissions::from_mode(0o640)).unwrap();
+    let beside = |name: &str| Beside {
+        from: from.clone(),
+        name: name.into(),
+    };
+    let backup = dir.path().join("backup");
+    let names = ["versions/a/1/adapter", "versions/a/2/deep/adapter", "plugins/x"];
+    let report = store.backup(&backup, &names.map(beside)).unwrap();
+    assert_eq!(report.files, 4);
+
+    let (to, back) = (dir.path().join("restored"), dir.path().join("back"));
+    let mut told = Vec::new();
+    let restored = backup::restore(&backup, &to, &options(), |names| {
+        assert!(!to.exists());
+        told = names.to_vec();
+        backup::restore_beside(&backup, Path::new("versions/a/2"), &back.join("v/2"), 0)
+    });
+    assert_eq!(restored.unwrap(), report);
+    assert_eq!(told, names.map(PathBuf::from));
+    assert_eq!(files(&back), [back.join("v/2/deep/adapter")]);
+    let adapter = back.join("v/2/deep/adapter");
+    assert_eq!(fs::read_to_string(&adapter).unwrap(), "权重");
+    assert_eq!(fs::metadata(&adapter).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(!to.join("beside").exists());
+    assert_eq!(docs(&open(&to).0).len(), 1);
+    let taken = backup::restore_beside(&backup, Path::new("versions/a/1"), &back.join("v"), 0).unwrap_err();
+    assert!(matches!(taken, StoreError::Taken { .. }), "{taken}");
+
+    // It is checked like all else, and where it cannot be brought back no store is made.
+    let to = dir.path().join("another");
+    let failed = backup::restore(&backup, &to, &options(), |_| {
+        backup::restore_beside(&backup, Path::new("plugins"), &back.join("v"), 0)
+    });
+    assert!(matches!(failed, Err(StoreError::Taken { .. })) && !to.exists());
+    fs::write(backup.join("beside/plugins/x"), "权熏").unwrap();
+    let error = backup::check(&backup).unwrap_err().to_string();
+    assert!(error.contains("beside/plugins/x"), "{error}");
+}
+
+#[test]
 fn an_empty_store_has_a_backup_too() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(&dir.path().join("store"));
     let backup = dir.path().join("backup");
-    assert_eq!(store.backup(&backup).unwrap().last_seq, 0);
-    backup::restore(&backup, &dir.path().join("restored"), &options()).unwrap();
+    assert_eq!(store.backup(&backup, &[]).unwrap().last_seq, 0);
+    backup::restore(&backup, &dir.path().join("restored"), &options(), |_| Ok(())).unwrap();
     assert_eq!(put(&open(&dir.path().join("restored")).0, "k", 1), 1);
 }
 
@@ -57,13 +104,17 @@ fn nothing_is_overwritten() {
         let error = result.unwrap_err();
         assert!(matches!(error, StoreError::Taken { .. }), "{error}");
     };
-    taken(store.backup(&backup));
-    taken(backup::restore(&backup, &dir.path().join("store"), &options()));
+    taken(store.backup(&backup, &[]));
+    taken(backup::restore(&backup, &dir.path().join("store"), &options(), |_| {
+        Ok(())
+    }));
     fs::write(dir.path().join("file"), "").unwrap();
-    taken(backup::restore(&backup, &dir.path().join("file"), &options()));
+    taken(backup::restore(&backup, &dir.path().join("file"), &options(), |_| {
+        Ok(())
+    }));
     // An empty directory is as good as none.
     fs::create_dir(dir.path().join("empty")).unwrap();
-    backup::restore(&backup, &dir.path().join("empty"), &options()).unwrap();
+    backup::restore(&backup, &dir.path().join("empty"), &options(), |_| Ok(())).unwrap();
 }
 
 #[test]
@@ -72,7 +123,7 @@ fn a_backup_that_lost_a_byte_or_has_another_one_is_refused_by_name() {
     let (backup, _) = small(dir.path());
     let to = dir.path().join("restored");
     let refused = |what: &str, named: &Path| {
-        let error = backup::restore(&backup, &to, &options()).unwrap_err();
+        let error = backup::restore(&backup, &to, &options(), |_| Ok(())).unwrap_err();
         assert!(matches!(error, StoreError::BackupDamaged { .. }), "{what}: {error}");
         assert!(error.to_string().contains(named.to_str().unwrap()), "{what}: {error}");
         assert!(!to.exists(), "{what}");
@@ -98,7 +149,7 @@ fn a_backup_that_lost_a_byte_or_has_another_one_is_refused_by_name() {
     fs::write(&stray, "").unwrap();
     refused("a file too many", &stray);
     fs::remove_file(&stray).unwrap();
-    backup::restore(&backup, &to, &options()).unwrap();
+    backup::restore(&backup, &to, &options(), |_| Ok(())).unwrap();
 }
 
 #[test]
@@ -118,14 +169,14 @@ fn a_newer_backup_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let (backup, _) = small(dir.path());
     let list = backup.join("BACKUP.jsonl");
-    let text = fs::read_to_string(&list).unwrap().replacen(":1,", ":2,", 1);
+    let text = fs::read_to_string(&list).unwrap().replacen(":2,", ":3,", 1);
     fs::write(&list, text).unwrap();
     let error = backup::check(&backup).unwrap_err();
     let newer = matches!(
         error,
         StoreError::BackupVersion {
-            found: 2,
-            supported: 1,
+            found: 3,
+            supported: 2,
             ..
         }
     );
@@ -140,7 +191,7 @@ fn a_damaged_object_does_not_get_into_a_backup() {
     let path = store.objects().path(&hash);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "0bject").unwrap();
-    let error = store.backup(&dir.path().join("backup")).unwrap_err();
+    let error = store.backup(&dir.path().join("backup"), &[]).unwrap_err();
     assert!(
         matches!(&error, StoreError::ObjectDamaged { path: named, .. } if *named == path),
         "{error}"
@@ -166,9 +217,9 @@ fn a_backup_taken_among_commits_is_the_store_after_one_of_them() {
         let mut last = 0;
         for round in 0..5 {
             let backup = dir.path().join(format!("backup-{round}"));
-            let report = store.backup(&backup).unwrap();
+            let report = store.backup(&backup, &[]).unwrap();
             let to = dir.path().join(format!("restored-{round}"));
-            backup::restore(&backup, &to, &options()).unwrap();
+            backup::restore(&backup, &to, &options(), |_| Ok(())).unwrap();
             let (restored, _) = open(&to);
             let n = restored.get::<Doc>("k").unwrap().map_or(0, |doc| doc.n);
             assert_eq!(n, report.last_seq);

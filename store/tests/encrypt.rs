@@ -123,14 +123,22 @@ fn backups_stay_sealed_and_are_restored_with_the_key_only() {
     let dir = tempfile::tempdir().unwrap();
     let [at, saved, back] = ["store", "saved", "back"].map(|name| dir.path().join(name));
     let put = fill(&at, Some(key(1)), 4);
-    Store::open(&at, with(Some(key(1)))).unwrap().0.backup(&saved).unwrap();
+    Store::open(&at, with(Some(key(1))))
+        .unwrap()
+        .0
+        .backup(&saved, &[])
+        .unwrap();
     assert_eq!(marked(&saved), 0);
     backup::check(&saved).unwrap();
     for other in [None, Some(key(2))] {
-        assert!(backup::restore(&saved, &back, &with(other)).unwrap_err().is_about_key());
+        assert!(
+            backup::restore(&saved, &back, &with(other), |_| Ok(()))
+                .unwrap_err()
+                .is_about_key()
+        );
         assert!(!back.exists());
     }
-    backup::restore(&saved, &back, &with(Some(key(1)))).unwrap();
+    backup::restore(&saved, &back, &with(Some(key(1))), |_| Ok(())).unwrap();
     all_there(&back, &key(1), &put);
 }
 

@@ -1,6 +1,6 @@
 //! `wengu store` and `wengu audit`, beside a running daemon and without one.
 
-use crate::harness::Site;
+use crate::harness::{QUICK_LEARNING, Site, clauses, model};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -51,6 +51,49 @@ fn a_journal_that_lost_its_end_is_told_until_the_next_start() {
     site.stop();
     site.start();
     assert_eq!(problems(&site), Value::Array(vec![]));
+}
+
+/// The disk is gone, and all there is is a backup, the configuration and the base model.
+#[test]
+fn a_backup_is_enough_to_serve_and_to_learn_on() {
+    if model().is_none() {
+        return;
+    }
+    let mut site = Site::new(QUICK_LEARNING);
+    site.start();
+    site.deliver("first.jsonl", &clauses("1-first-delivery/clauses-a.jsonl", 4, 16));
+    let (run, status) = site.train();
+    assert_eq!((status, run["decision"].as_str()), (0, Some("promote")), "{run:#}");
+    let version = run["version"].as_str().unwrap();
+    let backup = site.path("backup");
+    let backup = backup.to_str().unwrap();
+    site.json(&["store", "backup", backup]);
+    site.stop();
+    let lineage = format!("versions/contracts/{version}/lineage.json");
+    let sound = fs::read(site.path("state").join(&lineage)).unwrap();
+    fs::remove_dir_all(site.path("state")).unwrap();
+
+    let head = Path::new(backup).join(format!("beside/versions/contracts/{version}/head"));
+    let name = fs::read_dir(&head).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&name).unwrap();
+    fs::write(&name, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(code(&site, &["store", "restore", backup]), Some(6));
+    assert!(!site.path("state/store").exists() && !site.path("state").join(&lineage).exists());
+    fs::write(&name, &whole).unwrap();
+    let restored = site.json(&["store", "restore", backup]);
+    assert_eq!(
+        restored["beside"],
+        serde_json::json!([format!("versions/contracts/{version}")])
+    );
+    assert_eq!(fs::read(site.path("state").join(&lineage)).unwrap(), sound);
+    assert_eq!(site.json(&["store", "verify"])["problems"], serde_json::json!([]));
+
+    site.start();
+    let served = fs::read_link(site.path("state/versions/contracts/current")).unwrap();
+    assert_eq!(served, Path::new(version));
+    site.deliver("second.jsonl", &clauses("2-new-clause-types/clauses.jsonl", 3, 20));
+    let (run, status) = site.train();
+    assert_eq!((status, &run["run"]), (0, &2.into()), "{run:#}");
 }
 
 #[test]

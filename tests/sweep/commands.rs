@@ -38,7 +38,7 @@ const CASES: [Case; 9] = [
         name: "restore",
         arguments: &["store", "restore", "@backup"],
         already: "already",
-        makes: "",
+        makes: "state/versions",
     },
     Case {
         name: "encrypt",
@@ -129,7 +129,7 @@ fn site(case: &Case) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(template(), dir.path());
     match case.name {
-        "restore" => fs::remove_dir_all(dir.path().join("state/store")).unwrap(),
+        "restore" => fs::remove_dir_all(dir.path().join("state")).unwrap(),
         "encrypt" => {
             let config = dir.path().join("wengu.toml");
             let text = fs::read_to_string(&config).unwrap() + "[encryption]\nkey_file = \"wengu.key\"\n";

@@ -9,6 +9,7 @@ use super::retry;
 use super::tuning;
 use super::types::*;
 use super::views;
+use crate::beside;
 use crate::clock::now_ms;
 use crate::engine::Engine;
 use crate::feedback::{self, FeedbackRequest, FeedbackTaken};
@@ -357,7 +358,12 @@ async fn backup_store(
     State(engine): State<Arc<Engine>>,
     Json(request): Json<StoreBackupRequest>,
 ) -> Answer<BackupReport> {
-    blocking(move || Ok(engine.store.backup(&request.to)?)).await
+    blocking(move || {
+        Ok(engine
+            .store
+            .backup(&request.to, &beside::files(&engine.store, &engine.layout)?)?)
+    })
+    .await
 }
 
 #[derive(Deserialize)]

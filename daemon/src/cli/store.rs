@@ -6,6 +6,7 @@ use super::render::{count, say};
 use super::{At, Exit};
 use crate::api::client::Unreachable;
 use crate::api::types::{StoreBackupRequest, StoreVerified};
+use crate::beside::{self, Restored};
 use crate::engine::store_options;
 use crate::forget::Tombstones;
 use crate::layout::Layout;
@@ -97,10 +98,7 @@ pub async fn store(at: At<'_>, args: StoreArgs, json: bool) -> Result<Exit> {
                 );
                 Tombstones::load(&Layout::new(&config.state_dir).forget())?.take_over(found)?;
             }
-            let restored = backup::restore(&from, &dir, &store_options(&config)?)?;
-            say(json, &restored, || {
-                format!("{} restored to {}", backup_shown(&restored), dir.display())
-            })
+            restore(&config, &from, &dir, json)
         }
         StoreAction::Encrypt { old_key_file } => {
             let (config, dir) = here(at)?;
@@ -164,7 +162,7 @@ async fn save(at: At<'_>, to: PathBuf, json: bool) -> Result<Exit> {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
             by: By::Command,
-            what: open_here(at)?.backup(to)?,
+            what: backup_here(at, to)?,
         },
         Err(e) => return Err(e),
     };
@@ -179,6 +177,47 @@ fn here(at: At<'_>) -> Result<(Config, PathBuf)> {
     let config = at.load()?;
     let dir = Layout::new(&config.state_dir).store();
     Ok((config, dir))
+}
+
+fn backup_here(at: At<'_>, to: &Path) -> Result<BackupReport> {
+    let layout = Layout::new(&at.load()?.state_dir);
+    let store = open_here(at)?;
+    Ok(store.backup(to, &beside::files(&store, &layout)?)?)
+}
+
+#[derive(Serialize)]
+struct RestoredStore {
+    #[serde(flatten)]
+    report: BackupReport,
+    /// Folders beside the store that were made.
+    beside: Vec<String>,
+    /// Those that were there and stay as they are.
+    kept: Vec<String>,
+}
+
+fn restore(config: &Config, from: &Path, to: &Path, json: bool) -> Result<Exit> {
+    let (options, layout) = (store_options(config)?, Layout::new(&config.state_dir));
+    let mut beside = Restored::default();
+    let report = backup::restore(from, to, &options, |names| {
+        beside = beside::restore(from, names, &layout, options.reserve_bytes)?;
+        Ok(())
+    })?;
+    let restored = RestoredStore {
+        report,
+        beside: beside.made,
+        kept: beside.kept,
+    };
+    say(json, &restored, || {
+        let mut text = format!(
+            "{} restored to {}",
+            backup_shown(&restored.report),
+            config.state_dir.display()
+        );
+        if !restored.kept.is_empty() {
+            text += &format!("\nleft as they were: {}", restored.kept.join(", "));
+        }
+        text
+    })
 }
 
 fn verify_here(at: At<'_>) -> Result<StoreVerified> {

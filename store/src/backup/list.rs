@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 const NAME: &str = "BACKUP.jsonl";
 /// Version of the list and of the layout around it.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +37,11 @@ struct Last {
 }
 
 impl Entry {
+    /// Its name, where it lay beside the store.
+    pub fn beside(&self) -> Option<PathBuf> {
+        self.path.strip_prefix(super::BESIDE).ok().map(Path::to_path_buf)
+    }
+
     /// Whether this is what was read.
     pub fn expect(&self, path: &Path, (found, bytes): (Hash, u64)) -> Result<(), StoreError> {
         let what = if bytes != self.bytes {

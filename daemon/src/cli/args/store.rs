@@ -27,12 +27,12 @@ pub enum StoreAction {
     },
     /// Build the index anew from the journal; the daemon must be stopped
     Rebuild,
-    /// Copy journal and objects, and read the copy again; beside the daemon if it runs
+    /// Copy journal, objects, versions and plugins, and read the copy again; beside the daemon if it runs
     Backup {
         /// Where to; nothing may be there yet
         dir: PathBuf,
     },
-    /// Make the store from a backup; where a store is, nothing is done
+    /// Make the store, and what lay beside it, from a backup; where a store is, nothing is done
     Restore {
         /// The backup
         dir: PathBuf,

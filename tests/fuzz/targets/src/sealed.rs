@@ -109,7 +109,7 @@ fn note(text: &[u8]) {
             key: given,
             ..Options::default()
         };
-        match backup::restore(&from, &folder.path().join("store"), &options) {
+        match backup::restore(&from, &folder.path().join("store"), &options, |_| Ok(())) {
             Ok(_) => panic!("a backup without a list was restored"),
             Err(StoreError::KeyNeeded { .. }) => assert!(!has_key),
             Err(StoreError::OtherKey { found, given, .. }) => assert!(found != given && given == key.id()),

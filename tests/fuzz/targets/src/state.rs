@@ -93,7 +93,10 @@ pub fn backup(data: &[u8]) {
     let name = Hash::of(OBJECT).to_string();
     let object = format!("objects/{}/{}", &name[..2], &name[2..]);
     let mut lines = list.to_vec();
-    for (path, bytes) in [(format!("journal/{SEGMENT}").as_str(), journal), (&object, OBJECT)] {
+    let beside = "beside/plugins/a/b".to_owned();
+    let mut files = vec![(format!("journal/{SEGMENT}"), journal), (object, OBJECT)];
+    files.extend((how & 4 == 4).then_some((beside, OBJECT)));
+    for (path, bytes) in &files {
         let path_in = from.join(path);
         std::fs::create_dir_all(path_in.parent().expect("it is in a folder")).expect("a temporary folder");
         std::fs::write(path_in, bytes).expect("a temporary file");
@@ -114,14 +117,25 @@ pub fn backup(data: &[u8]) {
         reserve_bytes: 0,
         ..Options::default()
     };
-    let restored = backups::restore(&from, &to, &options);
+    let plugins = folder.path().join("plugins");
+    let restored = backups::restore(&from, &to, &options, |names| match names {
+        [] => Ok(()),
+        _ => backups::restore_beside(&from, Path::new("plugins"), &plugins, 0),
+    });
     // All that a restore leaves is a store that was found sound, or nothing.
     let mut left: Vec<_> = std::fs::read_dir(folder.path()).expect("a temporary folder").collect();
-    left.retain(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name() != "backup"));
+    left.retain(|entry| {
+        entry
+            .as_ref()
+            .is_ok_and(|entry| entry.file_name() != "backup" && entry.file_name() != "plugins")
+    });
     match restored {
         Err(_) => assert!(left.is_empty(), "a restore that failed left {left:?}"),
         Ok(report) => {
             assert_eq!(checked.ok(), Some(report.clone()));
+            if how & 4 == 4 {
+                assert_eq!(std::fs::read(plugins.join("a/b")).expect("it was restored"), OBJECT);
+            }
             assert_eq!(left.len(), 1, "{left:?}");
             reads_back(&to, options, report.last_seq);
             changed_is_refused(&from, &lines, usize::from(how) * 37);
