@@ -165,16 +165,16 @@ fn forget(job: &mut Job, kills: Kills, path: &Path) {
     });
 }
 
-/// Files below in whose name or bytes a marker stands.
+/// Files below in whose name or bytes a marker stands. Some may go meanwhile, while a daemon works.
 fn holding(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+    for entry in fs::read_dir(dir).into_iter().flatten().map_while(Result::ok) {
+        let path = entry.path();
+        let Ok(kind) = entry.file_type() else { continue };
         let name = entry.file_name().into_encoded_bytes();
-        let bytes = if kind.is_file() {
-            fs::read(&path).unwrap()
-        } else {
-            Vec::new()
+        let bytes = match kind.is_file() {
+            true => fs::read(&path).unwrap_or_default(),
+            false => Vec::new(),
         };
         // All begin alike, so that one pass is enough to tell where to look.
         let holds = |bytes: &[u8]| {
