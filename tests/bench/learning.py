@@ -137,12 +137,12 @@ class Runs:
         lines = Path(path).read_text(encoding="utf-8").splitlines() if path and Path(path).exists() else []
         self.known = {kept["name"]: kept["run"] for kept in map(json.loads, lines)}
 
-    def add(self, name, machine, result):
+    def add(self, name, machine, program, result):
         with self.lock:
             self.known[name] = result
             if self.path:
                 with open(self.path, "a", encoding="utf-8") as file:
-                    kept = {"name": name, "machine": machine, "code": code(), "run": result}
+                    kept = {"name": name, "machine": machine, "trainer_sha256": program, "run": result}
                     file.write(json.dumps(kept, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
@@ -152,7 +152,7 @@ def run(args, stream, order, seed, method, memory):
     if name not in args.runs.known:
         result = run_anew(args, name, stream, order, seed, method, memory)
         if result:
-            args.runs.add(name, machine_of(args), result)
+            args.runs.add(name, machine_of(args), program_of(args), result)
     return args.runs.known.get(name)
 
 
@@ -325,10 +325,9 @@ def page(old, title, part):
     return "\n".join([HEAD, *(kept[f"## {known}"] for known in TITLES if f"## {known}" in kept)])
 
 
-def code():
-    """The commit that the programs were most likely built from."""
-    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True)
-    return said.stdout.strip() or None
+def program_of(args):
+    """The trainer that ran: the beginning of its SHA-256. A checkout says nothing of when a program was built."""
+    return hashlib.sha256(Path(args.trainer).read_bytes()).hexdigest()[:12]
 
 
 def machine_of(args):

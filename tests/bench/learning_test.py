@@ -80,19 +80,21 @@ class Tables(unittest.TestCase):
 
     def test_runs_that_a_file_keeps_are_not_run_again_and_new_ones_are_added(self):
         with tempfile.TemporaryDirectory() as folder:
-            kept = Path(folder) / "runs.jsonl"
+            kept, trainer = Path(folder) / "runs.jsonl", Path(folder) / "trainer"
+            trainer.write_bytes(b"abc")
             made = []
             anew = lambda _args, name, *_: made.append(name) or run(1, 0, 0)
             for methods in ["naive", "naive,wengu"]:
                 with contextlib.redirect_stdout(io.StringIO()), mock.patch.multiple(learning, run_anew=anew), mock.patch.object(
                         learning.streams, "make", return_value={"deliveries": []}), mock.patch.object(
-                        sys, "argv", ["learning.py", "data", "model", "bench", "trainer", "python", folder, "--quick", "--methods", methods,
+                        sys, "argv", ["learning.py", "data", "model", "bench", str(trainer), "python", folder, "--quick", "--methods", methods,
                                       "--runs", str(kept), "--machine", "a machine"]):
                     learning.main()
             self.assertEqual(made, ["quick-clause-types-0-naive-0.09-1", "quick-clause-types-0-wengu-0.09-1"])
             lines = [json.loads(line) for line in kept.read_text().splitlines()]
             self.assertEqual([line["name"] for line in lines], made)
             self.assertEqual((lines[1]["machine"], lines[1]["run"]), ("a machine", run(1, 0, 0)))
+            self.assertEqual(lines[1]["trainer_sha256"], "ba7816bf8f01")
 
     def test_a_peers_tags_are_read_as_spans(self):
         stream = {"max_length": 9, "deliveries": [{"train": [{"label": '[[0,1,"Drug"]]'}, {"label": '[[2,3,"Disease"]]'}]}]}
