@@ -52,6 +52,29 @@ pub fn create_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     fsync_dir(parent(path))
 }
 
+/// Replaces a file by a whole one that nobody else may read before `prepare` has seen it, which gives it an owner and permissions. Afterwards
+/// either is there. What interrupted calls for the same file have left is removed.
+pub fn replace_file(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    remove_temporaries_of(path)?;
+    let written = (|| {
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        prepare(&file)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    fsync_dir(parent(path))
+}
+
 /// Renames a file to a name that nothing has.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
@@ -197,6 +220,14 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let error = create_file(&path, b"two", 0o600).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        File::create(dir.path().join(".wengu.key.7-1.tmp")).unwrap();
+        let refused = replace_file(&path, b"two", |_| Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        replace_file(&path, b"one", |file| {
+            file.set_permissions(fs::Permissions::from_mode(0o640))
+        })
+        .unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read(&path).unwrap(), b"one");
         let mut names: Vec<_> = fs::read_dir(dir.path())
             .unwrap()

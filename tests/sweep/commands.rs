@@ -7,6 +7,7 @@ use crate::{HOWS, on_every_core, random, seed, tell, trainer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -27,7 +28,7 @@ struct Case {
     makes: &'static str,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     Case {
         name: "backup",
         arguments: &["store", "backup", "@saved"],
@@ -75,6 +76,12 @@ const CASES: [Case; 9] = [
         arguments: &["init", "@clinic"],
         already: "already",
         makes: "clinic",
+    },
+    Case {
+        name: "webhook rotate-secret",
+        arguments: &["webhook", "rotate-secret", "second"],
+        already: "",
+        makes: "second.secret",
     },
     Case {
         name: "key new",
@@ -130,14 +137,26 @@ fn site(case: &Case) -> tempfile::TempDir {
     copy(template(), dir.path());
     match case.name {
         "restore" => fs::remove_dir_all(dir.path().join("state")).unwrap(),
-        "encrypt" => {
-            let config = dir.path().join("wengu.toml");
-            let text = fs::read_to_string(&config).unwrap() + "[encryption]\nkey_file = \"wengu.key\"\n";
-            fs::write(config, text).unwrap();
+        "encrypt" => configure(dir.path(), "[encryption]\nkey_file = \"wengu.key\"\n"),
+        "webhook rotate-secret" => {
+            let secret = wengu(dir.path(), &["webhook", "secret"]).output().unwrap().stdout;
+            let path = dir.path().join("second.secret");
+            fs::write(&path, secret).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+            configure(
+                dir.path(),
+                "[webhooks.second]\nurl = \"https://example.org/\"\nsecret_file = \"second.secret\"\n",
+            );
         }
         _ => {}
     }
     dir
+}
+
+fn configure(site: &Path, more: &str) {
+    let config = site.join("wengu.toml");
+    let text = fs::read_to_string(&config).unwrap() + more;
+    fs::write(config, text).unwrap();
 }
 
 fn copy(from: &Path, to: &Path) {

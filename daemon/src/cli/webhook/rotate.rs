@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 use wengu_alert::secret::{Secret, read_private, rotated};
 use wengu_config::{Config, Source};
@@ -52,26 +52,19 @@ fn rotate_file(path: &Path, secret: &Secret, now: DateTime<Utc>, until: DateTime
     // Where a link leads is what is replaced, not the link.
     let path = &path.canonicalize().with_context(|| path.display().to_string())?;
     let text = rotated(&read_private(path)?, secret, now, until).with_context(|| path.display().to_string())?;
-    let name = path
-        .file_name()
-        .context("the secret file has no name")?
-        .to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = (|| -> Result<()> {
+    let written = (|| {
         let was = fs::metadata(path)?;
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.set_permissions(fs::Permissions::from_mode(was.mode() & 0o770))?;
-        // The daemon's user reads it, whoever rotates.
-        if (file.metadata()?.uid(), file.metadata()?.gid()) != (was.uid(), was.gid()) {
-            fchown(&file, Some(was.uid()), Some(was.gid()))
-                .context("the file must stay its owner's: run this as them")?;
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        Ok(durable::rename_durable(&beside, path)?)
+        durable::replace_file(path, text.as_bytes(), |file| {
+            file.set_permissions(fs::Permissions::from_mode(was.mode() & 0o770))?;
+            // The daemon's user reads it, whoever rotates.
+            let is = file.metadata()?;
+            if (is.uid(), is.gid()) != (was.uid(), was.gid()) {
+                fchown(file, Some(was.uid()), Some(was.gid())).map_err(|e| {
+                    io::Error::new(e.kind(), format!("it must stay its owner's: run this as them ({e})"))
+                })?;
+            }
+            Ok(())
+        })
     })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written.with_context(|| beside.display().to_string())
+    written.with_context(|| path.display().to_string())
 }
