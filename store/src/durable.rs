@@ -12,19 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes a whole file. Afterwards either the old content is there or the new one, never a mixture.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let written = (|| {
-        let mut file = File::create_new(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // The caller needs the first error; a leftover goes with `remove_temporaries`.
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    fsync_dir(parent(path))
+    // Leftovers go with `remove_temporaries`: to look for them at each write would cost more than the write.
+    placed(path, bytes, 0o666, |_| Ok(()), |from, to| fs::rename(from, to))
 }
 
 /// Writes a whole file where none is, with these permissions (those that the process's mask leaves of them). Afterwards it is whole or not
@@ -33,42 +22,39 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`], and what the file system refuses.
 pub fn create_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
     remove_temporaries_of(path)?;
+    placed(path, bytes, mode, |_| Ok(()), rename_new)
+}
+
+/// Replaces a file by a whole one that nobody else may read before `prepare` has seen it, which gives it an owner and permissions. Afterwards
+/// either is there. What interrupted calls for the same file have left is removed.
+pub fn replace_file(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    remove_temporaries_of(path)?;
+    placed(path, bytes, 0o600, prepare, |from, to| fs::rename(from, to))
+}
+
+/// Writes a file beside its place and has `place` give it its name.
+fn placed(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
     let written = (|| {
         let mut file = File::options()
             .write(true)
             .create_new(true)
             .mode(mode)
             .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        rename_new(&temporary, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    fsync_dir(parent(path))
-}
-
-/// Replaces a file by a whole one that nobody else may read before `prepare` has seen it, which gives it an owner and permissions. Afterwards
-/// either is there. What interrupted calls for the same file have left is removed.
-pub fn replace_file(path: &Path, bytes: &[u8], prepare: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    remove_temporaries_of(path)?;
-    let written = (|| {
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
         prepare(&file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        place(&temporary, path)
     })();
     if written.is_err() {
+        // The caller needs the first error.
         let _ = fs::remove_file(&temporary);
     }
     written?;
