@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::read_dir;
 use std::path::{Path, PathBuf};
 use wengu_store::records::VersionRecord;
-use wengu_store::{Beside, Store, StoreError, backup};
+use wengu_store::{BackupReport, Beside, Store, StoreError, backup};
 
 /// An order under way says what is to be forgotten.
 const LEFT_OUT: &str = "forget/orders";
@@ -33,11 +33,17 @@ pub fn problems(store: &Store, layout: &Layout) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// What goes along in a backup of the store.
+/// Writes a backup of the store and of what lies beside it, and reads it again.
 ///
 /// # Errors
-/// The store, or a folder, cannot be read.
-pub fn files(store: &Store, layout: &Layout) -> Result<Vec<Beside>> {
+/// Something is there already, cannot be read or written, or is damaged.
+pub fn save(store: &Store, layout: &Layout, to: &Path) -> Result<BackupReport> {
+    let last_seq = store.last_seq();
+    Ok(store.backup(to, last_seq, &files(store, layout)?)?)
+}
+
+/// What goes along in a backup of the store.
+fn files(store: &Store, layout: &Layout) -> Result<Vec<Beside>> {
     let mut folders: Vec<PathBuf> = vec![layout.plugins(), layout.forget()];
     for (_, version) in store.scan::<VersionRecord>("")? {
         folders.push(layout.version(&version.domain, &version.id));

@@ -266,17 +266,10 @@ impl Store {
         verify::verify(&self.dir.join("journal"), commits, found, &self.objects)
     }
 
-    /// Writes a backup of all commits so far to `to`, which must not be there, with these files that lie beside the store, and reads it again.
-    /// Commits go on.
-    pub fn backup(&self, to: &Path, beside: &[Beside]) -> Result<BackupReport, StoreError> {
-        backup::write(
-            &self.dir,
-            &self.objects,
-            self.last_seq(),
-            self.reserve_bytes,
-            beside,
-            to,
-        )
+    /// Writes a backup of all commits up to `last_seq` to `to`, which must not be there, with these files that lie beside the store, and reads it
+    /// again. Commits go on: so that what the records name is among the files, these are looked for after `last_seq` was asked for.
+    pub fn backup(&self, to: &Path, last_seq: u64, beside: &[Beside]) -> Result<BackupReport, StoreError> {
+        backup::write(&self.dir, &self.objects, last_seq, self.reserve_bytes, beside, to)
     }
 
     /// What the index takes, on the disk and in content.

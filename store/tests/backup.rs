@@ -15,7 +15,7 @@ fn small(dir: &Path) -> (PathBuf, Model) {
     let (store, _) = open(&dir.join("store"));
     (0..30).for_each(|n| assert!(put(&store, &format!("k{}", n % 9), n) > 0));
     store.objects().put_bytes("病历".as_bytes()).unwrap();
-    let report = store.backup(&dir.join("backup"), &[]).unwrap();
+    let report = store.backup(&dir.join("backup"), store.last_seq(), &[]).unwrap();
     assert_eq!(report.last_seq, 30);
     assert_eq!(report.files as usize + 1, files(&dir.join("backup")).len());
     (dir.join("backup"), docs(&store))
@@ -53,7 +53,7 @@ fn what_lies_beside_goes_along_and_is_there_before_the_store() {
     };
     let backup = dir.path().join("backup");
     let names = ["versions/a/1/adapter", "versions/a/2/deep/adapter", "plugins/x"];
-    let report = store.backup(&backup, &names.map(beside)).unwrap();
+    let report = store.backup(&backup, store.last_seq(), &names.map(beside)).unwrap();
     assert_eq!(report.files, 4);
 
     let (to, back) = (dir.path().join("restored"), dir.path().join("back"));
@@ -90,7 +90,7 @@ fn an_empty_store_has_a_backup_too() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(&dir.path().join("store"));
     let backup = dir.path().join("backup");
-    assert_eq!(store.backup(&backup, &[]).unwrap().last_seq, 0);
+    assert_eq!(store.backup(&backup, store.last_seq(), &[]).unwrap().last_seq, 0);
     backup::restore(&backup, &dir.path().join("restored"), &options(), |_| Ok(())).unwrap();
     assert_eq!(put(&open(&dir.path().join("restored")).0, "k", 1), 1);
 }
@@ -104,7 +104,7 @@ fn nothing_is_overwritten() {
         let error = result.unwrap_err();
         assert!(matches!(error, StoreError::Taken { .. }), "{error}");
     };
-    taken(store.backup(&backup, &[]));
+    taken(store.backup(&backup, store.last_seq(), &[]));
     taken(backup::restore(&backup, &dir.path().join("store"), &options(), |_| {
         Ok(())
     }));
@@ -191,7 +191,9 @@ fn a_damaged_object_does_not_get_into_a_backup() {
     let path = store.objects().path(&hash);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "0bject").unwrap();
-    let error = store.backup(&dir.path().join("backup"), &[]).unwrap_err();
+    let error = store
+        .backup(&dir.path().join("backup"), store.last_seq(), &[])
+        .unwrap_err();
     assert!(
         matches!(&error, StoreError::ObjectDamaged { path: named, .. } if *named == path),
         "{error}"
@@ -217,7 +219,7 @@ fn a_backup_taken_among_commits_is_the_store_after_one_of_them() {
         let mut last = 0;
         for round in 0..5 {
             let backup = dir.path().join(format!("backup-{round}"));
-            let report = store.backup(&backup, &[]).unwrap();
+            let report = store.backup(&backup, store.last_seq(), &[]).unwrap();
             let to = dir.path().join(format!("restored-{round}"));
             backup::restore(&backup, &to, &options(), |_| Ok(())).unwrap();
             let (restored, _) = open(&to);

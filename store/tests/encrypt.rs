@@ -123,11 +123,9 @@ fn backups_stay_sealed_and_are_restored_with_the_key_only() {
     let dir = tempfile::tempdir().unwrap();
     let [at, saved, back] = ["store", "saved", "back"].map(|name| dir.path().join(name));
     let put = fill(&at, Some(key(1)), 4);
-    Store::open(&at, with(Some(key(1))))
-        .unwrap()
-        .0
-        .backup(&saved, &[])
-        .unwrap();
+    let (store, _) = Store::open(&at, with(Some(key(1)))).unwrap();
+    store.backup(&saved, store.last_seq(), &[]).unwrap();
+    drop(store);
     assert_eq!(marked(&saved), 0);
     backup::check(&saved).unwrap();
     for other in [None, Some(key(2))] {

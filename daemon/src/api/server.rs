@@ -358,12 +358,7 @@ async fn backup_store(
     State(engine): State<Arc<Engine>>,
     Json(request): Json<StoreBackupRequest>,
 ) -> Answer<BackupReport> {
-    blocking(move || {
-        Ok(engine
-            .store
-            .backup(&request.to, &beside::files(&engine.store, &engine.layout)?)?)
-    })
-    .await
+    blocking(move || beside::save(&engine.store, &engine.layout, &request.to)).await
 }
 
 #[derive(Deserialize)]

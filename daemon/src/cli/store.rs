@@ -181,8 +181,7 @@ fn here(at: At<'_>) -> Result<(Config, PathBuf)> {
 
 fn backup_here(at: At<'_>, to: &Path) -> Result<BackupReport> {
     let layout = Layout::new(&at.load()?.state_dir);
-    let store = open_here(at)?;
-    Ok(store.backup(to, &beside::files(&store, &layout)?)?)
+    beside::save(&open_here(at)?, &layout, to)
 }
 
 #[derive(Serialize)]
