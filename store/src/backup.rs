@@ -102,6 +102,7 @@ pub(crate) fn write(
 
 /// Reads all of a backup, and says whether it is whole and sound.
 pub fn check(backup: &Path) -> Result<BackupReport, StoreError> {
+    refuse_missing(backup)?;
     let list = List::read(backup)?;
     for entry in &list.entries {
         let path = backup.join(&entry.path);
@@ -150,6 +151,7 @@ pub fn restore(
     beside: impl FnOnce(&[PathBuf]) -> Result<(), StoreError>,
 ) -> Result<BackupReport, StoreError> {
     refuse_taken(store, "a restore never overwrites a store: move it aside first")?;
+    refuse_missing(backup)?;
     sealing::admit(backup, options.key.as_deref())?;
     let report = check(backup)?;
     let mut list = List::read(backup)?;
@@ -319,6 +321,15 @@ fn fsync_tree(dir: &Path) -> io::Result<()> {
         }
     }
     durable::fsync_dir(dir)
+}
+
+fn refuse_missing(backup: &Path) -> Result<(), StoreError> {
+    match backup.is_dir() {
+        true => Ok(()),
+        false => Err(StoreError::NoBackup {
+            path: backup.to_path_buf(),
+        }),
+    }
 }
 
 fn refuse_taken(path: &Path, why: &'static str) -> Result<(), StoreError> {

@@ -289,7 +289,13 @@ pub enum StoreError {
         /// The commit.
         seq: u64,
     },
-    /// Something is where a backup or a restored store was to go.
+    /// What was named is no folder.
+    #[error("there is no backup in {}: name the folder that `wengu store backup` made", path.display())]
+    NoBackup {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Something is where a backup or what is restored was to go.
     #[error("{} is there already; {why}", path.display())]
     Taken {
         /// The place.

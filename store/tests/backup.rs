@@ -165,6 +165,18 @@ fn what_has_no_end_is_not_read_in_place_of_a_file() {
 }
 
 #[test]
+fn where_no_folder_is_there_is_no_backup_rather_than_a_damaged_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for nothing in [dir.path().join("nothing"), PathBuf::from("/dev/null")] {
+        let error = backup::restore(&nothing, &dir.path().join("store"), &options(), |_| Ok(())).unwrap_err();
+        assert!(
+            !error.is_damage() && error.to_string().contains("no backup in"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_newer_backup_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let (backup, _) = small(dir.path());

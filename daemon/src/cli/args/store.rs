@@ -19,7 +19,8 @@ pub struct StoreArgs {
 /// `wengu store …`.
 #[derive(Debug, Subcommand)]
 pub enum StoreAction {
-    /// Read everything: the journal, the index against it, every object; beside the daemon if it runs
+    /// Read everything: the journal, the index against it, every object, versions, marks and receipts of what was forgotten; beside the daemon
+    /// if it runs
     Verify {
         /// Read this backup instead
         #[arg(long, value_name = "DIR")]
