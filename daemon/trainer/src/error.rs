@@ -18,10 +18,20 @@ pub struct TrainerError {
 impl TrainerError {
     /// An error with this end and message.
     pub fn new(end: JobEnd, message: impl Into<String>) -> TrainerError {
-        TrainerError {
+        let message = message.into();
+        let is_of_what_was_read = matches!(
             end,
-            message: message.into(),
+            JobEnd::BadJob | JobEnd::BadModel | JobEnd::BadData | JobEnd::Internal
+        );
+        if is_of_what_was_read && is_out_of_memory(&message) {
+            // A file that there was no memory to read is no bad file; what to do about one, and libtorch's backtrace, come behind.
+            let short = message.split(['\n', ';']).next().unwrap_or_default().trim();
+            return TrainerError {
+                end: JobEnd::OutOfMemory,
+                message: short.to_owned(),
+            };
         }
+        TrainerError { end, message }
     }
 
     /// A failure to read or write a file of the given kind.
@@ -42,7 +52,10 @@ impl From<TchError> for TrainerError {
     fn from(error: TchError) -> TrainerError {
         let text = error.to_string();
         // libtorch adds a C++ backtrace of twenty lines.
-        let first = text.lines().next().unwrap_or_default().trim();
+        let mut first = text.lines().next().unwrap_or_default().trim().to_owned();
+        if first.contains(NO_PRIMITIVE) {
+            first += " (its kernel is compiled into memory, of which there was too little, or none that is writable and executable)";
+        }
         let end = if is_out_of_memory(&text) {
             JobEnd::OutOfMemory
         } else {
@@ -66,11 +79,21 @@ impl From<io::Error> for TrainerError {
     }
 }
 
+/// What oneDNN says where it has no memory for a kernel.
+const NO_PRIMITIVE: &str = "could not create a primitive";
+
 fn is_out_of_memory(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["out of memory", "can't allocate memory", "std::bad_alloc"]
-        .iter()
-        .any(|sign| text.contains(sign))
+    let signs = [
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "std::bad_alloc",
+        // libtorch had no memory to say so.
+        "error computing error::what()",
+        NO_PRIMITIVE,
+    ];
+    signs.iter().any(|sign| text.contains(sign))
 }
 
 #[cfg(test)]
@@ -91,6 +114,24 @@ mod tests {
             TrainerError::from(TchError::Torch(text.into())).end,
             JobEnd::OutOfMemory
         );
+    }
+
+    #[test]
+    fn a_file_that_there_is_no_memory_for_is_no_bad_file() {
+        let path = Path::new("/versions/1/fisher.safetensors");
+        let libtorch = "tensor `a`: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried\nframe #0: c10\n; take it again";
+        let system = io::Error::from_raw_os_error(12).to_string() + "; take it again";
+        for error in [libtorch, &system, "out of memory; take it again"] {
+            let error = TrainerError::at(JobEnd::BadModel, path, error);
+            assert_eq!(error.end, JobEnd::OutOfMemory, "{error}");
+            assert!(
+                error.message.contains("fisher.safetensors") && !error.message.contains("again"),
+                "{error}"
+            );
+            assert_eq!(error.message.lines().count(), 1);
+        }
+        let error = TrainerError::at(JobEnd::BadModel, path, "not a safetensors file; take it again");
+        assert!(error.end == JobEnd::BadModel && error.message.contains("again"));
     }
 
     #[test]

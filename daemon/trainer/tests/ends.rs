@@ -4,6 +4,7 @@ mod train_support;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use tch::{Kind, Tensor};
@@ -295,6 +296,44 @@ fn memory_that_is_not_there_is_said_to_be_missing() {
     for word in ["batch_size", "1024 MiB", "memory_mib"] {
         assert!(result.message.contains(word), "{}", result.message);
     }
+}
+
+/// Wherever memory ends, it is memory that is said to be missing.
+#[test]
+fn no_file_is_called_bad_for_want_of_memory() {
+    let bench = Bench::new();
+    let first = bench.job("first", |job| job.learning.epochs = 1);
+    first.run(JobEnd::Completed);
+    let second = bench.job("second", |job| {
+        job.parent = Some(first.parent(4));
+        job.learning.epochs = 1;
+        job.learning.ewc_lambda = 10.0;
+    });
+    let mut ends = std::collections::BTreeMap::new();
+    for mebibytes in 48..80 {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("ulimit -d {}; exec \"$0\" run \"$1\"", mebibytes << 10));
+        command.arg(env!("CARGO_BIN_EXE_wengu-trainer")).arg(&second.root);
+        let output = command.env("OMP_NUM_THREADS", "1").output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        // A refused allocation of the program's own ends it at once.
+        let aborted = output.status.signal() == Some(6);
+        let code = output.status.code();
+        let known = [JobEnd::OutOfMemory, JobEnd::Completed].map(|end| Some(i32::from(end.exit_code())));
+        assert!(
+            aborted || known.contains(&code),
+            "{mebibytes} MiB: {:?}, {stderr}",
+            output.status
+        );
+        *ends.entry((code, aborted)).or_insert(0) += 1;
+        for made in [layout::RESULT, layout::RESULT_SUM] {
+            let _ = fs::remove_file(second.root.join(made));
+        }
+    }
+    println!("{ends:?}");
+    assert!(ends.len() > 1, "{ends:?}");
 }
 
 #[test]
