@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{NormalizerWrapper, PreTokenizerWrapper};
 
-/// Bytes that a byte of text may become. By the bound below XLM-R's 264 can, and of known models ALBERT's most, 400.
+/// Bytes that a byte of text may become. By the bound below some hundreds can, where a model has a sentencepiece map and what goes with it.
 const GROWTH_MAX: f64 = 1024.0;
 /// The most that Unicode's compatibility decomposition makes of a byte (U+FDFA: 33 of 3), and more than lower case and spaces around ideographs
 /// make; doing it again adds nothing.

@@ -54,7 +54,7 @@ impl Tokenizer {
             message,
         };
         let bytes = model_files::read(&path, model_files::TOKENIZER_BYTES_MAX).map_err(|e| bad(e.to_string()))?;
-        growth::check(&bytes).map_err(bad)?;
+        guarded(|| growth::check(&bytes).map_err(Into::into)).map_err(bad)?;
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(bad)?;
         check_ids(&inner).map_err(bad)?;
         // Length and padding are decided by who asks, not by what the model's author left in the file.
