@@ -66,6 +66,20 @@ pub fn read<T: DeserializeOwned>(path: &Path, schema: u32, remedy: &'static str)
     Ok(Some(content))
 }
 
+/// The same of a file that can be made anew: one that is damaged is told, and counts as none.
+///
+/// # Errors
+/// A schema that is not known; it cannot be read.
+pub fn read_or_anew<T: DeserializeOwned>(path: &Path, schema: u32, remedy: &'static str) -> Result<Option<T>> {
+    match read(path, schema, remedy) {
+        Err(error) if error.is::<Damaged>() => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        read => read,
+    }
+}
+
 /// Writes a file with its digest, durably. What it says is a struct that begins with its schema.
 pub fn write(path: &Path, content: &impl Serialize) -> Result<()> {
     let text = serde_json::to_vec_pretty(content)?;

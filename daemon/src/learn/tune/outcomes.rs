@@ -1,7 +1,7 @@
 //! What the trials said.
 
 use super::record::TuningRecord;
-use crate::checked::{self, Damaged};
+use crate::checked;
 use crate::engine::Engine;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -102,16 +102,11 @@ impl Outcomes {
             durable::remove_temporaries(&answers)?;
             for entry in std::fs::read_dir(&answers).with_context(|| answers.display().to_string())? {
                 let path = entry?.path();
-                match checked::read::<Outcome>(&path, OUTCOME_SCHEMA, "this trial is made again") {
-                    Ok(outcome) => {
-                        outcomes
-                            .extend(outcome.map(|outcome| ((outcome.trial.rung, outcome.trial.candidate), outcome)));
-                    }
-                    Err(error) if error.is::<Damaged>() => {
-                        tracing::warn!("{error}");
-                        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-                    }
-                    Err(error) => return Err(error),
+                let read = checked::read_or_anew::<Outcome>(&path, OUTCOME_SCHEMA, "this trial is made again")?;
+                if let Some(outcome) = read {
+                    outcomes.insert((outcome.trial.rung, outcome.trial.candidate), outcome);
+                } else if path.exists() {
+                    std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use super::outcomes::{Counts, REPORT_SCHEMA, Report};
 use super::settings::{put, space, untuned, values};
-use crate::checked::{self, Damaged};
+use crate::checked;
 use crate::engine::Engine;
 use crate::learn::compose;
 use crate::learn::data_files::Objects;
@@ -192,13 +192,7 @@ impl Plan {
 
     /// Reads it; None where there is none, or what is there is not what was written: then the fitting begins anew.
     pub fn load(folder: &Path) -> Result<Option<Plan>> {
-        match checked::read(&folder.join(FILE), PLAN_SCHEMA, "the fitting begins anew") {
-            Err(error) if error.is::<Damaged>() => {
-                tracing::warn!("{error}");
-                Ok(None)
-            }
-            read => read,
-        }
+        checked::read_or_anew(&folder.join(FILE), PLAN_SCHEMA, "the fitting begins anew")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::outcomes::{Outcome, Trial};
 use super::plan::Plan;
-use crate::checked::{self, Damaged};
+use crate::checked;
 use crate::engine::Engine;
 use crate::learn::adopt::{Adoption, adopt};
 use crate::learn::compose;
@@ -131,17 +131,8 @@ pub(super) fn advance(
 
 /// None: it has not ended, or what is there is not what was written, so that it is made again.
 fn read_first(dir: &Path) -> Result<Option<First>> {
-    match checked::read(
-        &dir.join(FIRST),
-        FIRST_SCHEMA,
-        "the first update of this trial is made again",
-    ) {
-        Err(error) if error.is::<Damaged>() => {
-            tracing::warn!("{error}");
-            Ok(None)
-        }
-        read => read,
-    }
+    let remedy = "the first update of this trial is made again";
+    checked::read_or_anew(&dir.join(FIRST), FIRST_SCHEMA, remedy)
 }
 
 fn prepared<'a>(manifest: &'a Manifest, parent: Option<&Path>, ancestors: &'a [Manifest]) -> Prepared<'a> {
