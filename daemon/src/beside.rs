@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs::read_dir;
 use std::path::{Path, PathBuf};
+use wengu_store::backup::Saved;
 use wengu_store::records::VersionRecord;
-use wengu_store::{BackupReport, Beside, Store, StoreError, backup};
+use wengu_store::{BackupReport, Beside, Store, StoreError};
 
 /// An order under way says what is to be forgotten.
 const LEFT_OUT: &str = "forget/orders";
@@ -82,21 +83,21 @@ pub struct Restored {
     pub kept: Vec<String>,
 }
 
-/// Puts back what has these names in a backup: a version, all plugins and what forgetting keeps are each there in whole or not.
+/// Puts back what a backup has: a version, all plugins and what forgetting keeps are each there in whole or not.
 ///
 /// # Errors
 /// It cannot be read or written.
-pub fn restore(backup: &Path, names: &[PathBuf], layout: &Layout, reserve_bytes: u64) -> Result<Restored, StoreError> {
+pub fn restore(saved: &Saved, layout: &Layout) -> Result<Restored, StoreError> {
     // Each with a file below it.
-    let whole = |name: &PathBuf| -> Option<PathBuf> {
+    let whole = |name: &Path| -> Option<PathBuf> {
         let parts = [("versions", 3), ("plugins", 1), ("forget", 1)];
         let (_, parts) = parts.into_iter().find(|(first, _)| name.starts_with(first))?;
         (name.components().count() > parts).then(|| name.components().take(parts).collect())
     };
     let mut folders = BTreeSet::new();
-    for name in names {
+    for (name, path) in saved.files() {
         folders.insert(whole(name).ok_or_else(|| StoreError::BackupDamaged {
-            path: backup.join(name),
+            path,
             what: "nothing that lies beside a store is called so".into(),
         })?);
     }
@@ -107,7 +108,7 @@ pub fn restore(backup: &Path, names: &[PathBuf], layout: &Layout, reserve_bytes:
         if read_dir(&to).is_ok_and(|mut there| there.next().is_some()) {
             restored.kept.push(shown);
         } else {
-            backup::restore_beside(backup, &folder, &to, reserve_bytes)?;
+            saved.restore(&folder, &to)?;
             restored.made.push(shown);
         }
     }

@@ -5,7 +5,10 @@
 //! The directory gets its name only when all of it has been written, fsynced and read again, so a directory that is
 //! there is a whole backup. `FORMAT.md` has the list.
 
+mod beside;
 mod list;
+
+pub use beside::{Beside, Saved};
 
 use crate::journal::frame::SEGMENT_HEADER;
 use crate::journal::scan::{Frames, scan};
@@ -25,15 +28,6 @@ const BESIDE: &str = "beside";
 const PRIVATE: u32 = 0o700;
 /// Less what the process's mask takes away.
 const AS_OTHERS: u32 = 0o777;
-
-/// A file that lies beside the store and goes along.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beside {
-    /// Where it is.
-    pub from: PathBuf,
-    /// What it is called in the backup, by names only.
-    pub name: String,
-}
 
 /// What is in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,21 +137,20 @@ pub fn check(backup: &Path) -> Result<BackupReport, StoreError> {
 }
 
 /// Makes a store in `store`, which must be missing or empty, from a backup. It gets its name when it has verified. Once the backup is known to
-/// be whole, `beside` is called with the names of what lies beside the store, so that where there is a store, that is there too.
+/// be whole, `beside` is called with what lay beside the store, so that where there is a store, that is there too.
 pub fn restore(
     backup: &Path,
     store: &Path,
     options: &Options,
-    beside: impl FnOnce(&[PathBuf]) -> Result<(), StoreError>,
+    beside: impl FnOnce(&Saved) -> Result<(), StoreError>,
 ) -> Result<BackupReport, StoreError> {
     refuse_taken(store, "a restore never overwrites a store: move it aside first")?;
     refuse_missing(backup)?;
     sealing::admit(backup, options.key.as_deref())?;
     let report = check(backup)?;
-    let mut list = List::read(backup)?;
-    let names: Vec<PathBuf> = list.entries.iter().filter_map(Entry::beside).collect();
-    beside(&names)?;
-    list.entries.retain(|entry| entry.beside().is_none());
+    let entries = List::read(backup)?.entries.into_iter();
+    let (saved, entries): (Vec<Entry>, Vec<Entry>) = entries.partition(Entry::is_beside);
+    beside(&Saved::of(backup, saved, options.reserve_bytes))?;
     staged(store, "restoring", PRIVATE, |staging| {
         let mut copies = Copies {
             root: staging,
@@ -165,52 +158,19 @@ pub fn restore(
             entries: Vec::new(),
         };
         make_dir(&staging.join("journal"))?;
-        for entry in &list.entries {
+        for entry in &entries {
             let mode = if entry.path.starts_with("objects") {
                 0o400
             } else {
                 0o600
             };
-            let from = backup.join(&entry.path);
-            let name = entry.path.to_string_lossy();
-            let read = copies.take(&from, &name, u64::MAX, mode)?;
-            entry.expect(&from, (read.blake3, read.bytes))?;
+            copies.bring(backup, entry, &entry.path, mode)?;
         }
         let (restored, _) = Store::open(staging, options.clone())?;
         match restored.verify()?.problems.first() {
             Some(problem) => Err(StoreError::damaged_backup(backup, problem.to_string())),
             None => Ok(report),
         }
-    })
-}
-
-/// Makes `to`, which must be missing or empty, from what a backup has under `inside` of what lay beside the store. Files have the permissions that
-/// they had, folders those that new ones have.
-pub fn restore_beside(backup: &Path, inside: &Path, to: &Path, reserve_bytes: u64) -> Result<(), StoreError> {
-    refuse_taken(to, "a restore overwrites nothing")?;
-    let list = List::read(backup)?;
-    if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
-    }
-    staged(to, "restoring", AS_OTHERS, |staging| {
-        let mut copies = Copies {
-            root: staging,
-            reserve_bytes,
-            entries: Vec::new(),
-        };
-        for entry in &list.entries {
-            let name = entry.beside();
-            let Some(name) = name.as_ref().and_then(|name| name.strip_prefix(inside).ok()) else {
-                continue;
-            };
-            let from = backup.join(&entry.path);
-            let folder = staging.join(name);
-            let folder = folder.parent().expect("it is in the staging folder");
-            fs::create_dir_all(folder).map_err(|e| StoreError::io("create", folder, e))?;
-            let read = copies.take(&from, &name.to_string_lossy(), u64::MAX, mode_of(&from)?)?;
-            entry.expect(&from, (read.blake3, read.bytes))?;
-        }
-        Ok(())
     })
 }
 
@@ -247,6 +207,13 @@ struct Copies<'d> {
 }
 
 impl Copies<'_> {
+    /// Copies a file of a backup, which has to be what its list says.
+    fn bring(&mut self, backup: &Path, entry: &Entry, name: &Path, mode: u32) -> Result<(), StoreError> {
+        let from = backup.join(&entry.path);
+        let read = self.take(&from, &name.to_string_lossy(), u64::MAX, mode)?;
+        entry.expect(&from, (read.blake3, read.bytes))
+    }
+
     /// Copies the first `bytes` of a file, durably.
     fn take(&mut self, from: &Path, name: &str, bytes: u64, mode: u32) -> Result<Entry, StoreError> {
         let source = File::open(from).map_err(|e| StoreError::io("read", from, e))?;

@@ -58,10 +58,13 @@ fn what_lies_beside_goes_along_and_is_there_before_the_store() {
 
     let (to, back) = (dir.path().join("restored"), dir.path().join("back"));
     let mut told = Vec::new();
-    let restored = backup::restore(&backup, &to, &options(), |names| {
+    let mut taken = None;
+    let restored = backup::restore(&backup, &to, &options(), |saved| {
         assert!(!to.exists());
-        told = names.to_vec();
-        backup::restore_beside(&backup, Path::new("versions/a/2"), &back.join("v/2"), 0)
+        told = saved.files().map(|(name, _)| name.to_path_buf()).collect();
+        saved.restore(Path::new("versions/a/2"), &back.join("v/2"))?;
+        taken = saved.restore(Path::new("versions/a/1"), &back.join("v")).err();
+        Ok(())
     });
     assert_eq!(restored.unwrap(), report);
     assert_eq!(told, names.map(PathBuf::from));
@@ -71,13 +74,12 @@ fn what_lies_beside_goes_along_and_is_there_before_the_store() {
     assert_eq!(fs::metadata(&adapter).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(!to.join("beside").exists());
     assert_eq!(docs(&open(&to).0).len(), 1);
-    let taken = backup::restore_beside(&backup, Path::new("versions/a/1"), &back.join("v"), 0).unwrap_err();
-    assert!(matches!(taken, StoreError::Taken { .. }), "{taken}");
+    assert!(matches!(taken, Some(StoreError::Taken { .. })), "{taken:?}");
 
     // It is checked like all else, and where it cannot be brought back no store is made.
     let to = dir.path().join("another");
-    let failed = backup::restore(&backup, &to, &options(), |_| {
-        backup::restore_beside(&backup, Path::new("plugins"), &back.join("v"), 0)
+    let failed = backup::restore(&backup, &to, &options(), |saved| {
+        saved.restore(Path::new("plugins"), &back.join("v"))
     });
     assert!(matches!(failed, Err(StoreError::Taken { .. })) && !to.exists());
     fs::write(backup.join("beside/plugins/x"), "权熏").unwrap();

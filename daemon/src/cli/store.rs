@@ -124,7 +124,10 @@ async fn verify(at: At<'_>, json: bool) -> Result<Exit> {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
             by: By::Command,
-            what: verify_here(at)?,
+            what: {
+                let (store, layout) = open_here(at)?;
+                StoreVerified::of(&store, &layout)?
+            },
         },
         Err(e) => return Err(e),
     };
@@ -162,7 +165,10 @@ async fn save(at: At<'_>, to: PathBuf, json: bool) -> Result<Exit> {
         Ok(what) => Done { by: By::Daemon, what },
         Err(e) if e.is::<Unreachable>() && !at.is_remote() => Done {
             by: By::Command,
-            what: backup_here(at, to)?,
+            what: {
+                let (store, layout) = open_here(at)?;
+                beside::save(&store, &layout, to)?
+            },
         },
         Err(e) => return Err(e),
     };
@@ -179,11 +185,6 @@ fn here(at: At<'_>) -> Result<(Config, PathBuf)> {
     Ok((config, dir))
 }
 
-fn backup_here(at: At<'_>, to: &Path) -> Result<BackupReport> {
-    let layout = Layout::new(&at.load()?.state_dir);
-    beside::save(&open_here(at)?, &layout, to)
-}
-
 #[derive(Serialize)]
 struct RestoredStore {
     #[serde(flatten)]
@@ -197,8 +198,8 @@ struct RestoredStore {
 fn restore(config: &Config, from: &Path, to: &Path, json: bool) -> Result<Exit> {
     let (options, layout) = (store_options(config)?, Layout::new(&config.state_dir));
     let mut beside = Restored::default();
-    let report = backup::restore(from, to, &options, |names| {
-        beside = beside::restore(from, names, &layout, options.reserve_bytes)?;
+    let report = backup::restore(from, to, &options, |saved| {
+        beside = beside::restore(saved, &layout)?;
         Ok(())
     })?;
     let restored = RestoredStore {
@@ -219,15 +220,11 @@ fn restore(config: &Config, from: &Path, to: &Path, json: bool) -> Result<Exit> 
     })
 }
 
-fn verify_here(at: At<'_>) -> Result<StoreVerified> {
-    let config = at.load()?;
-    StoreVerified::of(&open_here(at)?, &Layout::new(&config.state_dir))
-}
-
-/// The store, where no daemon has it open.
-fn open_here(at: At<'_>) -> Result<Store> {
+/// The store, where no daemon has it open, and what lies where beside it.
+fn open_here(at: At<'_>) -> Result<(Store, Layout)> {
     let (config, dir) = here(at)?;
-    Ok(open(&dir, store_options(&config)?)?.0)
+    let (store, _) = open(&dir, store_options(&config)?)?;
+    Ok((store, Layout::new(&config.state_dir)))
 }
 
 fn backup_shown(report: &BackupReport) -> String {

@@ -37,9 +37,9 @@ struct Last {
 }
 
 impl Entry {
-    /// Its name, where it lay beside the store.
-    pub fn beside(&self) -> Option<PathBuf> {
-        self.path.strip_prefix(super::BESIDE).ok().map(Path::to_path_buf)
+    /// Whether it lay beside the store.
+    pub fn is_beside(&self) -> bool {
+        self.path.starts_with(super::BESIDE)
     }
 
     /// Whether this is what was read.

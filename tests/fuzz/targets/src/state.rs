@@ -118,9 +118,9 @@ pub fn backup(data: &[u8]) {
         ..Options::default()
     };
     let plugins = folder.path().join("plugins");
-    let restored = backups::restore(&from, &to, &options, |names| match names {
-        [] => Ok(()),
-        _ => backups::restore_beside(&from, Path::new("plugins"), &plugins, 0),
+    let restored = backups::restore(&from, &to, &options, |saved| match saved.files().next() {
+        None => Ok(()),
+        Some(_) => saved.restore(Path::new("plugins"), &plugins),
     });
     // All that a restore leaves is a store that was found sound, or nothing.
     let mut left: Vec<_> = std::fs::read_dir(folder.path()).expect("a temporary folder").collect();
