@@ -195,7 +195,8 @@ pub(super) fn supervise(context: &Work, run: u64, stage: &str, dir: &Path) -> Re
         no_progress: trainer.no_progress,
         deadline: trainer.deadline,
         stop_grace: trainer.stop_grace,
-        memory_bytes: Some(memory_plan::limit_bytes(trainer)?),
+        // Where the system does not say what is free, the run was planned without it too, with a warning.
+        memory_bytes: memory_plan::limit_bytes(trainer).ok(),
     };
     Ok(run_trainer(
         &command,

@@ -233,11 +233,11 @@ fn start(command: &[String], job_dir: &Path, threads: u32, memory_bytes: Option<
         .env("MALLOC_ARENA_MAX", "2")
         .env("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
         .env("LRU_CACHE_CAPACITY", "64")
-        .env_remove(job::MEMORY_LIMIT_ENV)
         .process_group(0);
-    if let Some(bytes) = memory_bytes {
-        cmd.env(job::MEMORY_LIMIT_ENV, bytes.to_string());
-    }
+    match memory_bytes {
+        Some(bytes) => cmd.env(job::MEMORY_LIMIT_ENV, bytes.to_string()),
+        None => cmd.env_remove(job::MEMORY_LIMIT_ENV),
+    };
     let daemon = std::process::id();
     // SAFETY: what is called between fork and exec is made for that.
     unsafe { cmd.pre_exec(move || children::follow(daemon)) };

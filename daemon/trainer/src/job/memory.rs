@@ -9,12 +9,19 @@ const STACK_BYTES: u64 = 8 << 20;
 /// Threads beside the job's own: libtorch's and the program's.
 const MORE_THREADS: u64 = 8;
 
+/// What the job may have; none: there is no limit.
+fn limit_bytes() -> Result<Option<u64>, TrainerError> {
+    let Some(text) = std::env::var_os(MEMORY_LIMIT_ENV) else {
+        return Ok(None);
+    };
+    let bytes = text.to_str().and_then(|text| text.parse().ok());
+    let wrong = || TrainerError::new(JobEnd::BadJob, format!("{MEMORY_LIMIT_ENV} is no number of bytes"));
+    bytes.ok_or_else(wrong).map(Some)
+}
+
 /// How much the job may have, for a message that says it was not enough.
 pub fn told() -> String {
-    let bytes = std::env::var(MEMORY_LIMIT_ENV)
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok());
-    bytes.map_or_else(String::new, |bytes| {
+    limit_bytes().ok().flatten().map_or_else(String::new, |bytes| {
         format!(
             " than {} MiB (`memory_mib` of [trainer], or what was free when it began)",
             bytes >> 20
@@ -29,11 +36,12 @@ pub fn told() -> String {
 /// # Errors
 /// No number, or the system does not take it.
 pub fn limit(device: tch::Device, threads: u32) -> Result<(), TrainerError> {
-    let Some(text) = std::env::var_os(MEMORY_LIMIT_ENV).filter(|_| device == tch::Device::Cpu) else {
+    if device != tch::Device::Cpu {
+        return Ok(());
+    }
+    let Some(bytes) = limit_bytes()? else {
         return Ok(());
     };
-    let wrong = || TrainerError::new(JobEnd::BadJob, format!("{MEMORY_LIMIT_ENV} is no number of bytes"));
-    let bytes: u64 = text.to_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
     let bytes = bytes.saturating_add(STACK_BYTES * (u64::from(threads) + MORE_THREADS));
     let limit = libc::rlimit {
         rlim_cur: bytes,
