@@ -3,7 +3,7 @@
 
 use crate::job::Job;
 use crate::refuse::Refusal;
-use crate::{HOWS, on_every_core, random, seed, tell, trainer};
+use crate::{HOWS, drawn, each_of, seed, tell, trainer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Of each command and each how, in the short form.
@@ -267,16 +266,14 @@ fn run(case: &Case, how: &'static str, at: u64) -> (Done, Option<String>, u64) {
 
 /// Each of these, by the number of the case, how, and at which operation.
 fn each(these: &[(usize, &'static str, u64)], expected: &[Done]) {
-    let (began, next) = (Instant::now(), AtomicU64::new(0));
-    on_every_core(|_| {
-        while let Some((case, how, at)) = these.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let (done, what, _) = run(&CASES[*case], how, *at);
-            assert_eq!(
-                done, expected[*case],
-                "{} with {how} {at} ({what:?})",
-                CASES[*case].name
-            );
-        }
+    let began = Instant::now();
+    each_of(these, |(case, how, at), _| {
+        let (done, what, _) = run(&CASES[*case], how, *at);
+        assert_eq!(
+            done, expected[*case],
+            "{} with {how} {at} ({what:?})",
+            CASES[*case].name
+        );
     });
     tell(&format!(
         "commands: {} refused operations and kills, {:.0} s",
@@ -306,13 +303,7 @@ fn a_command_that_is_refused_or_killed_leaves_what_was_or_what_was_to_be() {
     let mut these = Vec::new();
     for (case, operations) in operations.into_iter().enumerate() {
         for (h, how) in HOWS.into_iter().enumerate() {
-            // Of the operations three in ten are writes, which alone can be short.
-            let of = if how == "short" {
-                operations.div_ceil(4)
-            } else {
-                operations
-            };
-            let at = |n| 1 + random(seed, (case as u64 * 10 + h as u64) * 100 + n) % of;
+            let at = |n| drawn(how, operations, seed, (case as u64 * 10 + h as u64) * 100 + n);
             these.extend((0..SAMPLED).map(|n| (case, how, at(n))));
         }
     }

@@ -25,7 +25,7 @@ use found::Found;
 use std::env;
 use std::io::Write;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use support::program;
 use wengu_failpoint::POINTS;
@@ -227,30 +227,46 @@ fn on_every_core(work: impl Fn(&Mutex<Tally>) + Sync) -> Tally {
     tally.into_inner().unwrap()
 }
 
+/// Works on all of these, on every core.
+fn each_of<T: Sync>(these: &[T], work: impl Fn(&T, &Mutex<Tally>) + Sync) -> Tally {
+    let next = AtomicUsize::new(0);
+    on_every_core(|tally| {
+        while let Some(one) = these.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(one, tally);
+        }
+    })
+}
+
 /// For each place, on every core, has `run` kill there when it is reached for the first time, the second, and so on, until it
 /// kills no more.
 fn on_every_place(places: &[&str], run: impl Fn(&str, u64) -> u64 + Sync) {
-    let next = AtomicU64::new(0);
-    on_every_core(|_| {
-        while let Some(point) = places.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let kills = (1..).find(|k| run(point, *k) == 0).map_or(0, |k| k - 1);
-            println!("{point}: {kills} kills");
-        }
+    each_of(places, |point, _| {
+        let kills = (1..).find(|k| run(point, *k) == 0).map_or(0, |k| k - 1);
+        println!("{point}: {kills} kills");
     });
 }
 
 /// Runs the job once for each of these refusals.
 fn refuse_each(refusals: &[(&'static str, u64)], expected: &Found) -> Tally {
-    let next = AtomicU64::new(0);
-    on_every_core(|tally| {
-        while let Some((how, at)) = refusals.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let began = Instant::now();
-            let job::Refused { found, what, .. } = job::run_refused(how, *at);
-            let seconds = began.elapsed().as_secs_f64();
-            println!("{how} {at}: {seconds:.1} s, {what:?}, {} restarts", found.kills);
-            tally.lock().unwrap().add(expected, &found);
-        }
+    each_of(refusals, |(how, at), tally| {
+        let began = Instant::now();
+        let job::Refused { found, what, .. } = job::run_refused(how, *at);
+        let seconds = began.elapsed().as_secs_f64();
+        println!("{how} {at}: {seconds:.1} s, {what:?}, {} restarts", found.kills);
+        tally.lock().unwrap().add(expected, &found);
     })
+}
+
+/// The number of an operation, drawn as the `n`th of a seed. Three in ten operations are writes, which alone can be short.
+fn drawn(how: &str, operations: u64, seed: u64, n: u64) -> u64 {
+    let of = if how == "short" { operations / 4 } else { operations };
+    1 + random(seed, n) % of.max(1)
+}
+
+/// As many of these as `WENGU_SOAK_REFUSALS` says, evenly; all without it.
+fn thinned<T>(these: Vec<T>) -> Vec<T> {
+    let step = env::var("WENGU_SOAK_REFUSALS").map_or(1, |n| these.len() / n.parse::<usize>().unwrap());
+    these.into_iter().step_by(step.max(1)).collect()
 }
 
 /// What was found once is looked at again: `WENGU_REFUSALS="short 104, eio 17"`.
@@ -272,12 +288,10 @@ fn a_disk_that_refuses_one_operation_or_a_kill_at_it_costs_nothing_but_a_restart
     let job::Refused { found, operations, .. } = job::run_refused("enospc", 0);
     println!("{operations} operations");
     assert!(operations > 200);
-    // Of the operations three in ten are writes, which alone can be short.
-    let of = |how| if how == "short" { operations / 4 } else { operations };
     let mut n = 0;
     let mut one = |how| {
         n += 1;
-        (how, 1 + random(seed, n) % of(how))
+        (how, drawn(how, operations, seed, n))
     };
     let mut refusals: Vec<_> = HOWS.into_iter().flat_map(|how| [one(how), one(how)]).collect();
     if let Ok(these) = env::var("WENGU_REFUSALS") {
@@ -346,9 +360,7 @@ fn a_disk_that_refuses_any_one_operation_or_a_kill_at_it_costs_nothing_but_a_res
     let began = Instant::now();
     let expected = undisturbed();
     let each = |how| (1..=job::run_refused(how, 0).operations).map(move |at| (how, at));
-    let refusals: Vec<_> = HOWS.into_iter().flat_map(each).collect();
-    let step = env::var("WENGU_SOAK_REFUSALS").map_or(1, |n| refusals.len() / n.parse::<usize>().unwrap());
-    let refusals: Vec<_> = refusals.into_iter().step_by(step.max(1)).collect();
+    let refusals = thinned(HOWS.into_iter().flat_map(each).collect());
     refuse_each(&refusals, &expected).report("refused operations and kills at them, long", began);
 }
 

@@ -6,7 +6,7 @@ use crate::found;
 use crate::job::{Job, Kills, PATIENCE};
 use crate::refuse::Refusal;
 use crate::tuning_record::Tuning;
-use crate::{HOWS, named_refusals, on_every_core, on_every_place, random, seed, tell, trainer};
+use crate::{HOWS, drawn, each_of, named_refusals, on_every_place, seed, tell, thinned, trainer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::env;
@@ -306,14 +306,12 @@ fn a_fitting_and_a_forgetting_that_are_killed_at_every_place_come_to_the_same_en
 }
 
 fn refuse_each(refusals: &[(&'static str, u64)], expected: &Left) {
-    let (began, next, restarts) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-    on_every_core(|_| {
-        while let Some((how, at)) = refusals.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            let (left, what, _) = run_refused(how, *at);
-            println!("{how} {at}: {what:?}, {} restarts", left.kills);
-            assert_same(&format!("{how} {at}"), expected, &left);
-            restarts.fetch_add(left.kills, Ordering::Relaxed);
-        }
+    let (began, restarts) = (Instant::now(), AtomicU64::new(0));
+    each_of(refusals, |(how, at), _| {
+        let (left, what, _) = run_refused(how, *at);
+        println!("{how} {at}: {what:?}, {} restarts", left.kills);
+        assert_same(&format!("{how} {at}"), expected, &left);
+        restarts.fetch_add(left.kills, Ordering::Relaxed);
     });
     tell(&format!(
         "upkeep: {} operations refused, {} restarts, {:.0} s",
@@ -332,9 +330,7 @@ fn a_fitting_and_a_forgetting_on_a_disk_that_refuses_one_operation_come_to_the_s
     let seed = seed();
     println!("{operations} operations");
     assert!(operations > 200);
-    // Of the operations three in ten are writes, which alone can be short.
-    let of = |how| if how == "short" { operations / 4 } else { operations };
-    let refusals = HOWS.map(|how| (how, 1 + random(seed, how.len() as u64) % of(how)));
+    let refusals = HOWS.map(|how| (how, drawn(how, operations, seed, how.len() as u64)));
     let named = env::var("WENGU_UPKEEP_REFUSALS").ok();
     let named = named.map(|these| named_refusals(&these));
     refuse_each(named.as_deref().unwrap_or(&refusals), &expected);
@@ -347,9 +343,7 @@ fn a_fitting_and_a_forgetting_on_a_disk_that_refuses_any_one_operation_come_to_t
     let refusals = HOWS
         .into_iter()
         .flat_map(|how| (1..=operations).map(move |at| (how, at)));
-    let refusals: Vec<_> = refusals.collect();
-    let step = env::var("WENGU_SOAK_REFUSALS").map_or(1, |n| refusals.len() / n.parse::<usize>().unwrap());
-    let refusals: Vec<_> = refusals.into_iter().step_by(step.max(1)).collect();
+    let refusals = thinned(refusals.collect());
     refuse_each(&refusals, &expected);
 }
 
